@@ -157,7 +157,8 @@ impl<'b, 's> Walk<'b, 's> {
     fn enter(&mut self, mut entity: Entity) -> (Option<Leaf>, usize) {
         loop {
             self.tree.part_count += 1;
-            // The root is always read: a message without its header is worth nothing.
+            // The root is always read: a message without its header is worth nothing. Past
+            // the limit a part is counted and not opened, so that what is inside it is not.
             if self.next_index() >= self.settings.parts.max(1) {
                 return (None, entity.start);
             }
