@@ -18,12 +18,16 @@ mod content;
 mod copies;
 mod defects;
 mod event;
+mod jcal;
+mod jscalendar;
 mod json;
 mod lines;
 mod property;
 mod recurrence;
 mod rule;
 mod survey;
+#[cfg(test)]
+mod tests;
 mod time;
 
 use copies::Texts;
@@ -405,16 +409,12 @@ impl<'a> Session<'a> {
         self.defects.add(kind, place, detail);
     }
 
-    /// Counts a content line; attendees past their limit cost nothing later and are free.
+    /// Counts a content line that calcard will read.
     fn count_line(&mut self, part: usize) {
         self.lines += 1;
-        let most = self.settings.components.saturating_mul(LINES_PER_COMPONENT);
-        if self.lines > most.saturating_add(self.attendees) {
+        if self.lines > self.settings.components.saturating_mul(LINES_PER_COMPONENT) {
             let place = format!("part[{part}]");
             self.stop(DefectKind::LimitComponents, place, "too many content lines");
-        }
-        if self.lines.is_multiple_of(1024) {
-            self.out_of_time();
         }
     }
 
@@ -495,8 +495,8 @@ fn text_of<'x>(part: &'x CalendarPart<'_>, defects: &mut Defects) -> Option<Cow<
     };
     match part.format {
         Format::ICalendar => Some(lines::line_feeds(&part.text)),
-        Format::JCal => json(json::jcal, defects),
-        Format::JsCalendar => json(json::jscalendar, defects),
+        Format::JCal => json(jcal::read, defects),
+        Format::JsCalendar => json(jscalendar::read, defects),
         Format::Empty | Format::XCal | Format::Other => None,
     }
 }

@@ -213,7 +213,10 @@ fn is_single(name: &str) -> bool {
 }
 
 /// The first values of a list.
-pub(super) fn values(value: &str, most: usize) -> &str {
+pub(super) fn values<'v>(name: &str, value: &'v str, most: usize) -> &'v str {
+    if is_single(name) {
+        return value;
+    }
     let end = memchr2_iter(b',', b';', value.as_bytes())
         .nth(most)
         .unwrap_or(value.len());
@@ -294,7 +297,7 @@ mod tests {
         let list = "20250101T000000,20250102T000000,20250103T000000";
         assert_eq!(separators("RDATE", list), 2);
         assert_eq!(separators("DESCRIPTION", list), 0);
-        assert_eq!(values(list, 1), "20250101T000000,20250102T000000");
+        assert_eq!(values("RDATE", list, 1), "20250101T000000,20250102T000000");
         assert_eq!(cut("gr\u{fc}n", 3), "gr");
     }
 

@@ -340,7 +340,7 @@ impl Draft {
                 self.attendee(known, session.settings.attendees);
                 return;
             }
-            "RRULE" => {
+            "RRULE" if !shown(property).trim().is_empty() => {
                 // Calcard's rule has lost what did not fit; the text as written has not.
                 let rule = self
                     .notes

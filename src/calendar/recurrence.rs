@@ -31,24 +31,37 @@ const MOST_MINUTELY: u64 = 1_440;
 
 /// Questions to rules that one message may still ask.
 #[derive(Debug)]
-pub(super) struct Work(u64);
+pub(super) struct Work {
+    /// About the first 366 days.
+    near: usize,
+    /// About the years after, for the last instance only.
+    far: usize,
+}
 
 impl Default for Work {
     fn default() -> Self {
-        Self(4_000_000)
+        Self {
+            near: 4_000_000,
+            far: 1_000_000,
+        }
     }
 }
 
 impl Work {
     /// Leaves nothing: from now on rules are estimated.
     pub(super) fn exhaust(&mut self) {
-        self.0 = 0;
+        *self = Self { near: 0, far: 0 };
     }
 
     fn spend(&mut self, amount: usize) -> bool {
-        let amount = amount as u64;
-        let enough = self.0 >= amount;
-        self.0 = self.0.saturating_sub(amount);
+        let enough = self.near >= amount;
+        self.near = self.near.saturating_sub(amount);
+        enough
+    }
+
+    fn spend_far(&mut self) -> bool {
+        let enough = self.far > 0;
+        self.far = self.far.saturating_sub(1);
         enough
     }
 }
@@ -354,7 +367,7 @@ fn walk(
             last: Some(start.clock),
         },
     };
-    if !work.spend(DAYS.unsigned_abs().try_into().unwrap_or(usize::MAX)) {
+    if !work.spend(usize::try_from(DAYS).unwrap_or(usize::MAX)) {
         return None;
     }
     let ends = rule.count.is_some() || until.is_some();
@@ -372,12 +385,12 @@ fn walk(
     }
     let mut set: Vec<NaiveDate> = Vec::new();
     let mut complete = false;
-    for day in 0..FAR {
+    for _ in 0..FAR {
         let past_horizon = (date - first).num_days() > DAYS;
         if past_horizon && (!ends || plain) {
             break;
         }
-        if day > DAYS && !work.spend(1) {
+        if past_horizon && !work.spend_far() {
             break;
         }
         let period = rule.period(date);

@@ -28,6 +28,11 @@ const MOST_RAW_LINES: usize = 100;
 const RAW_LINE: usize = 4 * 1024;
 /// Rules of one event whose text is kept; more are counted.
 pub(super) const MOST_RULES: usize = 20;
+/// Lines that are no content lines and still go to calcard, which may make sense of them.
+const MOST_GARBAGE: usize = 1_000;
+/// Observances of one calendar that calcard reads: they show nothing to anybody, so the rest
+/// is counted only and does not use up the limit on components.
+const MOST_OBSERVANCES: usize = 500;
 /// Octets kept of a rule.
 const RULE: usize = 16 * 1024;
 
@@ -120,6 +125,7 @@ struct Walk<'x, 's, 'a> {
     repaired: Option<String>,
     done: Vec<Object<'x>>,
     reported: Reported,
+    garbage: usize,
     backslash_pairs: bool,
     control_characters: bool,
 }
@@ -140,15 +146,17 @@ pub(super) fn survey<'x>(text: &'x str, part: usize, session: &mut Session<'_>) 
         repaired: None,
         done: Vec::new(),
         reported: Reported::default(),
+        garbage: 0,
         backslash_pairs: memmem::find(bytes, b"\\\\").is_some(),
         control_characters: content::has_control_characters(bytes),
     };
     let mut carriage_returns = memchr_iter(b'\r', bytes).count();
     let mut end = text.len();
     let mut lines = Lines::new(text);
+    let mut read = 0_usize;
     while let Some(mut line) = lines.next() {
-        walk.session.count_line(part);
-        if !walk.session.stopped {
+        read += 1;
+        if !read.is_multiple_of(1024) || !walk.session.out_of_time() {
             if content::name_is_folded(&line) {
                 // Rare enough that the copy does not matter: the name itself is folded.
                 let unfolded = line.unfolded();
@@ -206,7 +214,13 @@ impl Walk<'_, '_, '_> {
             Content::Garbage | Content::Named { .. } if self.skipped > 0 => Fate::Drop,
             Content::Garbage => {
                 self.report(DefectKind::GarbageLine, "no content line");
-                Fate::Keep
+                self.garbage += 1;
+                // Calcard would step over most of them, but a million take their time.
+                if self.garbage > MOST_GARBAGE {
+                    Fate::Drop
+                } else {
+                    Fate::Keep
+                }
             }
             Content::Named {
                 name,
@@ -261,6 +275,7 @@ impl Walk<'_, '_, '_> {
             }
         } else if is_event
             && name.eq_ignore_ascii_case("RRULE")
+            && !value.trim().is_empty()
             && let Some(notes) = event.and_then(|at| self.object.events.get_mut(at))
         {
             notes.rule_count += 1;
@@ -269,6 +284,10 @@ impl Walk<'_, '_, '_> {
                     .rules
                     .push(content::cut(&super::lines::unfold(value), RULE).to_owned());
             }
+        }
+        self.session.count_line(self.part);
+        if self.session.stopped {
+            return Fate::Drop;
         }
         if (self.backslash_pairs || line.cut_escape)
             && self.object.backslash_lines.len() < MOST_RAW_LINES
@@ -287,18 +306,19 @@ impl Walk<'_, '_, '_> {
         parameters: content::Parameters,
     ) -> Fate {
         let limit = self.session.settings.line;
-        if line.raw.len() > limit {
+        let too_long = line.raw.len() > limit;
+        let value_limit = limit.saturating_sub(line.raw.len() - value.len());
+        let kept = if too_long {
+            content::cut(value, value_limit)
+        } else {
+            value
+        };
+        let separators = content::separators(name, kept) + parameters.pieces;
+        let left = self.session.pieces_left;
+        self.session.pieces_left = left.saturating_sub(separators);
+        if too_long || separators > left {
             self.report(DefectKind::LimitLine, name);
-            return Fate::Replace(content::cut(&line.unfolded(), limit).to_owned());
-        }
-        let separators = content::separators(name, value) + parameters.pieces;
-        if separators > 0 {
-            let left = self.session.pieces_left;
-            self.session.pieces_left = left.saturating_sub(separators);
-            if separators > left {
-                self.report(DefectKind::LimitLine, name);
-                return self.fewer_values(line, name, value, parameters, left);
-            }
+            return self.shorter(line, name, value, kept, parameters.pieces, left);
         }
         if parameters.unbalanced {
             self.report(DefectKind::GarbageLine, "a quote is not closed");
@@ -315,19 +335,21 @@ impl Walk<'_, '_, '_> {
         Fate::Keep
     }
 
-    /// Keeps as many values of a list as the message may still have.
-    fn fewer_values(
+    /// Cuts a line that is too long, and keeps as many values of a list as the message may
+    /// still have.
+    fn shorter(
         &mut self,
         line: &Line<'_>,
         name: &str,
         value: &str,
-        parameters: content::Parameters,
+        kept: &str,
+        pieces: usize,
         left: usize,
     ) -> Fate {
-        if parameters.pieces > left {
+        if pieces > left {
             return Fate::Drop;
         }
-        let kept = content::values(value, left - parameters.pieces);
+        let kept = content::values(name, kept, left - pieces);
         if name.eq_ignore_ascii_case("RDATE") {
             let rest = value.get(kept.len()..).unwrap_or_default();
             let left_out = memchr_iter(b',', rest.as_bytes()).count();
@@ -336,11 +358,8 @@ impl Walk<'_, '_, '_> {
                 notes.dates_left_out += left_out;
             }
         }
-        let before = line.raw.len() - value.len();
-        let length = before + kept.len();
-        Fate::Replace(super::lines::unfold(
-            line.raw.get(..length).unwrap_or_default(),
-        ))
+        let length = line.raw.len() - value.len() + kept.len();
+        Fate::Replace(super::lines::unfold(content::cut(line.raw, length)))
     }
 
     /// Keeps a line with a backslash pair as written.
@@ -376,15 +395,20 @@ impl Walk<'_, '_, '_> {
             self.object_start = start;
             self.repaired = repair.then(String::new);
         }
-        if self.session.count_component(self.part) {
+        let observance = name == "STANDARD" || name == "DAYLIGHT";
+        let left_out = observance && self.object.observances >= MOST_OBSERVANCES;
+        if !left_out && self.session.count_component(self.part) {
             return;
         }
         self.object.components += usize::from(name != "VCALENDAR");
         self.object.timezones += usize::from(name == "VTIMEZONE");
-        self.object.observances += usize::from(name == "STANDARD" || name == "DAYLIGHT");
+        self.object.observances += usize::from(observance);
         self.object.depth = self.object.depth.max(self.frames.len() + self.skipped + 1);
-        if self.skipped > 0 || self.frames.len() >= self.session.settings.depth {
-            self.report(DefectKind::LimitNesting, "deeper components were left out");
+        let too_deep = self.skipped > 0 || self.frames.len() >= self.session.settings.depth;
+        if too_deep || left_out {
+            if self.frames.len() >= self.session.settings.depth {
+                self.report(DefectKind::LimitNesting, "deeper components were left out");
+            }
             self.skipped += 1;
             self.repair(start);
             return;
