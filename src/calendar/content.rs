@@ -235,8 +235,9 @@ pub(super) fn has_control_characters(bytes: &[u8]) -> bool {
     // binary rubbish cheap.
     bytes.chunks(4096).any(|chunk| {
         chunk.iter().fold(0_u8, |found, byte| {
-            let control = (*byte < 0x20) & !matches!(*byte, b'\t' | b'\n' | b'\r');
-            found | u8::from(control | (*byte == 0x7f))
+            let allowed = u8::from(matches!(*byte, b'\t' | b'\n' | b'\r'));
+            let control = u8::from(*byte < 0x20) | u8::from(*byte == 0x7f);
+            found | (control & !allowed)
         }) != 0
     })
 }

@@ -9,10 +9,9 @@ pub(super) const MOST: usize = 2 * 1024 * 1024;
 pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Null => String::new(),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
         Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(","),
-        Value::Object(_) => String::new(),
+        Value::Null | Value::Object(_) => String::new(),
     }
 }
 

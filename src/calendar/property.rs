@@ -35,7 +35,7 @@ pub(super) fn push(entry: ICalendarEntry, within: usize, list: &mut Vec<Property
         });
         return;
     }
-    let last = values.len().min(MOST_VALUES).saturating_sub(1);
+    let final_index = values.len().min(MOST_VALUES).saturating_sub(1);
     if values.is_empty() {
         list.push(Property {
             name,
@@ -46,7 +46,7 @@ pub(super) fn push(entry: ICalendarEntry, within: usize, list: &mut Vec<Property
         return;
     }
     for (index, value) in values.into_iter().take(MOST_VALUES).enumerate() {
-        let parameters = if index == last {
+        let parameters = if index == final_index {
             std::mem::take(&mut parameters)
         } else {
             parameters.clone()
@@ -123,9 +123,10 @@ fn parameter(parameter: ICalendarParameter) -> Option<(Cow<'static, str>, String
         }
         known @ Cow::Borrowed(_) => known,
     };
-    let text = match value {
-        ICalendarParameterValue::Null => String::new(),
-        value => value.into_text()?.into_owned(),
+    let text = if value == ICalendarParameterValue::Null {
+        String::new()
+    } else {
+        value.into_text()?.into_owned()
     };
     Some((name, decode(text)))
 }

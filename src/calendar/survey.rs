@@ -20,7 +20,8 @@ use crate::message::DefectKind;
 use super::content::{self, Content};
 use super::defects::Reported;
 use super::lines::{Line, Lines};
-use super::{Kind, RawLine, Session};
+use super::object::{CLASSES, Notes, Object, class, kind};
+use super::{RawLine, Session};
 
 /// Raw lines with backslash pairs kept per calendar.
 const MOST_RAW_LINES: usize = 100;
@@ -35,62 +36,6 @@ const MOST_GARBAGE: usize = 1_000;
 const MOST_OBSERVANCES: usize = 500;
 /// Octets kept of a rule.
 const RULE: usize = 16 * 1024;
-
-/// One VCALENDAR object, or a component that stands alone.
-#[derive(Debug, Default)]
-pub(super) struct Object<'x> {
-    /// What calcard shall read.
-    pub(super) text: Cow<'x, str>,
-    /// Components of all kinds, those left out included.
-    pub(super) components: usize,
-    pub(super) timezones: usize,
-    pub(super) observances: usize,
-    /// Deepest nesting met.
-    pub(super) depth: usize,
-    /// Events in the order of their BEGIN lines.
-    pub(super) events: Vec<Notes>,
-    /// [`RawLine::event`] indexes [`Self::events`] here.
-    pub(super) backslash_lines: Vec<RawLine>,
-}
-
-/// What the raw lines say of one event.
-#[derive(Debug)]
-pub(super) struct Notes {
-    pub(super) kind: Kind,
-    pub(super) ordinal: usize,
-    /// ATTENDEE lines, those left out included.
-    pub(super) attendees: usize,
-    /// RRULE values as written, up to [`MOST_RULES`].
-    pub(super) rules: Vec<String>,
-    /// RRULE lines.
-    pub(super) rule_count: usize,
-    /// RDATE values that were left out.
-    pub(super) dates_left_out: usize,
-}
-
-/// Kinds of inner components that are numbered apart.
-pub(super) const CLASSES: usize = 8;
-
-/// Which counter numbers a component of that name among its siblings.
-pub(super) fn class(name: &str) -> usize {
-    match name {
-        "VALARM" => 0,
-        "VTIMEZONE" => 1,
-        "STANDARD" => 2,
-        "DAYLIGHT" => 3,
-        "PARTICIPANT" => 4,
-        "VLOCATION" => 5,
-        "VRESOURCE" => 6,
-        _ => CLASSES - 1,
-    }
-}
-
-/// The kind of event a component name stands for.
-pub(super) fn kind(name: &str) -> Option<Kind> {
-    [Kind::Event, Kind::Todo, Kind::Journal, Kind::FreeBusy]
-        .into_iter()
-        .find(|kind| kind.name() == name)
-}
 
 /// An open component.
 #[derive(Debug, Default)]
@@ -199,14 +144,15 @@ impl Walk<'_, '_, '_> {
                 // Calcard must see the same name, whatever stands around it.
                 let as_written =
                     clean == name && line.raw.len() == name.len() + if begin { 6 } else { 4 };
-                if !as_written && !(self.frames.is_empty() && begin) {
+                if !as_written && (!begin || !self.frames.is_empty()) {
                     self.repair(line.start);
                 }
-                return if begin {
-                    self.begin(line.start, clean, !as_written)
+                if begin {
+                    self.begin(line.start, clean, !as_written);
                 } else {
-                    self.end(line, &clean)
-                };
+                    self.end(line, &clean);
+                }
+                return;
             }
             Content::Garbage | Content::Named { .. } if self.frames.is_empty() => {
                 return self.report_part(DefectKind::TrailingData, "outside VCALENDAR");
@@ -546,7 +492,7 @@ impl Walk<'_, '_, '_> {
             .frames
             .last_mut()
             .is_some_and(|frame| frame.reported.first(kind));
-        if first && !self.session.defects.is_full() {
+        if first && self.session.defects.takes(kind) {
             let place = self.place();
             self.session
                 .defects

@@ -54,12 +54,27 @@ impl Zones {
         if let Some(zone) = self.known.get(name) {
             return *zone;
         }
-        let zone = Tz::from_str(name).unwrap_or(Tz::UTC);
+        let zone = Tz::from_str(name)
+            .ok()
+            .or_else(|| within_path(name))
+            .unwrap_or(Tz::UTC);
         if self.known.len() < MOST_REMEMBERED {
             self.known.insert(name.to_owned(), zone);
         }
         zone
     }
+}
+
+/// The zone at the end of `/freeassociation.sourceforge.net/Europe/Berlin`.
+fn within_path(name: &str) -> Option<Tz> {
+    let mut rest = name.strip_prefix('/')?;
+    for _ in 0..4 {
+        rest = rest.split_once('/')?.1;
+        if let Ok(zone) = Tz::from_str(rest) {
+            return Some(zone);
+        }
+    }
+    None
 }
 
 /// TZOFFSETTO of the zone's standard time, else of its first observance.

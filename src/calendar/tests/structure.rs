@@ -183,7 +183,7 @@ fn limits_cut_and_say_so() {
 
     let lines = "ATTENDEE:mailto:a@example.com\n".repeat(5);
     let reading = limited(&EVENT.replace("UID:1\n", &lines), |settings| {
-        settings.attendees = 2
+        settings.attendees = 2;
     });
     assert_eq!(
         defects(&reading),
