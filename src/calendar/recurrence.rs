@@ -5,14 +5,14 @@
 //! Not an error: forms made to hurt. They are named in [`Recurrence::abusive`] and answered
 //! with an upper bound; the work of all rules of a message together is bounded as well.
 
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::DateTime;
 
 use super::Recurrence;
 use super::object::Notes;
 use super::rule::{Frequency, Rule};
 use super::survey::MOST_RULES;
 use super::time::{self, Local};
-use super::walk::{DAYS, Instances, MOST_PRODUCT, Work, walk};
+use super::walk::{DAY, DAYS, Instances, MOST_PRODUCT, Work, walk};
 
 /// A larger COUNT is no calendar's.
 const MOST_COUNT: u64 = 100_000;
@@ -71,8 +71,11 @@ pub(super) fn expand(
     let Some(start) = start else {
         return (found, trouble);
     };
+    // The instances themselves matter only where they are put together.
+    let single = rules.len() <= 1 && dates.added.is_empty() && dates.removed.is_empty();
+    let limit = if single { 0 } else { limit };
     let mut each = Vec::with_capacity(rules.len());
-    for rule in rules {
+    for rule in &rules {
         let instances = instances(rule, start, limit, &mut found, work);
         found.estimated |= instances.estimated;
         each.push(instances);
@@ -81,13 +84,10 @@ pub(super) fn expand(
     trouble.given_up = found.estimated;
     let last = each.iter().filter_map(|rule| rule.last).max();
     let ends = !found.endless && (last.is_some() || each.is_empty());
-    found.last = last
-        .filter(|_| ends)
-        .map(|clock| time::timestamp(clock, start.zone));
+    found.last = last.filter(|_| ends).map(|clock| zoned(clock, start));
     if each.is_empty() {
         found.last = Some(start.moment.timestamp);
     }
-    let single = each.len() <= 1 && dates.added.is_empty() && dates.removed.is_empty();
     if single {
         found.instances = each.first().map_or(1, |rule| rule.total);
         return (found, trouble);
@@ -135,7 +135,7 @@ impl Recurrence {
 
 /// Counts the instances of one rule, or estimates them.
 fn instances(
-    mut rule: Rule,
+    rule: &Rule,
     start: Local,
     limit: usize,
     found: &mut Recurrence,
@@ -146,24 +146,22 @@ fn instances(
         || rule.product > MOST_PRODUCT
         || rule.count.is_some_and(|count| count > MOST_COUNT);
     if hurts {
-        return estimate(&rule, start);
+        return estimate(rule, start);
     }
     let until = rule.until.and_then(|until| {
-        if until.utc {
-            time::clock(until.clock.and_utc().timestamp(), start.zone)
-        } else {
-            Some(until.clock)
+        let clock = until.clock.and_utc().timestamp();
+        if !until.utc {
+            return Some(clock);
         }
+        time::clock(clock, start.zone).map(|clock| clock.and_utc().timestamp())
     });
     let by_the_clock = rule.frequency < Frequency::Daily;
     let counted = if by_the_clock && rule.is_plain() && rule.has_plain_times() {
-        steps(&rule, start, until, limit)
+        steps(rule, start, until, limit)
     } else if by_the_clock && rule.interval > 1 {
-        estimate(&rule, start)
+        estimate(rule, start)
     } else {
-        let plain = rule.is_plain() && rule.has_plain_times();
-        rule.complete(start.clock.date());
-        walk(&rule, plain, start, until, limit, work).unwrap_or_else(|| estimate(&rule, start))
+        walk(rule, start, until, limit, work).unwrap_or_else(|| estimate(rule, start))
     };
     if rule.frequency == Frequency::Minutely && counted.total > MOST_MINUTELY {
         found.abuse("minutely");
@@ -171,23 +169,26 @@ fn instances(
     counted
 }
 
+/// A clock of the event as seconds since 1970.
+fn zoned(clock: i64, start: Local) -> i64 {
+    DateTime::from_timestamp(clock, 0).map_or(clock, |clock| {
+        time::timestamp(clock.naive_utc(), start.zone)
+    })
+}
+
 /// HOURLY and MINUTELY without lists: plain arithmetic.
-fn steps(rule: &Rule, start: Local, until: Option<NaiveDateTime>, limit: usize) -> Instances {
+fn steps(rule: &Rule, start: Local, until: Option<i64>, limit: usize) -> Instances {
+    let clock = start.clock.and_utc().timestamp();
     let step = rule.frequency.seconds().saturating_mul(rule.interval);
     let within = |seconds: u64| seconds / step + 1;
-    let horizon = within(DAYS.unsigned_abs() * 86_400 - 1);
+    let horizon = within((DAYS * DAY).unsigned_abs() - 1);
     let mut all = rule.count.map(|count| count.max(1));
     if let Some(until) = until {
-        let span = u64::try_from((until - start.clock).num_seconds()).unwrap_or(0);
+        let span = u64::try_from(until - clock).unwrap_or(0);
         all = Some(all.unwrap_or(u64::MAX).min(within(span)));
     }
     let total = all.unwrap_or(u64::MAX).min(horizon);
-    let at = |number: u64| {
-        let seconds = i64::try_from(number.saturating_mul(step)).ok()?;
-        start
-            .clock
-            .checked_add_signed(TimeDelta::try_seconds(seconds)?)
-    };
+    let at = |number: u64| clock.checked_add(i64::try_from(number.checked_mul(step)?).ok()?);
     Instances {
         clocks: (0..total.min(limit as u64)).filter_map(at).collect(),
         total,
@@ -199,15 +200,15 @@ fn steps(rule: &Rule, start: Local, until: Option<NaiveDateTime>, limit: usize) 
 /// An upper bound, and nothing but arithmetic.
 fn estimate(rule: &Rule, start: Local) -> Instances {
     let interval = rule.interval.max(1);
-    let day = 86_400;
-    let periods = DAYS.unsigned_abs() * day / rule.frequency.seconds().saturating_mul(interval) + 1;
+    let periods =
+        (DAYS * DAY).unsigned_abs() / rule.frequency.seconds().saturating_mul(interval) + 1;
     let lists = rule.product.min(rule.frequency.seconds());
     let total = periods
         .saturating_mul(lists)
-        .min(DAYS.unsigned_abs() * day)
+        .min((DAYS * DAY).unsigned_abs())
         .min(rule.count.unwrap_or(u64::MAX).max(1));
     Instances {
-        clocks: vec![start.clock],
+        clocks: vec![start.clock.and_utc().timestamp()],
         total,
         estimated: true,
         last: None,
@@ -233,11 +234,7 @@ fn merge(found: &mut Recurrence, each: &[Instances], start: Local, dates: &Dates
     let mut all: Vec<i64> = Vec::with_capacity(size);
     all.push(start.moment.timestamp);
     for rule in each {
-        all.extend(
-            rule.clocks
-                .iter()
-                .map(|clock| time::timestamp(*clock, start.zone)),
-        );
+        all.extend(rule.clocks.iter().map(|clock| zoned(*clock, start)));
     }
     all.extend_from_slice(&dates.added);
     all.retain(|at| dates.removed.binary_search(at).is_err());
@@ -251,7 +248,7 @@ fn merge(found: &mut Recurrence, each: &[Instances], start: Local, dates: &Dates
         return;
     };
     found.first = Some(first);
-    let end = first.saturating_add(DAYS * 86_400);
+    let end = first.saturating_add(DAYS * DAY);
     found.instances = all.iter().filter(|at| **at < end).count() as u64;
     let complete = each.iter().all(|rule| {
         rule.last

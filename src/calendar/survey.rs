@@ -75,6 +75,10 @@ struct Walk<'x, 's, 'a> {
     control_characters: bool,
 }
 
+fn has_pair(text: &str) -> bool {
+    memmem::find(text.as_bytes(), b"\\\\").is_some()
+}
+
 /// Surveys the text of the part with that index in [`Message::parts`].
 ///
 /// [`Message::parts`]: crate::message::Message::parts
@@ -92,7 +96,7 @@ pub(super) fn survey<'x>(text: &'x str, part: usize, session: &mut Session<'_>) 
         done: Vec::new(),
         reported: Reported::default(),
         garbage: 0,
-        backslash_pairs: memmem::find(bytes, b"\\\\").is_some(),
+        backslash_pairs: has_pair(text),
         control_characters: content::has_control_characters(bytes),
     };
     let mut carriage_returns = memchr_iter(b'\r', bytes).count();
@@ -235,7 +239,7 @@ impl Walk<'_, '_, '_> {
         if self.session.stopped {
             return Fate::Drop;
         }
-        if (self.backslash_pairs || line.cut_escape)
+        if (line.cut_pair || (self.backslash_pairs && has_pair(line.raw)))
             && self.object.backslash_lines.len() < MOST_RAW_LINES
         {
             self.keep_raw_line(line, name, event);
@@ -311,9 +315,6 @@ impl Walk<'_, '_, '_> {
     /// Keeps a line with a backslash pair as written.
     fn keep_raw_line(&mut self, line: &Line<'_>, name: &str, event: Option<usize>) {
         let text = line.unfolded();
-        if memmem::find(text.as_bytes(), b"\\\\").is_none() {
-            return;
-        }
         let name = name.to_ascii_uppercase();
         let rest = text.get(name.len()..).unwrap_or_default();
         self.object.backslash_lines.push(RawLine {

@@ -208,9 +208,14 @@ pub(super) fn written(date: &PartialDateTime) -> String {
 
 /// Writes a number with leading zeros; `unit` is the first digit's weight.
 fn digits(text: &mut String, number: u32, unit: u32) {
+    const DIGITS: &[u8; 10] = b"0123456789";
     let mut unit = unit;
     while unit > 0 {
-        text.push(char::from_digit(number / unit % 10, 10).unwrap_or('0'));
+        let digit = DIGITS
+            .get((number / unit % 10) as usize)
+            .copied()
+            .unwrap_or(b'0');
+        text.push(char::from(digit));
         unit /= 10;
     }
 }

@@ -1,18 +1,23 @@
-//! Asks a rule day by day which days it chooses.
+//! Finds the days a rule chooses: by stepping where it is simple, else by asking day by
+//! day.
 //!
 //! Calcard's own iterator is not used: it may try 100,000 periods before it yields or gives
 //! up, and it cannot be stopped in between. Here 366 questions answer any rule, and the
-//! questions of all rules of a message are counted.
+//! steps and questions of all rules of a message are counted.
 
-use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
+use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveDateTime};
 
-use super::rule::{Frequency, Rule};
+use super::rule::{Frequency, Rule, members};
 use super::time::Local;
 
 /// Days of the horizon.
 pub(super) const DAYS: i64 = 366;
 /// Days looked at beyond the horizon for the last instance: some 50 years.
 const FAR: i64 = 20_000;
+/// Seconds of a day.
+pub(super) const DAY: i64 = 86_400;
+/// 1970-01-01, counted from the first day of the common era.
+const EPOCH: i64 = 719_163;
 /// A larger product of BY lists is no calendar's.
 pub(super) const MOST_PRODUCT: u64 = 10_000;
 
@@ -53,23 +58,24 @@ impl Work {
     }
 }
 
-/// Instances of one rule.
+/// Instances of one rule. Clocks are seconds since 1970 as the event's own clock shows them:
+/// whole numbers, because most rules have hundreds of instances to compare.
 #[derive(Debug, Default)]
 pub(super) struct Instances {
     /// Clock times, up to the limit.
-    pub(super) clocks: Vec<NaiveDateTime>,
+    pub(super) clocks: Vec<i64>,
     /// Instances in the horizon.
     pub(super) total: u64,
     /// `total` is an upper bound.
     pub(super) estimated: bool,
-    pub(super) last: Option<NaiveDateTime>,
+    pub(super) last: Option<i64>,
 }
 
 /// A walk over the days of a rule.
 struct Walker<'a> {
-    start: NaiveDateTime,
-    horizon: NaiveDateTime,
-    until: Option<NaiveDateTime>,
+    start: i64,
+    horizon: i64,
+    until: Option<i64>,
     times: &'a [u32],
     /// Instances the rule may still have.
     left: u64,
@@ -79,7 +85,7 @@ struct Walker<'a> {
 
 impl Walker<'_> {
     /// Adds an instance; false when the rule has come to its end.
-    fn add(&mut self, at: NaiveDateTime) -> bool {
+    fn add(&mut self, at: i64) -> bool {
         if at <= self.start {
             return true;
         }
@@ -97,15 +103,96 @@ impl Walker<'_> {
         true
     }
 
-    fn add_day(&mut self, date: NaiveDate) -> bool {
+    /// Adds the chosen days one after the other; true when the rule has come to its end.
+    fn steps(
+        &mut self,
+        days: impl Iterator<Item = i64>,
+        far: bool,
+        work: &mut Work,
+    ) -> Option<bool> {
+        let horizon = self.horizon.div_euclid(DAY);
+        for day in days {
+            if day > horizon && (!far || day > horizon + FAR || !work.spend_far()) {
+                return Some(false);
+            }
+            if !work.spend(1 + self.times.len() / 16) {
+                return None;
+            }
+            if !self.add_day(day) || self.left == 0 {
+                return Some(true);
+            }
+        }
+        Some(false)
+    }
+
+    /// Asks the rule for each day; true when it has come to its end.
+    fn days(&mut self, rule: &Rule, interval: i64, far: bool, work: &mut Work) -> Option<bool> {
+        let horizon = self.horizon.div_euclid(DAY);
+        let mut date = DateTime::from_timestamp(self.start, 0)?.date_naive();
+        let first_period = rule.period(date);
+        let by_position = !rule.positions.is_empty();
+        if by_position {
+            // The set a position counts in begins with the period, not with the event.
+            while let Some(day) = date
+                .pred_opt()
+                .filter(|day| rule.period(*day) == first_period)
+            {
+                date = day;
+            }
+        }
+        let mut set: Vec<i64> = Vec::new();
+        let mut day = number(date);
+        let mut set_period = first_period;
+        loop {
+            if day > horizon && (!far || day > horizon + FAR || !work.spend_far()) {
+                return Some(false);
+            }
+            let chosen = (interval == 1 || (rule.period(date) - first_period) % interval == 0)
+                && rule.chooses(date);
+            if !work.spend(1 + if chosen { self.times.len() / 16 } else { 0 }) {
+                return None;
+            }
+            if by_position {
+                let period = rule.period(date);
+                if period != set_period {
+                    set_period = period;
+                    if !self.add_positions(&set, &rule.positions) || self.left == 0 {
+                        return Some(true);
+                    }
+                    set.clear();
+                }
+                if chosen {
+                    set.push(day);
+                }
+            } else if chosen && (!self.add_day(day) || self.left == 0) {
+                return Some(true);
+            }
+            if set.is_empty() && self.until.is_some_and(|until| day * DAY > until) {
+                return Some(true);
+            }
+            // Months that are not chosen need no asking.
+            let next = if by_position {
+                None
+            } else {
+                rule.past_months(date)
+            };
+            let Some(next) = next.or_else(|| date.succ_opt()) else {
+                return Some(false);
+            };
+            date = next;
+            day = number(date);
+        }
+    }
+
+    fn add_day(&mut self, day: i64) -> bool {
         let times = self.times;
         times
             .iter()
-            .all(|seconds| clock_at(date, *seconds).is_none_or(|at| self.add(at)))
+            .all(|seconds| self.add(day * DAY + i64::from(*seconds)))
     }
 
     /// Adds the days of one period that BYSETPOS picks.
-    fn add_positions(&mut self, days: &[NaiveDate], positions: &[i64]) -> bool {
+    fn add_positions(&mut self, days: &[i64], positions: &[i64]) -> bool {
         let per_day = self.times.len();
         let total = days.len() * per_day;
         let mut picked: Vec<usize> = positions
@@ -125,115 +212,101 @@ impl Walker<'_> {
         picked.into_iter().all(|index| {
             let day = days.get(index / per_day.max(1));
             let time = self.times.get(index % per_day.max(1));
-            let at = day.zip(time).and_then(|(day, time)| clock_at(*day, *time));
-            at.is_none_or(|at| self.add(at))
+            day.zip(time)
+                .is_none_or(|(day, time)| self.add(day * DAY + i64::from(*time)))
         })
     }
 }
 
-fn clock_at(date: NaiveDate, seconds: u32) -> Option<NaiveDateTime> {
-    date.and_hms_opt(seconds / 3_600, seconds / 60 % 60, seconds % 60)
+/// Days since 1970.
+fn number(date: NaiveDate) -> i64 {
+    i64::from(date.num_days_from_ce()) - EPOCH
 }
 
-/// Asks the rule day by day; `None` when the message has asked too much already.
+/// Expands a rule; `None` when the message has asked too much already.
 pub(super) fn walk(
     rule: &Rule,
-    plain: bool,
     start: Local,
-    until: Option<NaiveDateTime>,
+    until: Option<i64>,
     limit: usize,
     work: &mut Work,
 ) -> Option<Instances> {
-    let times = rule.times(start.clock.time(), usize::try_from(MOST_PRODUCT).ok()?)?;
+    let plain_days = rule.is_plain();
+    let plain = plain_days && rule.has_plain_times();
     let first = start.clock.date();
+    let clock = start.clock.and_utc().timestamp();
+    let mut rule = rule.clone();
+    rule.complete(first);
+    let times = rule.times(start.clock.time(), usize::try_from(MOST_PRODUCT).ok()?)?;
     let mut walker = Walker {
-        start: start.clock,
-        horizon: start.clock.checked_add_signed(TimeDelta::days(DAYS))?,
+        start: clock,
+        horizon: clock + DAYS * DAY,
         until,
         times: &times,
         left: rule.count.map_or(u64::MAX, |count| count.saturating_sub(1)),
         limit,
         // DTSTART is the first instance, whether the rule chooses it or not.
         instances: Instances {
-            clocks: vec![start.clock],
+            clocks: vec![clock],
             total: 1,
             estimated: false,
-            last: Some(start.clock),
+            last: Some(clock),
         },
     };
-    if !work.spend(usize::try_from(DAYS).unwrap_or(usize::MAX)) {
-        return None;
-    }
-    let ends = rule.count.is_some() || until.is_some();
-    let first_period = rule.period(first);
-    let interval = i64::try_from(rule.interval).unwrap_or(i64::MAX);
-    let mut date = first;
-    if !rule.positions.is_empty() {
-        // The set a position counts in begins with the period, not with the event.
-        while let Some(earlier) = date
-            .pred_opt()
-            .filter(|day| rule.period(*day) == first_period)
-        {
-            date = earlier;
+    // Days beyond the horizon are looked at only for a last instance that arithmetic does
+    // not give.
+    let far = (rule.count.is_some() || until.is_some()) && !plain;
+    let interval = i64::try_from(rule.interval).ok()?;
+    let complete = match rule.frequency {
+        Frequency::Daily if plain_days => {
+            walker.steps(every(number(first), interval), far, work)?
         }
-    }
-    let mut set: Vec<NaiveDate> = Vec::new();
-    let mut complete = false;
-    for _ in 0..FAR {
-        let past_horizon = (date - first).num_days() > DAYS;
-        if past_horizon && (!ends || plain) {
-            break;
+        Frequency::Weekly if rule.only_weekdays() => {
+            let week = number(first) - i64::from(rule.past_week_start(first));
+            let chosen = rule.week_days();
+            let days = every(week, interval.checked_mul(7)?)
+                .flat_map(|week| members(chosen).map(move |past| week + i64::from(past)));
+            walker.steps(days, far, work)?
         }
-        if past_horizon && !work.spend_far() {
-            break;
-        }
-        let period = rule.period(date);
-        if (period - first_period) % interval == 0 && rule.chooses(date) {
-            if rule.positions.is_empty() {
-                if !work.spend(times.len() / 64) {
-                    return None;
-                }
-                if !walker.add_day(date) {
-                    complete = true;
-                    break;
-                }
+        Frequency::Monthly | Frequency::Yearly if plain_days => {
+            let months = if rule.frequency == Frequency::Yearly {
+                12
             } else {
-                set.push(date);
-            }
-        } else if until.is_some_and(|until| date > until.date()) && set.is_empty() {
-            complete = true;
-            break;
+                1
+            };
+            let step = u32::try_from(rule.interval.checked_mul(months)?).ok()?;
+            let days = (0..)
+                .map_while(|number: u32| {
+                    first.checked_add_months(Months::new(number.checked_mul(step)?))
+                })
+                // A month without that day is left out, not shortened.
+                .filter(|date| date.day() == first.day())
+                .map(number);
+            walker.steps(days, far, work)?
         }
-        let Some(next) = date.succ_opt() else { break };
-        if !set.is_empty() && rule.period(next) != period {
-            let more = walker.add_positions(&set, &rule.positions);
-            set.clear();
-            if !more {
-                complete = true;
-                break;
-            }
-        }
-        if walker.left == 0 {
-            complete = true;
-            break;
-        }
-        date = next;
-    }
+        Frequency::Secondly
+        | Frequency::Minutely
+        | Frequency::Hourly
+        | Frequency::Daily
+        | Frequency::Weekly
+        | Frequency::Monthly
+        | Frequency::Yearly => walker.days(&rule, interval, far, work)?,
+    };
     let mut instances = walker.instances;
-    if ends && !complete {
-        instances.last = far_last(rule, plain, start.clock, until);
+    if (rule.count.is_some() || until.is_some()) && !complete {
+        instances.last = far_last(&rule, plain, start.clock, until);
     }
     Some(instances)
 }
 
+/// A day and every so many days after it.
+fn every(first: i64, days: i64) -> impl Iterator<Item = i64> {
+    std::iter::successors(Some(first), move |day| day.checked_add(days))
+}
+
 /// The last instance of a rule that goes on far beyond the horizon, as far as arithmetic
 /// can tell.
-fn far_last(
-    rule: &Rule,
-    plain: bool,
-    start: NaiveDateTime,
-    until: Option<NaiveDateTime>,
-) -> Option<NaiveDateTime> {
+fn far_last(rule: &Rule, plain: bool, start: NaiveDateTime, until: Option<i64>) -> Option<i64> {
     let step = match rule.frequency {
         Frequency::Daily => 1,
         Frequency::Weekly => 7,
@@ -246,18 +319,18 @@ fn far_last(
     if !plain {
         return until;
     }
+    let start = start.and_utc().timestamp();
     let step = i64::try_from(rule.interval).ok()?.checked_mul(step)?;
     let by_count = rule
         .count
         .and_then(|count| i64::try_from(count.saturating_sub(1)).ok());
-    let by_until = until.map(|until| (until - start).num_days() / step);
+    let by_until = until.map(|until| (until - start).max(0) / DAY / step);
     let steps = [by_count, by_until].into_iter().flatten().min()?;
-    start.checked_add_signed(TimeDelta::try_days(steps.checked_mul(step)?)?)
+    start.checked_add(steps.checked_mul(step)?.checked_mul(DAY)?)
 }
 
 /// MONTHLY and YEARLY without lists, on a day that every month has.
-fn months(rule: &Rule, plain: bool, start: NaiveDateTime) -> Option<NaiveDateTime> {
-    use chrono::Datelike as _;
+fn months(rule: &Rule, plain: bool, start: NaiveDateTime) -> Option<i64> {
     if !plain || start.day() > 28 {
         return None;
     }
@@ -271,5 +344,6 @@ fn months(rule: &Rule, plain: bool, start: NaiveDateTime) -> Option<NaiveDateTim
         .saturating_sub(1)
         .checked_mul(rule.interval)?
         .checked_mul(step)?;
-    start.checked_add_months(chrono::Months::new(u32::try_from(steps).ok()?))
+    let last = start.checked_add_months(Months::new(u32::try_from(steps).ok()?))?;
+    Some(last.and_utc().timestamp())
 }
