@@ -17,18 +17,26 @@ use crate::message::{CalendarPart, Defect, DefectKind, Format, Message};
 mod content;
 mod copies;
 mod defects;
+mod draft;
 mod event;
+mod jcal;
+mod jscalendar;
 mod json;
 mod lines;
+mod object;
 mod property;
 mod recurrence;
 mod rule;
+mod session;
 mod survey;
+#[cfg(test)]
+mod tests;
 mod time;
+mod walk;
 
 use copies::Texts;
 use defects::Defects;
-use recurrence::Work;
+use session::Session;
 
 /// Limits of this stage. RFC 4791 §5.2 calls them max-resource-size and so on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -348,95 +356,6 @@ impl Event {
     }
 }
 
-/// What one reading counts and collects across all parts of a message.
-struct Session<'a> {
-    settings: &'a Settings,
-    expired: &'a dyn Fn() -> bool,
-    defects: Defects,
-    work: Work,
-    /// Calendars read so far: the index of the one being read.
-    calendars: usize,
-    components: usize,
-    lines: usize,
-    attendees: usize,
-    /// List members and parameters beyond the usual that calcard may still keep in memory.
-    pieces_left: usize,
-    ordinals: [usize; 4],
-    /// True when nothing more is read.
-    stopped: bool,
-}
-
-/// List members and unusual parameters read per message.
-const MOST_PIECES: usize = 200_000;
-/// Content lines read per component that may be read.
-const LINES_PER_COMPONENT: usize = 20;
-
-impl<'a> Session<'a> {
-    fn new(settings: &'a Settings, expired: &'a dyn Fn() -> bool) -> Self {
-        Self {
-            settings,
-            expired,
-            defects: Defects::default(),
-            work: Work::default(),
-            calendars: 0,
-            components: 0,
-            lines: 0,
-            attendees: 0,
-            pieces_left: MOST_PIECES,
-            ordinals: [0; 4],
-            stopped: false,
-        }
-    }
-
-    /// Asks the clock; once time is up it stays up.
-    fn out_of_time(&mut self) -> bool {
-        if (self.expired)() {
-            self.stop(
-                DefectKind::LimitTime,
-                String::new(),
-                "the rest was not read",
-            );
-        }
-        self.stopped && (self.expired)()
-    }
-
-    fn stop(&mut self, kind: DefectKind, place: String, detail: &str) {
-        self.stopped = true;
-        self.defects.add(kind, place, detail);
-    }
-
-    /// Counts a content line; attendees past their limit cost nothing later and are free.
-    fn count_line(&mut self, part: usize) {
-        self.lines += 1;
-        let most = self.settings.components.saturating_mul(LINES_PER_COMPONENT);
-        if self.lines > most.saturating_add(self.attendees) {
-            let place = format!("part[{part}]");
-            self.stop(DefectKind::LimitComponents, place, "too many content lines");
-        }
-        if self.lines.is_multiple_of(1024) {
-            self.out_of_time();
-        }
-    }
-
-    /// Counts a component; true when it is one too many.
-    fn count_component(&mut self, part: usize) -> bool {
-        self.components += 1;
-        if self.components > self.settings.components {
-            let place = format!("part[{part}]");
-            self.stop(DefectKind::LimitComponents, place, "the rest was not read");
-        }
-        self.stopped
-    }
-
-    fn next_ordinal(&mut self, kind: Kind) -> usize {
-        let Some(counter) = self.ordinals.get_mut(kind as usize) else {
-            return 0;
-        };
-        *counter += 1;
-        *counter - 1
-    }
-}
-
 /// Reads the calendar parts of a message.
 ///
 /// `expired` is asked between components and stops the work when
@@ -457,7 +376,7 @@ pub fn read(message: &Message<'_>, settings: &Settings, expired: &dyn Fn() -> bo
         let before = reading.calendars.len();
         let earlier = |index: usize| {
             let part = message.calendar_parts.get(index)?;
-            Some(text_of(part, &mut Defects::default())?.into_owned())
+            text_of(part, &mut Defects::default())
         };
         let copied = if several {
             texts.find(digest, &text, earlier)
@@ -465,7 +384,10 @@ pub fn read(message: &Message<'_>, settings: &Settings, expired: &dyn Fn() -> bo
             None
         };
         match copied {
-            Some(originals) => copy(&text, index, originals, &mut reading),
+            Some(originals) => {
+                let at = (index, part.part);
+                copy(&text, at, originals, &mut reading, &mut session);
+            }
             None => read_text(&text, index, part, &mut reading, &mut session),
         }
         texts.keep(digest, index, before..reading.calendars.len());
@@ -495,8 +417,8 @@ fn text_of<'x>(part: &'x CalendarPart<'_>, defects: &mut Defects) -> Option<Cow<
     };
     match part.format {
         Format::ICalendar => Some(lines::line_feeds(&part.text)),
-        Format::JCal => json(json::jcal, defects),
-        Format::JsCalendar => json(json::jscalendar, defects),
+        Format::JCal => json(jcal::read, defects),
+        Format::JsCalendar => json(jscalendar::read, defects),
         Format::Empty | Format::XCal | Format::Other => None,
     }
 }
@@ -529,12 +451,22 @@ fn read_text(
 }
 
 /// Notes a part whose text was read before: its events get one more copy.
-fn copy(text: &str, index: usize, originals: Range<usize>, reading: &mut Reading) {
+fn copy(
+    text: &str,
+    (index, part): (usize, usize),
+    originals: Range<usize>,
+    reading: &mut Reading,
+    session: &mut Session<'_>,
+) {
     let mut varying = copies::varying_values(text).into_iter();
     for original in originals {
         let Some(first) = reading.calendars.get(original) else {
             break;
         };
+        // A copy costs little, but a thousand parts of a thousand calendars add up.
+        if (0..=first.components).any(|_| session.count_component(part)) {
+            break;
+        }
         let (method, prodid) = varying.next().unwrap_or_default();
         let calendar = Calendar {
             part: index,
@@ -550,11 +482,11 @@ fn copy(text: &str, index: usize, originals: Range<usize>, reading: &mut Reading
             ..Calendar::default()
         };
         let original = first.copy_of.unwrap_or(original);
-        for event in reading
+        let from = reading
             .events
-            .iter_mut()
-            .filter(|event| event.calendar == original)
-        {
+            .partition_point(|event| event.calendar < original);
+        let events = reading.events.iter_mut().skip(from);
+        for event in events.take_while(|event| event.calendar == original) {
             event.copies.push(index);
         }
         reading.calendars.push(calendar);

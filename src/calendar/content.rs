@@ -42,16 +42,15 @@ pub(super) struct Parameters {
     pub(super) pieces: usize,
 }
 
+/// Octets of a component's name.
+const MOST_NAME: usize = 64;
 /// Parameters on a line that are nothing special.
 const USUAL_PARAMETERS: usize = 12;
 
 /// Takes the line apart; a line with quoted-printable soft breaks takes in the next ones.
 pub(super) fn parse<'x>(line: &mut Line<'x>, lines: &mut Lines<'x>) -> Content<'x> {
     let head = line.head();
-    let length = head
-        .iter()
-        .position(|byte| !is_name(*byte))
-        .unwrap_or(head.len());
+    let length = name_length(head);
     if let Some(begin) = boundary(head) {
         let value = line.raw.split_once(':').map_or("", |(_, value)| value);
         return Content::Boundary { begin, name: value };
@@ -107,10 +106,13 @@ fn boundary(head: &[u8]) -> Option<bool> {
 
 /// A component's name in upper case, without anything that is no name.
 pub(super) fn component_name(written: &str) -> String {
+    if written.len() <= MOST_NAME && name_length(written.as_bytes()) == written.len() {
+        return written.to_ascii_uppercase();
+    }
     let mut name: String = written
         .chars()
         .filter(|c| u8::try_from(*c).is_ok_and(is_name))
-        .take(64)
+        .take(MOST_NAME)
         .collect();
     name.make_ascii_uppercase();
     name
@@ -129,6 +131,40 @@ const fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/')
 }
 
+/// A table of octets: every octet of every name and parameter is looked up.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, which would refuse it"
+)]
+const fn table(stops: bool) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = if stops {
+            matches!(byte, b'"' | b'=' | b',' | b';' | b':')
+        } else {
+            is_name(byte)
+        };
+        byte += 1;
+    }
+    table
+}
+
+/// Octets that may stand in names.
+static NAMES: [bool; 256] = table(false);
+/// Octets that mean something among parameters.
+static STOPS: [bool; 256] = table(true);
+
+fn is_in(table: &[bool; 256], byte: u8) -> bool {
+    table.get(usize::from(byte)).copied().unwrap_or(false)
+}
+
+fn name_length(head: &[u8]) -> usize {
+    head.iter()
+        .position(|byte| !is_in(&NAMES, *byte))
+        .unwrap_or(head.len())
+}
+
 /// Scans parameters from the semicolon after the name to the colon before the value.
 fn parameters(raw: &[u8], from: usize) -> (Option<usize>, Parameters) {
     let mut found = Parameters::default();
@@ -139,7 +175,13 @@ fn parameters(raw: &[u8], from: usize) -> (Option<usize>, Parameters) {
     let mut equals = None;
     let mut pieces = 0_usize;
     let mut value = None;
-    for (offset, byte) in raw.iter().enumerate().skip(from + 1) {
+    let mut offset = from + 1;
+    while let Some(skipped) = raw
+        .get(offset..)
+        .and_then(|rest| rest.iter().position(|byte| is_in(&STOPS, *byte)))
+    {
+        offset += skipped;
+        let byte = raw.get(offset).copied().unwrap_or_default();
         match byte {
             b'"' => quoted = !quoted,
             _ if quoted => {}
@@ -166,13 +208,14 @@ fn parameters(raw: &[u8], from: usize) -> (Option<usize>, Parameters) {
                             .is_some_and(|text| text.eq_ignore_ascii_case(b"QUOTED-PRINTABLE"));
                 }
                 start = offset + 1;
-                if *byte == b':' {
+                if byte == b':' {
                     value = Some(offset + 1);
                     break;
                 }
             }
             _ => {}
         }
+        offset += 1;
     }
     found.unbalanced = value.is_none() && quoted;
     found.pieces = pieces.saturating_sub(USUAL_PARAMETERS);
@@ -213,7 +256,10 @@ fn is_single(name: &str) -> bool {
 }
 
 /// The first values of a list.
-pub(super) fn values(value: &str, most: usize) -> &str {
+pub(super) fn values<'v>(name: &str, value: &'v str, most: usize) -> &'v str {
+    if is_single(name) {
+        return value;
+    }
     let end = memchr2_iter(b',', b';', value.as_bytes())
         .nth(most)
         .unwrap_or(value.len());
@@ -232,8 +278,9 @@ pub(super) fn has_control_characters(bytes: &[u8]) -> bool {
     // binary rubbish cheap.
     bytes.chunks(4096).any(|chunk| {
         chunk.iter().fold(0_u8, |found, byte| {
-            let control = (*byte < 0x20) & !matches!(*byte, b'\t' | b'\n' | b'\r');
-            found | u8::from(control | (*byte == 0x7f))
+            let allowed = u8::from(matches!(*byte, b'\t' | b'\n' | b'\r'));
+            let control = u8::from(*byte < 0x20) | u8::from(*byte == 0x7f);
+            found | (control & !allowed)
         }) != 0
     })
 }
@@ -294,7 +341,7 @@ mod tests {
         let list = "20250101T000000,20250102T000000,20250103T000000";
         assert_eq!(separators("RDATE", list), 2);
         assert_eq!(separators("DESCRIPTION", list), 0);
-        assert_eq!(values(list, 1), "20250101T000000,20250102T000000");
+        assert_eq!(values("RDATE", list, 1), "20250101T000000,20250102T000000");
         assert_eq!(cut("gr\u{fc}n", 3), "gr");
     }
 

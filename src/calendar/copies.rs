@@ -5,6 +5,7 @@
 //!
 //! Not an error: copies that differ; both events stay and name the difference.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::hash::Hasher;
@@ -28,11 +29,11 @@ pub(super) struct Texts {
 
 impl Texts {
     /// The calendars an equal text has given before.
-    pub(super) fn find(
+    pub(super) fn find<'x>(
         &self,
         digest: u64,
         text: &str,
-        earlier: impl Fn(usize) -> Option<String>,
+        earlier: impl Fn(usize) -> Option<Cow<'x, str>>,
     ) -> Option<std::ops::Range<usize>> {
         let (part, calendars) = self.known.get(&digest)?;
         let other = earlier(*part)?;
@@ -196,15 +197,18 @@ fn by_place(
     merged: &[Option<usize>],
     message: &Message<'_>,
 ) {
-    let mut lone: Vec<(usize, usize)> = Vec::new();
-    for (index, part) in parts.iter().enumerate() {
-        let same = |(_, other): &(usize, usize)| other == part;
-        let merged = merged.get(index).is_some_and(Option::is_some);
-        if !merged && parts.iter().filter(|other| *other == part).count() == 1 {
-            debug_assert!(!lone.iter().any(same));
-            lone.push((index, *part));
-        }
+    let mut counts: HashMap<usize, usize> = HashMap::new();
+    for part in parts {
+        *counts.entry(*part).or_default() += 1;
     }
+    let lone: Vec<(usize, usize)> = parts
+        .iter()
+        .copied()
+        .enumerate()
+        .zip(merged)
+        .filter(|((_, part), merged)| merged.is_none() && counts.get(part) == Some(&1))
+        .map(|(place, _)| place)
+        .collect();
     let alternative = |part: usize| {
         let calendar = message.calendar_parts.get(part)?;
         let parent = message.parts.get(calendar.part)?.parent?;
@@ -240,13 +244,9 @@ fn remove(reading: &mut Reading, merged: &[Option<usize>]) {
     let mut places: Vec<usize> = Vec::with_capacity(merged.len());
     let mut kept = 0;
     for into in merged {
-        match into.and_then(|earlier| places.get(earlier).copied()) {
-            Some(place) => places.push(place),
-            None => {
-                places.push(kept);
-                kept += 1;
-            }
-        }
+        let place = into.and_then(|earlier| places.get(earlier).copied());
+        places.push(place.unwrap_or(kept));
+        kept += usize::from(place.is_none());
     }
     let mut flags = merged.iter();
     reading

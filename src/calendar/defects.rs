@@ -22,22 +22,33 @@ impl Defects {
         place: impl Into<String>,
         detail: impl Into<String>,
     ) {
-        if self.is_full() {
+        if !self.takes(kind) {
             return;
         }
         let place = place.into();
-        if !self
+        if self
             .list
             .iter()
             .any(|known| known.kind == kind && known.place == place)
         {
-            self.list.push(Defect::new(kind, place, detail));
+            return;
         }
+        if self.list.len() >= MOST {
+            let ordinary = self.list.iter().rposition(|known| !known.kind.is_limit());
+            if let Some(ordinary) = ordinary {
+                self.list.remove(ordinary);
+            }
+        }
+        self.list.push(Defect::new(kind, place, detail));
     }
 
-    /// True when nothing more is kept, so that callers need not describe a place.
-    pub(super) fn is_full(&self) -> bool {
-        self.list.len() >= MOST
+    /// False when the defect would not be kept, so that callers need not describe a place.
+    ///
+    /// A limit is kept once even when the list is full: it says that the answer is partial,
+    /// and rubbish must not be able to hide that.
+    pub(super) fn takes(&self, kind: DefectKind) -> bool {
+        self.list.len() < MOST
+            || (kind.is_limit() && !self.list.iter().any(|known| known.kind == kind))
     }
 
     /// The defects in order of discovery.
@@ -96,8 +107,15 @@ mod tests {
         for number in 0..1_000 {
             defects.add(DefectKind::GarbageLine, format!("VEVENT[{number}]"), "");
         }
-        assert!(defects.is_full());
-        assert_eq!(defects.into_list().len(), MOST);
+        assert!(!defects.takes(DefectKind::GarbageLine));
+        defects.add(DefectKind::LimitTime, "", "");
+        defects.add(DefectKind::LimitTime, "elsewhere", "");
+        let list = defects.into_list();
+        assert_eq!(list.len(), MOST);
+        assert_eq!(
+            list.iter().filter(|defect| defect.kind.is_limit()).count(),
+            1
+        );
     }
 
     #[test]

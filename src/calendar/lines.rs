@@ -19,9 +19,11 @@ pub(super) struct Line<'x> {
     pub(super) raw: &'x str,
     /// True when it is folded.
     pub(super) folded: bool,
-    /// True when a physical line ends in a backslash: the escape is cut by a fold, or
-    /// stands at the very end.
+    /// True when an escape is cut in a way that calcard does not undo: by the end of the line
+    /// or by two folds.
     pub(super) cut_escape: bool,
+    /// True when a fold stands between two backslashes.
+    pub(super) cut_pair: bool,
     /// CR octets that belong to line ends, to tell them from stray ones.
     pub(super) carriage_returns: usize,
 }
@@ -103,6 +105,7 @@ impl<'x> Iterator for Lines<'x> {
             raw: "",
             folded: false,
             cut_escape: false,
+            cut_pair: false,
             carriage_returns: 0,
         };
         loop {
@@ -116,13 +119,19 @@ impl<'x> Iterator for Lines<'x> {
                 physical = shorter;
                 line.carriage_returns += 1;
             }
-            line.cut_escape |= physical.last() == Some(&b'\\');
+            let escape = physical.last() == Some(&b'\\');
             let content_end = self.position + physical.len();
             self.position = next;
             if matches!(bytes.get(next), Some(b' ' | b'\t')) {
                 line.folded = true;
+                if escape {
+                    let after = bytes.get(next + 1);
+                    line.cut_pair |= after == Some(&b'\\');
+                    line.cut_escape |= matches!(after, None | Some(b'\r' | b'\n' | b'\t'));
+                }
                 continue;
             }
+            line.cut_escape |= escape;
             line.end = next;
             line.raw = self.text.get(start..content_end).unwrap_or_default();
             return Some(line);
@@ -188,7 +197,9 @@ mod tests {
     #[test]
     fn cut_escapes_are_noticed() {
         let cut = |text: &'static str| Lines::new(text).next().unwrap().cut_escape;
-        assert!(cut("A:x\\\r\n n"));
+        assert!(cut("A:x\\\r\n \r\n n"));
+        assert!(!cut("A:x\\\r\n n"));
+        assert!(Lines::new("A:x\\\r\n \\n").next().unwrap().cut_pair);
         assert!(cut("A:x\\"));
         assert!(!cut("A:x\\n\r\n n"));
     }

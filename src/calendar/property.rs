@@ -18,15 +18,28 @@ pub(super) fn push(entry: ICalendarEntry, within: usize, list: &mut Vec<Property
     let ICalendarEntry {
         name,
         params,
-        values,
+        mut values,
     } = entry;
     let joined = is_joined(&name);
-    let binary = has_binary_type(&params);
     let attached = matches!(name, ICalendarProperty::Attach | ICalendarProperty::Image);
+    let binary = !params.is_empty() && has_binary_type(&params);
     let name = property_name(name);
-    let mut parameters: Vec<(Cow<'static, str>, String)> =
-        params.into_iter().filter_map(parameter).collect();
-    if joined && values.len() > 1 {
+    let mut parameters: Vec<(Cow<'static, str>, String)> = Vec::with_capacity(params.len());
+    parameters.extend(params.into_iter().filter_map(parameter));
+    if values.len() <= 1 {
+        let value = values.pop().map_or_else(
+            || Value::Text(String::new()),
+            |value| convert(value, binary, attached, &parameters),
+        );
+        list.push(Property {
+            name,
+            within,
+            parameters,
+            value,
+        });
+        return;
+    }
+    if joined {
         list.push(Property {
             name,
             within,
@@ -35,18 +48,9 @@ pub(super) fn push(entry: ICalendarEntry, within: usize, list: &mut Vec<Property
         });
         return;
     }
-    let last = values.len().min(MOST_VALUES).saturating_sub(1);
-    if values.is_empty() {
-        list.push(Property {
-            name,
-            within,
-            parameters,
-            value: Value::Text(String::new()),
-        });
-        return;
-    }
+    let final_index = values.len().min(MOST_VALUES).saturating_sub(1);
     for (index, value) in values.into_iter().take(MOST_VALUES).enumerate() {
-        let parameters = if index == last {
+        let parameters = if index == final_index {
             std::mem::take(&mut parameters)
         } else {
             parameters.clone()
@@ -123,9 +127,10 @@ fn parameter(parameter: ICalendarParameter) -> Option<(Cow<'static, str>, String
         }
         known @ Cow::Borrowed(_) => known,
     };
-    let text = match value {
-        ICalendarParameterValue::Null => String::new(),
-        value => value.into_text()?.into_owned(),
+    let text = if value == ICalendarParameterValue::Null {
+        String::new()
+    } else {
+        value.into_text()?.into_owned()
     };
     Some((name, decode(text)))
 }
@@ -207,6 +212,9 @@ fn is_content(text: &str) -> bool {
 
 /// The address of a `mailto:` URI or a bare address, in lower case.
 pub(super) fn address(value: &str) -> Option<String> {
+    if let Some(plain) = plain_address(value) {
+        return Some(plain.to_ascii_lowercase());
+    }
     let value = value.trim().trim_matches(['<', '>']);
     let rest = match value.split_once(':') {
         Some((scheme, rest)) if scheme.trim().eq_ignore_ascii_case("mailto") => rest,
@@ -220,12 +228,34 @@ pub(super) fn address(value: &str) -> Option<String> {
         .trim()
         .trim_matches(['<', '>']);
     let decoded = percent_decoded(rest);
-    let address = decoded.trim().to_lowercase();
+    let address = decoded.trim();
+    let address = if address.is_ascii() {
+        address.to_ascii_lowercase()
+    } else {
+        address.to_lowercase()
+    };
     let (local, domain) = address.rsplit_once('@')?;
     let usable = !local.is_empty()
         && !domain.is_empty()
-        && !address.contains(|c: char| c.is_whitespace() || c.is_control());
+        && !address.bytes().any(|byte| byte <= b' ' || byte == 0x7f);
     usable.then_some(address)
+}
+
+/// The address of `mailto:` and plain characters, which nearly all are: nothing to decode.
+fn plain_address(value: &str) -> Option<&str> {
+    let scheme = value
+        .get(..7)
+        .filter(|scheme| scheme.eq_ignore_ascii_case("mailto:"))?;
+    let rest = value.get(scheme.len()..)?;
+    let mut at = None;
+    for (index, byte) in rest.bytes().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'+' => {}
+            b'@' if at.is_none() => at = Some(index),
+            _ => return None,
+        }
+    }
+    at.filter(|at| *at > 0 && at + 1 < rest.len()).map(|_| rest)
 }
 
 fn percent_decoded(text: &str) -> Cow<'_, str> {

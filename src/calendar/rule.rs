@@ -5,7 +5,7 @@
 //!
 //! Not an error: an unknown part is ignored; a rule without a known FREQ is `None`.
 
-use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
+use chrono::{Datelike, Months, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
 use calcard::common::PartialDateTime;
 
@@ -239,13 +239,7 @@ impl Rule {
 
     /// True when no BY list chooses days.
     pub(super) fn is_plain(&self) -> bool {
-        self.months == 0
-            && !self.month_days.any
-            && !self.year_days.any
-            && !self.weeks.any
-            && self.weekdays == 0
-            && self.nth.is_empty()
-            && self.positions.is_empty()
+        self.weekdays == 0 && self.only_weekdays()
     }
 
     /// True when no BY list chooses times.
@@ -332,6 +326,36 @@ impl Rule {
         }
     }
 
+    /// True when nothing but BYDAY without ordinals chooses days.
+    pub(super) fn only_weekdays(&self) -> bool {
+        self.months == 0
+            && !self.month_days.any
+            && !self.year_days.any
+            && !self.weeks.any
+            && self.nth.is_empty()
+            && self.positions.is_empty()
+    }
+
+    /// The chosen weekdays as bits, the day the week starts with first.
+    pub(super) fn week_days(&self) -> u64 {
+        (0..7)
+            .filter(|past| self.weekdays >> ((self.week_start + past) % 7) & 1 == 1)
+            .fold(0, |bits, past| bits | 1 << past)
+    }
+
+    /// The first day after a month that BYMONTH does not choose.
+    pub(super) fn past_months(&self, date: NaiveDate) -> Option<NaiveDate> {
+        if self.months == 0 || self.months >> date.month() & 1 == 1 {
+            return None;
+        }
+        date.with_day(1)?.checked_add_months(Months::new(1))
+    }
+
+    /// Days from the start of the week to a date.
+    pub(super) fn past_week_start(&self, date: NaiveDate) -> u32 {
+        (date.weekday().num_days_from_monday() + 7 - self.week_start) % 7
+    }
+
     /// True when all BY lists that choose days choose this one.
     pub(super) fn chooses(&self, date: NaiveDate) -> bool {
         if self.months != 0 && self.months >> date.month() & 1 == 0 {
@@ -369,8 +393,7 @@ impl Rule {
     fn in_week(&self, date: NaiveDate) -> bool {
         // A week belongs to the year its fourth day lies in.
         let middle = |date: NaiveDate| {
-            let past = (date.weekday().num_days_from_monday() + 7 - self.week_start) % 7;
-            date + chrono::TimeDelta::days(3 - i64::from(past))
+            date + chrono::TimeDelta::days(3 - i64::from(self.past_week_start(date)))
         };
         let fourth = middle(date);
         let week = fourth.ordinal0() / 7 + 1;
@@ -380,8 +403,14 @@ impl Rule {
     }
 }
 
-fn members(set: u64) -> impl Iterator<Item = u32> {
-    (0..64).filter(move |number| set >> number & 1 == 1)
+/// Numbers of the bits that are set.
+pub(super) fn members(set: u64) -> impl Iterator<Item = u32> {
+    let mut rest = set;
+    std::iter::from_fn(move || {
+        let lowest = rest.trailing_zeros();
+        rest &= rest.wrapping_sub(1);
+        (lowest < u64::BITS).then_some(lowest)
+    })
 }
 
 fn weekday(name: &str) -> Option<u32> {

@@ -20,7 +20,8 @@ use crate::message::DefectKind;
 use super::content::{self, Content};
 use super::defects::Reported;
 use super::lines::{Line, Lines};
-use super::{Kind, RawLine, Session};
+use super::object::{CLASSES, Notes, Object, class, kind};
+use super::{RawLine, Session};
 
 /// Raw lines with backslash pairs kept per calendar.
 const MOST_RAW_LINES: usize = 100;
@@ -28,64 +29,13 @@ const MOST_RAW_LINES: usize = 100;
 const RAW_LINE: usize = 4 * 1024;
 /// Rules of one event whose text is kept; more are counted.
 pub(super) const MOST_RULES: usize = 20;
+/// Lines that are no content lines and still go to calcard, which may make sense of them.
+const MOST_GARBAGE: usize = 1_000;
+/// Observances of one calendar that calcard reads: they show nothing to anybody, so the rest
+/// is counted only and does not use up the limit on components.
+const MOST_OBSERVANCES: usize = 500;
 /// Octets kept of a rule.
 const RULE: usize = 16 * 1024;
-
-/// One VCALENDAR object, or a component that stands alone.
-#[derive(Debug, Default)]
-pub(super) struct Object<'x> {
-    /// What calcard shall read.
-    pub(super) text: Cow<'x, str>,
-    /// Components of all kinds, those left out included.
-    pub(super) components: usize,
-    pub(super) timezones: usize,
-    pub(super) observances: usize,
-    /// Deepest nesting met.
-    pub(super) depth: usize,
-    /// Events in the order of their BEGIN lines.
-    pub(super) events: Vec<Notes>,
-    /// [`RawLine::event`] indexes [`Self::events`] here.
-    pub(super) backslash_lines: Vec<RawLine>,
-}
-
-/// What the raw lines say of one event.
-#[derive(Debug)]
-pub(super) struct Notes {
-    pub(super) kind: Kind,
-    pub(super) ordinal: usize,
-    /// ATTENDEE lines, those left out included.
-    pub(super) attendees: usize,
-    /// RRULE values as written, up to [`MOST_RULES`].
-    pub(super) rules: Vec<String>,
-    /// RRULE lines.
-    pub(super) rule_count: usize,
-    /// RDATE values that were left out.
-    pub(super) dates_left_out: usize,
-}
-
-/// Kinds of inner components that are numbered apart.
-pub(super) const CLASSES: usize = 8;
-
-/// Which counter numbers a component of that name among its siblings.
-pub(super) fn class(name: &str) -> usize {
-    match name {
-        "VALARM" => 0,
-        "VTIMEZONE" => 1,
-        "STANDARD" => 2,
-        "DAYLIGHT" => 3,
-        "PARTICIPANT" => 4,
-        "VLOCATION" => 5,
-        "VRESOURCE" => 6,
-        _ => CLASSES - 1,
-    }
-}
-
-/// The kind of event a component name stands for.
-pub(super) fn kind(name: &str) -> Option<Kind> {
-    [Kind::Event, Kind::Todo, Kind::Journal, Kind::FreeBusy]
-        .into_iter()
-        .find(|kind| kind.name() == name)
-}
 
 /// An open component.
 #[derive(Debug, Default)]
@@ -120,8 +70,13 @@ struct Walk<'x, 's, 'a> {
     repaired: Option<String>,
     done: Vec<Object<'x>>,
     reported: Reported,
+    garbage: usize,
     backslash_pairs: bool,
     control_characters: bool,
+}
+
+fn has_pair(text: &str) -> bool {
+    memmem::find(text.as_bytes(), b"\\\\").is_some()
 }
 
 /// Surveys the text of the part with that index in [`Message::parts`].
@@ -140,15 +95,17 @@ pub(super) fn survey<'x>(text: &'x str, part: usize, session: &mut Session<'_>) 
         repaired: None,
         done: Vec::new(),
         reported: Reported::default(),
-        backslash_pairs: memmem::find(bytes, b"\\\\").is_some(),
+        garbage: 0,
+        backslash_pairs: has_pair(text),
         control_characters: content::has_control_characters(bytes),
     };
     let mut carriage_returns = memchr_iter(b'\r', bytes).count();
     let mut end = text.len();
     let mut lines = Lines::new(text);
+    let mut read = 0_usize;
     while let Some(mut line) = lines.next() {
-        walk.session.count_line(part);
-        if !walk.session.stopped {
+        read += 1;
+        if !read.is_multiple_of(1024) || !walk.session.out_of_time() {
             if content::name_is_folded(&line) {
                 // Rare enough that the copy does not matter: the name itself is folded.
                 let unfolded = line.unfolded();
@@ -191,14 +148,15 @@ impl Walk<'_, '_, '_> {
                 // Calcard must see the same name, whatever stands around it.
                 let as_written =
                     clean == name && line.raw.len() == name.len() + if begin { 6 } else { 4 };
-                if !as_written && !(self.frames.is_empty() && begin) {
+                if !as_written && (!begin || !self.frames.is_empty()) {
                     self.repair(line.start);
                 }
-                return if begin {
-                    self.begin(line.start, clean, !as_written)
+                if begin {
+                    self.begin(line.start, clean, !as_written);
                 } else {
-                    self.end(line, &clean)
-                };
+                    self.end(line, &clean);
+                }
+                return;
             }
             Content::Garbage | Content::Named { .. } if self.frames.is_empty() => {
                 return self.report_part(DefectKind::TrailingData, "outside VCALENDAR");
@@ -206,7 +164,13 @@ impl Walk<'_, '_, '_> {
             Content::Garbage | Content::Named { .. } if self.skipped > 0 => Fate::Drop,
             Content::Garbage => {
                 self.report(DefectKind::GarbageLine, "no content line");
-                Fate::Keep
+                self.garbage += 1;
+                // Calcard would step over most of them, but a million take their time.
+                if self.garbage > MOST_GARBAGE {
+                    Fate::Drop
+                } else {
+                    Fate::Keep
+                }
             }
             Content::Named {
                 name,
@@ -261,6 +225,7 @@ impl Walk<'_, '_, '_> {
             }
         } else if is_event
             && name.eq_ignore_ascii_case("RRULE")
+            && !value.trim().is_empty()
             && let Some(notes) = event.and_then(|at| self.object.events.get_mut(at))
         {
             notes.rule_count += 1;
@@ -270,7 +235,11 @@ impl Walk<'_, '_, '_> {
                     .push(content::cut(&super::lines::unfold(value), RULE).to_owned());
             }
         }
-        if (self.backslash_pairs || line.cut_escape)
+        self.session.count_line(self.part);
+        if self.session.stopped {
+            return Fate::Drop;
+        }
+        if (line.cut_pair || (self.backslash_pairs && has_pair(line.raw)))
             && self.object.backslash_lines.len() < MOST_RAW_LINES
         {
             self.keep_raw_line(line, name, event);
@@ -287,18 +256,19 @@ impl Walk<'_, '_, '_> {
         parameters: content::Parameters,
     ) -> Fate {
         let limit = self.session.settings.line;
-        if line.raw.len() > limit {
+        let too_long = line.raw.len() > limit;
+        let value_limit = limit.saturating_sub(line.raw.len() - value.len());
+        let kept = if too_long {
+            content::cut(value, value_limit)
+        } else {
+            value
+        };
+        let separators = content::separators(name, kept) + parameters.pieces;
+        let left = self.session.pieces_left;
+        self.session.pieces_left = left.saturating_sub(separators);
+        if too_long || separators > left {
             self.report(DefectKind::LimitLine, name);
-            return Fate::Replace(content::cut(&line.unfolded(), limit).to_owned());
-        }
-        let separators = content::separators(name, value) + parameters.pieces;
-        if separators > 0 {
-            let left = self.session.pieces_left;
-            self.session.pieces_left = left.saturating_sub(separators);
-            if separators > left {
-                self.report(DefectKind::LimitLine, name);
-                return self.fewer_values(line, name, value, parameters, left);
-            }
+            return self.shorter(line, name, value, kept, parameters.pieces, left);
         }
         if parameters.unbalanced {
             self.report(DefectKind::GarbageLine, "a quote is not closed");
@@ -315,19 +285,21 @@ impl Walk<'_, '_, '_> {
         Fate::Keep
     }
 
-    /// Keeps as many values of a list as the message may still have.
-    fn fewer_values(
+    /// Cuts a line that is too long, and keeps as many values of a list as the message may
+    /// still have.
+    fn shorter(
         &mut self,
         line: &Line<'_>,
         name: &str,
         value: &str,
-        parameters: content::Parameters,
+        kept: &str,
+        pieces: usize,
         left: usize,
     ) -> Fate {
-        if parameters.pieces > left {
+        if pieces > left {
             return Fate::Drop;
         }
-        let kept = content::values(value, left - parameters.pieces);
+        let kept = content::values(name, kept, left - pieces);
         if name.eq_ignore_ascii_case("RDATE") {
             let rest = value.get(kept.len()..).unwrap_or_default();
             let left_out = memchr_iter(b',', rest.as_bytes()).count();
@@ -336,19 +308,13 @@ impl Walk<'_, '_, '_> {
                 notes.dates_left_out += left_out;
             }
         }
-        let before = line.raw.len() - value.len();
-        let length = before + kept.len();
-        Fate::Replace(super::lines::unfold(
-            line.raw.get(..length).unwrap_or_default(),
-        ))
+        let length = line.raw.len() - value.len() + kept.len();
+        Fate::Replace(super::lines::unfold(content::cut(line.raw, length)))
     }
 
     /// Keeps a line with a backslash pair as written.
     fn keep_raw_line(&mut self, line: &Line<'_>, name: &str, event: Option<usize>) {
         let text = line.unfolded();
-        if memmem::find(text.as_bytes(), b"\\\\").is_none() {
-            return;
-        }
         let name = name.to_ascii_uppercase();
         let rest = text.get(name.len()..).unwrap_or_default();
         self.object.backslash_lines.push(RawLine {
@@ -376,15 +342,20 @@ impl Walk<'_, '_, '_> {
             self.object_start = start;
             self.repaired = repair.then(String::new);
         }
-        if self.session.count_component(self.part) {
+        let observance = name == "STANDARD" || name == "DAYLIGHT";
+        let left_out = observance && self.object.observances >= MOST_OBSERVANCES;
+        if !left_out && self.session.count_component(self.part) {
             return;
         }
         self.object.components += usize::from(name != "VCALENDAR");
         self.object.timezones += usize::from(name == "VTIMEZONE");
-        self.object.observances += usize::from(name == "STANDARD" || name == "DAYLIGHT");
+        self.object.observances += usize::from(observance);
         self.object.depth = self.object.depth.max(self.frames.len() + self.skipped + 1);
-        if self.skipped > 0 || self.frames.len() >= self.session.settings.depth {
-            self.report(DefectKind::LimitNesting, "deeper components were left out");
+        let too_deep = self.skipped > 0 || self.frames.len() >= self.session.settings.depth;
+        if too_deep || left_out {
+            if self.frames.len() >= self.session.settings.depth {
+                self.report(DefectKind::LimitNesting, "deeper components were left out");
+            }
             self.skipped += 1;
             self.repair(start);
             return;
@@ -522,7 +493,7 @@ impl Walk<'_, '_, '_> {
             .frames
             .last_mut()
             .is_some_and(|frame| frame.reported.first(kind));
-        if first && !self.session.defects.is_full() {
+        if first && self.session.defects.takes(kind) {
             let place = self.place();
             self.session
                 .defects

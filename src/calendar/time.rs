@@ -54,12 +54,27 @@ impl Zones {
         if let Some(zone) = self.known.get(name) {
             return *zone;
         }
-        let zone = Tz::from_str(name).unwrap_or(Tz::UTC);
+        let zone = Tz::from_str(name)
+            .ok()
+            .or_else(|| within_path(name))
+            .unwrap_or(Tz::UTC);
         if self.known.len() < MOST_REMEMBERED {
             self.known.insert(name.to_owned(), zone);
         }
         zone
     }
+}
+
+/// The zone at the end of `/freeassociation.sourceforge.net/Europe/Berlin`.
+fn within_path(name: &str) -> Option<Tz> {
+    let mut rest = name.strip_prefix('/')?;
+    for _ in 0..4 {
+        rest = rest.split_once('/')?.1;
+        if let Ok(zone) = Tz::from_str(rest) {
+            return Some(zone);
+        }
+    }
+    None
 }
 
 /// TZOFFSETTO of the zone's standard time, else of its first observance.
@@ -193,9 +208,14 @@ pub(super) fn written(date: &PartialDateTime) -> String {
 
 /// Writes a number with leading zeros; `unit` is the first digit's weight.
 fn digits(text: &mut String, number: u32, unit: u32) {
+    const DIGITS: &[u8; 10] = b"0123456789";
     let mut unit = unit;
     while unit > 0 {
-        text.push(char::from_digit(number / unit % 10, 10).unwrap_or('0'));
+        let digit = DIGITS
+            .get((number / unit % 10) as usize)
+            .copied()
+            .unwrap_or(b'0');
+        text.push(char::from(digit));
         unit /= 10;
     }
 }
