@@ -142,7 +142,7 @@ mod tests {
             Some("organizer.domain"),
         );
         check("SUMARY", &["summary"], Some("summary"));
-        check("uid", &["summary", "url"], Some("url"));
+        check("uri", &["summary", "url"], Some("url"));
         check("x", &["summary"], None);
         check("", &["summary"], None);
     }

@@ -431,3 +431,7 @@ impl<'l> Loader<'l> {
         );
     }
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;
