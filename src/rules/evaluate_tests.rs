@@ -1,7 +1,9 @@
+use std::fmt::Write as _;
+
 use super::super::{File, Files, load, load_with};
 use super::*;
 use crate::calendar::{self, Event, Property, Reading};
-use crate::facts::{EventFacts, Link, Links};
+use crate::facts::{self, EventFacts, Link, Links};
 use crate::message::{Envelope, Header, Message};
 
 /// The one place where tests put facts together.
@@ -479,7 +481,7 @@ fn shared_metas_are_computed_once() {
     let mut rules = "calendar __L0 attendees\n".to_owned();
     for level in 1..50 {
         let below = level - 1;
-        rules.push_str(&format!("meta __L{level} __L{below} + __L{below} > 0\n"));
+        let _ = writeln!(rules, "meta __L{level} __L{below} + __L{below} > 0");
     }
     rules.push_str("meta X __L49\n");
     let case = Case {

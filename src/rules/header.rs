@@ -418,17 +418,17 @@ mod tests {
     #[test]
     fn what_cannot_be_selected() {
         #[track_caller]
-        fn check(text: &str, expected: Refused) {
-            assert_eq!(Selector::read(text, "").unwrap_err(), expected);
+        fn check(text: &str, expected: &Refused) {
+            assert_eq!(&Selector::read(text, "").unwrap_err(), expected);
         }
         let unsupported = |text: &str| Refused::Unsupported(text.to_owned());
         let unknown = |text: &str| Refused::Unknown(text.to_owned());
         check(
             "X-Spam-Relays-External",
-            unsupported("header X-Spam-Relays-External"),
+            &unsupported("header X-Spam-Relays-External"),
         );
-        check("From:domain", unsupported("header …:domain"));
-        check("From:adr", unknown("unknown header modifier `adr`"));
-        check(":addr", unknown("`:addr` is not a header"));
+        check("From:domain", &unsupported("header …:domain"));
+        check("From:adr", &unknown("unknown header modifier `adr`"));
+        check(":addr", &unknown("`:addr` is not a header"));
     }
 }

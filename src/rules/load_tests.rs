@@ -97,6 +97,10 @@ fn calendar_tests_are_checked_by_kind() {
         "calendar X attendees > summary",
         &["error x.cf:1:24+7 `attendees` is a number, `summary` is text (they cannot be compared)"],
     );
+}
+
+#[test]
+fn the_form_of_calendar_tests_is_checked() {
     check(
         "calendar X attendees = 5",
         &[
@@ -288,11 +292,11 @@ fn metas_are_checked() {
         "body __A /a/",
         &["warning x.cf:1:6+3 no meta uses `__A`, it can never count"],
     );
-    let chain: String = (1..70)
-        .map(|n| format!("meta M{n:02} M{:02}\n", n - 1))
+    let chain: Vec<String> = (1..70)
+        .map(|n| format!("meta M{n:02} M{:02}", n - 1))
         .collect();
     check(
-        &format!("body M00 /a/\n{chain}"),
+        &format!("body M00 /a/\n{}", chain.join("\n")),
         &["error x.cf:65:6+3 more than 64 metas stand on each other"],
     );
 }
@@ -376,6 +380,8 @@ fn scores_and_flags() {
     check("body X /a/\nSCORE X 3", "X", 3.0, false);
 }
 
+fn shared<T: Send + Sync>(_: &T) {}
+
 #[test]
 fn a_set_answers_without_scanning() {
     let set = rule_set(
@@ -394,7 +400,6 @@ fn a_set_answers_without_scanning() {
     assert_eq!(set.group_caps().len(), 1);
     assert_eq!(set.facts_read().len(), 2);
     assert_eq!(format!("{set:?}"), "RuleSet { rules: 5, .. }");
-    fn shared<T: Send + Sync>(_: &T) {}
     shared(&set);
 }
 

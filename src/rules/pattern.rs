@@ -68,7 +68,7 @@ fn opening(text: &str) -> Option<(char, &str)> {
     let mut chars = rest.chars();
     let delimiter = chars.next()?;
     let usable = !delimiter.is_alphanumeric() && delimiter != '_' && !delimiter.is_whitespace();
-    usable.then(|| (delimiter, chars.as_str()))
+    usable.then_some((delimiter, chars.as_str()))
 }
 
 /// Takes `/re/flags` and `m{re}flags` apart. The delimiter that closes is the last one, as in
@@ -139,18 +139,14 @@ impl Pattern {
         let literals = if translation.relaxed {
             prefilter::literals(&translation.text, written.switches, dialect, NEST_LIMIT)
         } else {
-            Ok(None)
+            None
         };
         let engine = if translation.backtracking {
             Engine::Backtracking(Box::new(backtracking(written, dialect)?))
         } else {
             Engine::Linear(linear(&translation.text, written.switches, dialect)?)
         };
-        // The relaxed form of a backtracking pattern may be one that nobody can parse.
-        Ok(Self {
-            engine,
-            literals: literals.unwrap_or(None),
-        })
+        Ok(Self { engine, literals })
     }
 
     /// Searches a text.
@@ -192,9 +188,12 @@ fn linear(text: &str, switches: Switches, dialect: Dialect) -> Result<regex::byt
         .size_limit(SIZE_LIMIT)
         .nest_limit(NEST_LIMIT)
         .build()
-        .map_err(|error| match &error {
-            regex::Error::CompiledTooBig(_) => "the regex is too big".to_owned(),
-            other => last_line(&other.to_string()),
+        .map_err(|error| {
+            if matches!(error, regex::Error::CompiledTooBig(_)) {
+                "the regex is too big".to_owned()
+            } else {
+                last_line(&error.to_string())
+            }
         })
 }
 

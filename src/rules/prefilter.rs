@@ -18,13 +18,14 @@ const SHORTEST: usize = 3;
 /// More alternatives than this cost more than they save.
 const MOST: usize = 2_000;
 
-/// Derives the literals of a regex in the linear engine's syntax, in lower case.
+/// Derives the literals of a regex in the linear engine's syntax, in lower case. The relaxed
+/// form of a backtracking pattern may be one that cannot be parsed; it has none.
 pub(super) fn literals(
     text: &str,
     switches: Switches,
     dialect: Dialect,
     nest_limit: u32,
-) -> Result<Option<Vec<Vec<u8>>>, regex_syntax::Error> {
+) -> Option<Vec<Vec<u8>>> {
     let hir = regex_syntax::ParserBuilder::new()
         .unicode(dialect == Dialect::Unicode)
         .utf8(false)
@@ -32,8 +33,9 @@ pub(super) fn literals(
         .dot_matches_new_line(switches.dot_all)
         .nest_limit(nest_limit)
         .build()
-        .parse(text)?;
-    Ok(required(&hir))
+        .parse(text)
+        .ok()?;
+    required(&hir)
 }
 
 type Set = Vec<Vec<u8>>;
@@ -41,11 +43,9 @@ type Set = Vec<Vec<u8>>;
 /// One of these stands in every match; `None` when nothing useful can be said.
 fn required(hir: &Hir) -> Option<Set> {
     match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => None,
         HirKind::Literal(_) | HirKind::Class(_) => exact(hir).and_then(usable),
         HirKind::Capture(capture) => required(&capture.sub),
         HirKind::Repetition(repetition) if repetition.min > 0 => required(&repetition.sub),
-        HirKind::Repetition(_) => None,
         HirKind::Alternation(branches) => {
             let mut set = Set::new();
             for branch in branches {
@@ -80,6 +80,7 @@ fn required(hir: &Hir) -> Option<Set> {
             }
             better(best, usable(run))
         }
+        HirKind::Empty | HirKind::Look(_) | HirKind::Repetition(_) => None,
     }
 }
 
