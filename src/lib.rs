@@ -5,3 +5,5 @@ pub mod calendar;
 pub mod facts;
 pub mod wordlists;
 pub mod rules;
+pub mod verdict;
+pub mod scan;
