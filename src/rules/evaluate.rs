@@ -310,3 +310,7 @@ pub(super) fn is_hit(value: Known) -> bool {
 #[cfg(test)]
 #[path = "evaluate_tests.rs"]
 pub(super) mod tests;
+
+#[cfg(test)]
+#[path = "kind_tests.rs"]
+mod kind_tests;

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use super::super::{File, Files, load, load_with};
 use super::*;
 use crate::calendar::{self, Event, Property, Reading};
-use crate::facts::{self, EventFacts, Link, Links};
+use crate::facts::{self, Link, Links};
 use crate::message::{Envelope, Header, Message};
 
 /// The one place where tests put facts together.
@@ -13,19 +13,9 @@ pub(in crate::rules) fn facts<'f>(
     envelope: &'f Envelope,
     links: Links<'f>,
 ) -> Facts<'f> {
-    Facts {
-        message,
-        reading,
-        envelope,
-        now: 0,
-        events: reading
-            .events
-            .iter()
-            .enumerate()
-            .map(|(index, event)| EventFacts { index, event })
-            .collect(),
-        links,
-    }
+    let mut facts = facts::gather(message, reading, envelope, 0, 500);
+    facts.links = links;
+    facts
 }
 
 /// What a test puts into a message; the rest is empty.
@@ -104,13 +94,16 @@ fn outcome(set: &RuleSet, case: &Case<'_>, expired: &dyn Fn() -> bool) -> Evalua
         .iter()
         .map(|(url, origin, event)| Link {
             url: (*url).to_owned(),
+            scheme: String::new(),
             host: None,
             place: facts::Place::Name("link"),
             origin: *origin,
             event: *event,
+            unwrapped: false,
+            disguise: None,
         })
         .collect();
-    let facts = facts(&message, &reading, &envelope, Links { all });
+    let facts = facts(&message, &reading, &envelope, Links { all, cut: false });
     let paragraphs: Vec<Paragraph<'_>> = case
         .paragraphs
         .iter()
@@ -127,7 +120,7 @@ fn outcome(set: &RuleSet, case: &Case<'_>, expired: &dyn Fn() -> bool) -> Evalua
 }
 
 /// One line a hit: `SYMBOL [events] origin: place=text; …`.
-fn shown(evaluation: &Evaluation) -> Vec<String> {
+pub(in crate::rules) fn shown(evaluation: &Evaluation) -> Vec<String> {
     evaluation
         .hits
         .iter()
