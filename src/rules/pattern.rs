@@ -111,8 +111,8 @@ pub(super) fn split(text: &str) -> Result<Written<'_>, String> {
 #[derive(Debug)]
 pub(super) struct Pattern {
     engine: Engine,
-    /// Lower-case literals, one of which stands in every text that matches; `None`: unknown.
-    pub(super) literals: Option<Vec<Vec<u8>>>,
+    /// Sets of lower-case literals; of each set one stands in every text that matches.
+    pub(super) literals: Vec<prefilter::Set>,
 }
 
 #[derive(Debug)]
@@ -139,7 +139,7 @@ impl Pattern {
         let literals = if translation.relaxed {
             prefilter::literals(&translation.text, written.switches, dialect, NEST_LIMIT)
         } else {
-            None
+            Vec::new()
         };
         let engine = if translation.backtracking {
             Engine::Backtracking(Box::new(backtracking(written, dialect)?))
