@@ -1,17 +1,21 @@
 //! Compiles Perl regexes for the engine that can run them in bounded time.
 //!
-//! Almost all go to the `regex` crate, which is linear. Those that need look-around,
+//! Almost all go to the `regex` crate, which is linear, and are compiled when first run. Those that need look-around,
 //! back-references, atomic groups or possessive quantifiers go to PCRE2 with JIT and a limit
 //! of steps; running into it is told apart from not matching ([`Found::Exhausted`]).
 //!
 //! `header`, `body` and `uri` regexes see bytes, as in SpamAssassin: `\w \d \s \b` and `/i`
 //! are ASCII. `calendar` regexes see Unicode: `\w` knows all letters, `/i` folds all.
 
+use std::sync::OnceLock;
+
 use super::prefilter;
 use super::translate::translate;
 
 /// Largest program of one linear regex.
 const SIZE_LIMIT: usize = 10 * 1024 * 1024;
+/// States, roughly, up to which no regex comes near that.
+const SMALL: u32 = 10_000;
 /// Deepest nesting of groups.
 const NEST_LIMIT: u32 = 100;
 /// Steps and depth of the backtracking engine, for one starting point.
@@ -117,8 +121,24 @@ pub(super) struct Pattern {
 
 #[derive(Debug)]
 enum Engine {
-    Linear(regex::bytes::Regex),
+    Linear(Box<Linear>),
     Backtracking(Box<pcre2::bytes::Regex>),
+}
+
+/// A regex whose syntax is known to be right, compiled when it is first run: the filter lets
+/// few regexes see a text at all, and compiling costs far more than parsing.
+#[derive(Debug)]
+struct Linear {
+    text: String,
+    switches: Switches,
+    dialect: Dialect,
+    compiled: OnceLock<Option<regex::bytes::Regex>>,
+}
+
+impl Linear {
+    fn compile(&self) -> Result<regex::bytes::Regex, String> {
+        linear(&self.text, self.switches, self.dialect)
+    }
 }
 
 /// The outcome of a search.
@@ -136,26 +156,43 @@ impl Pattern {
     /// Compiles a regex; the error is one line.
     pub(super) fn compile(written: Written<'_>, dialect: Dialect) -> Result<Self, String> {
         let translation = translate(written.body, written.switches, dialect)?;
-        let literals = if translation.relaxed {
-            prefilter::literals(&translation.text, written.switches, dialect, NEST_LIMIT)
-        } else {
-            Vec::new()
+        let parsed = prefilter::parse(&translation.text, written.switches, dialect, NEST_LIMIT);
+        if translation.backtracking {
+            // The relaxed form may be one that cannot be parsed, or say nothing.
+            let hir = parsed.ok().filter(|_| translation.relaxed);
+            let engine = Engine::Backtracking(Box::new(backtracking(written, dialect)?));
+            let literals = hir.map(|hir| prefilter::literals(&hir)).unwrap_or_default();
+            return Ok(Self { engine, literals });
+        }
+        let hir = parsed.map_err(|error| last_line(&error.to_string()))?;
+        let linear = Linear {
+            text: translation.text,
+            switches: written.switches,
+            dialect,
+            compiled: OnceLock::new(),
         };
-        let engine = if translation.backtracking {
-            Engine::Backtracking(Box::new(backtracking(written, dialect)?))
-        } else {
-            Engine::Linear(linear(&translation.text, written.switches, dialect)?)
-        };
-        Ok(Self { engine, literals })
+        // One that might be too big is compiled now, so that its author learns of it.
+        if prefilter::size(&hir) > SMALL {
+            let _ = linear.compiled.set(Some(linear.compile()?));
+        }
+        let literals = prefilter::literals(&hir);
+        Ok(Self {
+            engine: Engine::Linear(Box::new(linear)),
+            literals,
+        })
     }
 
     /// Searches a text.
     pub(super) fn find(&self, text: &[u8]) -> Found {
         match &self.engine {
-            Engine::Linear(regex) => match regex.find(text) {
-                Some(found) => Found::At(found.start(), found.end()),
-                None => Found::Nowhere,
-            },
+            Engine::Linear(linear) => {
+                let compiled = linear.compiled.get_or_init(|| linear.compile().ok());
+                match compiled.as_ref().map(|regex| regex.find(text)) {
+                    Some(Some(found)) => Found::At(found.start(), found.end()),
+                    Some(None) => Found::Nowhere,
+                    None => Found::Exhausted,
+                }
+            }
             Engine::Backtracking(regex) => match regex.find(cut(text)) {
                 Ok(Some(found)) => Found::At(found.start(), found.end()),
                 Ok(None) => Found::Nowhere,

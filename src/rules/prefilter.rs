@@ -24,38 +24,59 @@ const CHOICES: usize = 4;
 /// Literals of which one stands in every match.
 pub(super) type Set = Vec<Vec<u8>>;
 
-/// Derives sets of literals of a regex in the linear engine's syntax, in lower case, the most
-/// telling one first. The relaxed form of a backtracking pattern may be one that cannot be
-/// parsed; it has none.
-pub(super) fn literals(
+/// Parses a regex in the linear engine's syntax.
+pub(super) fn parse(
     text: &str,
     switches: Switches,
     dialect: Dialect,
     nest_limit: u32,
-) -> Vec<Set> {
-    let parsed = regex_syntax::ParserBuilder::new()
+) -> Result<Hir, Box<regex_syntax::Error>> {
+    regex_syntax::ParserBuilder::new()
         .unicode(dialect == Dialect::Unicode)
         .utf8(false)
         .case_insensitive(switches.caseless)
         .dot_matches_new_line(switches.dot_all)
         .nest_limit(nest_limit)
         .build()
-        .parse(text);
-    parsed.map(|hir| required(&hir)).unwrap_or_default()
+        .parse(text)
+        .map_err(Box::new)
 }
 
-/// Sets of which each one has a literal in every match; none when nothing useful can be said.
-fn required(hir: &Hir) -> Vec<Set> {
+/// About how many states a regex compiles to; saturates.
+pub(super) fn size(hir: &Hir) -> u32 {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => u32::try_from(literal.0.len()).unwrap_or(u32::MAX),
+        HirKind::Class(Class::Unicode(class)) => count(class.ranges().len()),
+        HirKind::Class(Class::Bytes(class)) => count(class.ranges().len()),
+        HirKind::Capture(capture) => size(&capture.sub),
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min).max(1);
+            size(&repetition.sub).saturating_mul(times)
+        }
+        HirKind::Concat(children) | HirKind::Alternation(children) => {
+            children.iter().map(size).fold(0, u32::saturating_add)
+        }
+    }
+}
+
+fn count(ranges: usize) -> u32 {
+    u32::try_from(ranges).unwrap_or(u32::MAX).max(1)
+}
+
+/// Derives sets of literals in lower case, the most telling one first. Of each set one stands
+/// in every match; there are none when nothing useful can be said.
+pub(super) fn literals(hir: &Hir) -> Vec<Set> {
     match hir.kind() {
         HirKind::Literal(_) | HirKind::Class(_) => {
             exact(hir).and_then(usable).into_iter().collect()
         }
-        HirKind::Capture(capture) => required(&capture.sub),
-        HirKind::Repetition(repetition) if repetition.min > 0 => required(&repetition.sub),
+        HirKind::Capture(capture) => literals(&capture.sub),
+        HirKind::Repetition(repetition) if repetition.min > 0 => literals(&repetition.sub),
         HirKind::Alternation(branches) => {
             let mut set = Set::new();
             for branch in branches {
-                let Some(best) = required(branch).into_iter().next() else {
+                let Some(best) = literals(branch).into_iter().next() else {
                     return Vec::new();
                 };
                 set.extend(best);
@@ -83,7 +104,7 @@ fn required(hir: &Hir) -> Vec<Set> {
                         | HirKind::Alternation(_),
                     ) => {
                         sets.extend(usable(std::mem::take(&mut run)));
-                        sets.extend(required(child));
+                        sets.extend(literals(child));
                     }
                 }
             }
