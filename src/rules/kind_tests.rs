@@ -24,7 +24,7 @@ fn files(rules: &str) -> Files {
     }
 }
 
-/// An invitation from `boss@mail.example`, who calls himself PayPal Support.
+/// An invitation from `boss@mail.example`, who calls himself "`PayPal Support`".
 fn hits(rules: &str, organizer: &str) -> Vec<String> {
     let message = Message {
         headers: vec![Header {
