@@ -28,8 +28,10 @@ mod line;
 mod link;
 mod load;
 mod meta;
+mod order;
 mod pattern;
 mod prefilter;
+mod search;
 mod set;
 mod test;
 mod translate;
@@ -87,6 +89,10 @@ pub struct Diagnostic {
 
 /// What a rule means for the decision, said in rule files by `tflags`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent words of `tflags`"
+)]
 pub struct Flags {
     /// `known`: the organizer is known to the recipient and authenticated.
     pub known: bool,
@@ -176,7 +182,9 @@ fn load_with(files: &Files, filtered: bool) -> Result<Loaded, Vec<Diagnostic>> {
         .flat_map(|(index, file)| line::lines(index, file))
         .collect();
     let mut loader = load::Loader::new(&files.lists);
-    lines.iter().for_each(|line| loader.line(line));
+    for line in &lines {
+        loader.line(line);
+    }
     loader.report_unsupported();
     let (rules, mut diagnostics) = link::link(loader, filtered);
     let order: BTreeMap<&str, usize> = files

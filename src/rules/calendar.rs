@@ -44,20 +44,20 @@ pub(super) fn read(
     } else {
         operation(compiler, line, fact, rest)?
     };
-    let test = Test {
+    let asked = Test {
         fact,
         quantifier,
         check,
     };
     let mixed = quantifier == Quantifier::Joined
-        && test
+        && asked
             .other()
             .is_some_and(|other| other.fact().scope == Scope::Event);
     if mixed {
         let message = "`message(…)` can be compared with facts of the message only";
         return Err(line.error(rest, message).into());
     }
-    Ok(test)
+    Ok(asked)
 }
 
 /// The fact asked, how many of its values, and what follows.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::header::{Ask, Refused, Selector};
 use super::line::{Line, Token};
-use super::load::{Body, Compiler, Refusal};
+use super::load::{Compiler, Definition, Refusal};
 use super::meta;
 use super::pattern::Dialect;
 
@@ -13,7 +13,7 @@ pub(super) fn header<'l>(
     compiler: &mut Compiler<'_>,
     line: &Line<'_>,
     text: Token<'l>,
-) -> Result<Body<'l>, Refusal> {
+) -> Result<Definition<'l>, Refusal> {
     if text.text.starts_with("eval:") {
         return Err(Refusal::Unsupported("header eval:".to_owned()));
     }
@@ -28,7 +28,7 @@ pub(super) fn header<'l>(
     };
     if text.text.starts_with("exists:") {
         let name = text.from("exists:".len()).trimmed();
-        return Ok(Body::Header {
+        return Ok(Definition::Header {
             selector: selector(name, "")?,
             ask: Ask::Exists,
         });
@@ -52,7 +52,7 @@ pub(super) fn header<'l>(
         negated: operator.text == "!~",
         pattern,
     };
-    Ok(Body::Header { selector, ask })
+    Ok(Definition::Header { selector, ask })
 }
 
 /// Splits off `[if-unset: STR]`.
@@ -83,11 +83,11 @@ pub(super) fn regex(
 }
 
 /// An expression.
-pub(super) fn meta<'l>(line: &Line<'_>, text: Token<'l>) -> Result<Body<'l>, Refusal> {
+pub(super) fn meta<'l>(line: &Line<'_>, text: Token<'l>) -> Result<Definition<'l>, Refusal> {
     if text.text.contains("rules_matching") {
         return Err(Refusal::Unsupported("meta rules_matching()".to_owned()));
     }
-    meta::parse(text).map(Body::Meta).map_err(|wrong| {
+    meta::parse(text).map(Definition::Meta).map_err(|wrong| {
         let error = line.error(wrong.token, wrong.message);
         match wrong.hint {
             Some(hint) => error.with_hint(hint).into(),

@@ -20,7 +20,7 @@ impl Diagnostic {
     }
 
     /// The same, as a warning.
-    pub(super) fn as_warning(mut self) -> Self {
+    pub(super) fn into_warning(mut self) -> Self {
         self.severity = Severity::Warning;
         self
     }
@@ -142,7 +142,7 @@ mod tests {
             Some("organizer.domain"),
         );
         check("SUMARY", &["summary"], Some("summary"));
-        check("uid", &["summary", "url"], Some("url"));
+        check("uri", &["summary", "url"], Some("url"));
         check("x", &["summary"], None);
         check("", &["summary"], None);
     }

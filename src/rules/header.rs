@@ -271,13 +271,12 @@ fn split_addresses(raw: &str) -> Vec<(String, String)> {
     let mut comment = String::new();
     let (mut quoted, mut depth, mut escaped) = (false, 0_usize, false);
     for c in raw.chars().chain([',']) {
-        let inside = quoted || depth > 0;
         match c {
             _ if escaped => {
                 escaped = false;
                 if depth > 0 { &mut comment } else { &mut name }.push(c);
             }
-            '\\' if inside => escaped = true,
+            '\\' if depth > 0 || address.is_none() => escaped = true,
             '"' if depth == 0 && address.as_ref().is_none_or(|a| a.ends_with('>')) => {
                 quoted = !quoted;
             }
@@ -290,7 +289,6 @@ fn split_addresses(raw: &str) -> Vec<(String, String)> {
                     address.push('>');
                 }
             }
-            // An unclosed quote or bracket must not swallow the end of the list.
             ',' if !quoted && address.as_ref().is_none_or(|a| a.ends_with('>')) => {
                 push_mailbox(&mut found, &mut name, &mut address, &mut comment);
             }
@@ -299,6 +297,10 @@ fn split_addresses(raw: &str) -> Vec<(String, String)> {
                 Some(_) | None => name.push(c),
             },
         }
+    }
+    if quoted || depth > 0 {
+        // Never closed: it stands for nothing, and must not swallow the end of the list.
+        return split_addresses(&raw.replace(['"', '('], ""));
     }
     push_mailbox(&mut found, &mut name, &mut address, &mut comment);
     found
@@ -407,26 +409,26 @@ mod tests {
         check(" , ,", &[]);
         check("<>", &[]);
         check("A <a@b", &[("A", "a@b")]);
-        check("\"A <a@b>", &[("", "A <a@b>,")]);
-        check("A \\\"B\\\" <a@b>", &[("A \\B\\", "a@b")]);
+        check("\"A <a@b>, c@d", &[("A", "a@b"), ("", "c@d")]);
+        check("A \\\"B\\\" <a@b>", &[("A \"B\"", "a@b")]);
         check("\"A \\\"B\\\"\" <a@b>", &[("A \"B\"", "a@b")]);
-        check("((x)", &[("x,", "")]);
+        check("((x)", &[("", "x)")]);
     }
 
     #[test]
     fn what_cannot_be_selected() {
         #[track_caller]
-        fn check(text: &str, expected: Refused) {
-            assert_eq!(Selector::read(text, "").unwrap_err(), expected);
+        fn check(text: &str, expected: &Refused) {
+            assert_eq!(&Selector::read(text, "").unwrap_err(), expected);
         }
         let unsupported = |text: &str| Refused::Unsupported(text.to_owned());
         let unknown = |text: &str| Refused::Unknown(text.to_owned());
         check(
             "X-Spam-Relays-External",
-            unsupported("header X-Spam-Relays-External"),
+            &unsupported("header X-Spam-Relays-External"),
         );
-        check("From:domain", unsupported("header …:domain"));
-        check("From:adr", unknown("unknown header modifier `adr`"));
-        check(":addr", unknown("`:addr` is not a header"));
+        check("From:domain", &unsupported("header …:domain"));
+        check("From:adr", &unknown("unknown header modifier `adr`"));
+        check(":addr", &unknown("`:addr` is not a header"));
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Token<'l> {
     pub(super) text: &'l str,
 }
 
-impl<'l> Token<'l> {
+impl Token<'_> {
     /// A part of this piece; empty when the range is not one.
     pub(super) fn part(self, start: usize, end: usize) -> Self {
         Self {
@@ -139,7 +139,7 @@ impl Line<'_> {
 
     /// The same as a warning.
     pub(super) fn warning(&self, token: Token<'_>, message: impl Into<String>) -> Diagnostic {
-        self.error(token, message).as_warning()
+        self.error(token, message).into_warning()
     }
 
     /// Column in characters of the line as written, from 1.

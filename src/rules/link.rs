@@ -10,16 +10,14 @@ use super::diagnostic::closest;
 use super::domain::Range;
 use super::header::{Ask, Selector};
 use super::line::Token;
-use super::load::{self, Attributes, Draft, Loader};
+use super::load::{Attributes, Definition, Draft, Loader};
 use super::meta::Expression;
+use super::order::{check_attributes, check_names, order};
 use super::pattern::{Dialect, Pattern};
 use super::prefilter::Filter;
-use super::set::{Body, Rule, RuleKind, RuleSet, Seat, Symbol};
+use super::set::{Question, Rule, RuleKind, RuleSet, Seat, Symbol};
 use super::test::{Check, Quantifier, Test};
 use super::{Diagnostic, GroupCap};
-
-/// Longest chain of metas over metas; evaluation goes down it.
-const CHAIN: usize = 64;
 
 /// Builds the set. What is wrong is added to the loader's diagnostics.
 pub(super) fn link(loader: Loader<'_>, filtered: bool) -> (RuleSet, Vec<Diagnostic>) {
@@ -78,18 +76,18 @@ pub(super) fn link(loader: Loader<'_>, filtered: bool) -> (RuleSet, Vec<Diagnost
         let live = reached.contains(&index);
         let without_subject = attributes.without_subject;
         let body = match draft.body {
-            load::Body::Calendar(test) => seats.calendar(test, live),
-            load::Body::Header { selector, ask } => seats.header(selector, ask, live),
-            load::Body::Body(pattern) => Body::Body {
+            Definition::Calendar(test) => seats.calendar(test, live),
+            Definition::Header { selector, ask } => seats.header(selector, ask, live),
+            Definition::Body(pattern) => Question::Body {
                 seat: live.then(|| seats.take(Target::Body, &pattern)),
                 without_subject,
             },
-            load::Body::Uri(pattern) => Body::Uri {
+            Definition::Uri(pattern) => Question::Uri {
                 seat: live.then(|| seats.take(Target::Uri, &pattern)),
             },
-            load::Body::Meta(expression) => Body::Meta(expression.resolved(&resolve)),
+            Definition::Meta(expression) => Question::Meta(expression.resolved(resolve)),
         };
-        if live && let Body::Calendar { test, .. } = &body {
+        if live && let Question::Calendar { test, .. } = &body {
             set.facts.extend(test.facts());
             if test.quantifier == Quantifier::Joined {
                 set.joined.push(index);
@@ -105,191 +103,6 @@ pub(super) fn link(loader: Loader<'_>, filtered: bool) -> (RuleSet, Vec<Diagnost
     seats.into_filters(&mut set, filtered);
     spread(&mut set, &order, &scored);
     (set, diagnostics)
-}
-
-/// Rules in an order in which every meta comes after what it names. Cycles are errors and
-/// left out.
-fn order(
-    drafts: &BTreeMap<&str, Draft<'_>>,
-    names: &[&str],
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Vec<usize> {
-    let needs: Vec<BTreeSet<usize>> = drafts
-        .values()
-        .map(|draft| match &draft.body {
-            load::Body::Meta(expression) => expression
-                .rules()
-                .filter_map(|n| names.binary_search(&n.text).ok())
-                .collect(),
-            load::Body::Calendar(_)
-            | load::Body::Header { .. }
-            | load::Body::Body(_)
-            | load::Body::Uri(_) => BTreeSet::new(),
-        })
-        .collect();
-    let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); needs.len()];
-    for (index, needs) in needs.iter().enumerate() {
-        for need in needs {
-            if let Some(users) = needed_by.get_mut(*need) {
-                users.push(index);
-            }
-        }
-    }
-    let mut open: Vec<usize> = needs.iter().map(BTreeSet::len).collect();
-    let mut chain = vec![1_usize; needs.len()];
-    let mut order: Vec<usize> = open
-        .iter()
-        .enumerate()
-        .filter(|(_, open)| **open == 0)
-        .map(|(index, _)| index)
-        .collect();
-    let mut next = 0;
-    while let Some(done) = order.get(next).copied() {
-        next += 1;
-        let length = chain.get(done).copied().unwrap_or(1);
-        for user in needed_by.get(done).map_or(&[][..], Vec::as_slice) {
-            if let Some(chain) = chain.get_mut(*user) {
-                *chain = (*chain).max(length + 1);
-            }
-            if let Some(open) = open.get_mut(*user) {
-                *open -= 1;
-                if *open == 0 {
-                    order.push(*user);
-                }
-            }
-        }
-    }
-    let error = |index: usize, message: String| {
-        let draft = names.get(index).and_then(|name| drafts.get(name))?;
-        Some(draft.line.error(draft.name, message))
-    };
-    // One error for the rule that makes the chain too long, not for all above it.
-    let too_long = chain
-        .iter()
-        .enumerate()
-        .filter(|(_, length)| **length == CHAIN + 1);
-    diagnostics.extend(too_long.filter_map(|(index, _)| {
-        error(
-            index,
-            format!("more than {CHAIN} metas stand on each other"),
-        )
-    }));
-    let ordered: BTreeSet<usize> = order.iter().copied().collect();
-    let mut told: BTreeSet<usize> = BTreeSet::new();
-    for start in (0..needs.len()).filter(|index| !ordered.contains(index)) {
-        let Some(cycle) = cycle(start, &needs, &ordered) else {
-            continue;
-        };
-        if cycle.iter().any(|index| told.contains(index)) {
-            continue;
-        }
-        told.extend(&cycle);
-        let path: Vec<String> = cycle
-            .iter()
-            .chain(cycle.first())
-            .filter_map(|index| names.get(*index))
-            .map(|name| format!("`{name}`"))
-            .collect();
-        let first = cycle.first().copied().unwrap_or(start);
-        let diagnostic = error(
-            first,
-            format!("`meta` rules go round in a circle: {}", path.join(" -> ")),
-        );
-        diagnostics.extend(diagnostic);
-    }
-    order
-}
-
-/// Follows unordered rules until one comes again; the circle starts at its first by name.
-fn cycle(start: usize, needs: &[BTreeSet<usize>], ordered: &BTreeSet<usize>) -> Option<Vec<usize>> {
-    let mut path = vec![start];
-    loop {
-        let next = *needs
-            .get(*path.last()?)?
-            .iter()
-            .find(|need| !ordered.contains(need))?;
-        if let Some(at) = path.iter().position(|index| *index == next) {
-            let mut cycle = path.split_off(at);
-            let first = cycle.iter().enumerate().min_by_key(|(_, index)| **index)?.0;
-            cycle.rotate_left(first);
-            return Some(cycle);
-        }
-        path.push(next);
-    }
-}
-
-/// Metas that name nothing, helpers that nobody names.
-fn check_names(
-    drafts: &BTreeMap<&str, Draft<'_>>,
-    names: &[&str],
-    skipped: &BTreeSet<&str>,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
-    let mut used = BTreeSet::new();
-    for draft in drafts.values() {
-        let load::Body::Meta(expression) = &draft.body else {
-            continue;
-        };
-        let mut told = BTreeSet::new();
-        for name in expression.rules() {
-            used.insert(name.text);
-            if drafts.contains_key(name.text) || !told.insert(name.text) {
-                continue;
-            }
-            let warning = if skipped.contains(name.text) {
-                draft.line.warning(
-                    *name,
-                    format!("`{}` was skipped and counts as 0", name.text),
-                )
-            } else {
-                let message = format!("there is no rule `{}`, it counts as 0", name.text);
-                draft
-                    .line
-                    .warning(*name, message)
-                    .with_guess(closest(name.text, names.iter().copied()))
-            };
-            diagnostics.push(warning);
-        }
-    }
-    for draft in drafts.values() {
-        let name = draft.name.text;
-        if name.starts_with("__") && !used.contains(name) {
-            let message = format!("no meta uses `{name}`, it can never count");
-            diagnostics.push(draft.line.warning(draft.name, message));
-        }
-    }
-}
-
-/// Words about rules that do not exist, rules without words.
-fn check_attributes(
-    drafts: &BTreeMap<&str, Draft<'_>>,
-    attributes: &BTreeMap<&str, Attributes<'_>>,
-    names: &[&str],
-    skipped: &BTreeSet<&str>,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
-    for (name, attributes) in attributes {
-        let Some((line, token)) = attributes.mentioned else {
-            continue;
-        };
-        if !drafts.contains_key(name) && !skipped.contains(name) {
-            let guess = closest(name, names.iter().copied());
-            let message = format!("there is no rule `{name}`");
-            diagnostics.push(line.warning(token, message).with_guess(guess));
-        }
-    }
-    for draft in drafts.values() {
-        let name = draft.name.text;
-        let described = attributes
-            .get(name)
-            .is_some_and(|a| a.description.is_some());
-        if !described && !name.starts_with("__") {
-            let warning = draft
-                .line
-                .warning(draft.name, format!("`{name}` has no description"));
-            diagnostics.push(warning.with_hint(format!("add `describe {name} …`")));
-        }
-    }
 }
 
 fn symbol(draft: &Draft<'_>, attributes: &Attributes<'_>) -> Symbol {
@@ -309,11 +122,11 @@ fn symbol(draft: &Draft<'_>, attributes: &Attributes<'_>) -> Symbol {
         score,
         group: attributes.group.map(Arc::from),
         kind: match draft.body {
-            load::Body::Calendar(_) => RuleKind::Calendar,
-            load::Body::Header { .. } => RuleKind::Header,
-            load::Body::Body(_) => RuleKind::Body,
-            load::Body::Uri(_) => RuleKind::Uri,
-            load::Body::Meta(_) => RuleKind::Meta,
+            Definition::Calendar(_) => RuleKind::Calendar,
+            Definition::Header { .. } => RuleKind::Header,
+            Definition::Body(_) => RuleKind::Body,
+            Definition::Uri(_) => RuleKind::Uri,
+            Definition::Meta(_) => RuleKind::Meta,
         },
         description: attributes.description.map(Arc::from),
         source: attributes.source.map(Arc::from),
@@ -341,7 +154,7 @@ fn reached(
         if reached.insert(index)
             && let Some((
                 Draft {
-                    body: load::Body::Meta(expression),
+                    body: Definition::Meta(expression),
                     ..
                 },
                 _,
@@ -385,7 +198,7 @@ impl Seats {
         Seat { filter, slot }
     }
 
-    fn calendar(&mut self, test: Test, live: bool) -> Body {
+    fn calendar(&mut self, test: Test, live: bool) -> Question {
         let seat = match &test.check {
             // Values of all events together are counted as they come, one event at a time.
             Check::Match { pattern, .. } if live && test.quantifier != Quantifier::Joined => {
@@ -399,10 +212,10 @@ impl Seats {
             | Check::List { .. }
             | Check::Fact { .. } => None,
         };
-        Body::Calendar { test, seat }
+        Question::Calendar { test, seat }
     }
 
-    fn header(&mut self, selector: Selector, ask: Ask, live: bool) -> Body {
+    fn header(&mut self, selector: Selector, ask: Ask, live: bool) -> Question {
         let fresh = self.selectors.len();
         let selector = *self.selectors.entry(selector).or_insert(fresh);
         let seat = match &ask {
@@ -411,7 +224,7 @@ impl Seats {
             }
             Ask::Match { .. } | Ask::Exists => None,
         };
-        Body::Header {
+        Question::Header {
             selector,
             ask,
             seat,
@@ -456,11 +269,11 @@ fn spread(set: &mut RuleSet, order: &[usize], scored: &[bool]) {
             continue;
         };
         let (per_event, asks_calendar, range) = match &rule.body {
-            Body::Calendar { test, .. } => of_test(test),
-            Body::Header { .. } | Body::Body { .. } | Body::Uri { .. } => {
+            Question::Calendar { test, .. } => of_test(test),
+            Question::Header { .. } | Question::Body { .. } | Question::Uri { .. } => {
                 (false, false, Range::MAYBE)
             }
-            Body::Meta(expression) => of_meta(expression, set, &ranges, &mut stack),
+            Question::Meta(expression) => of_meta(expression, set, &ranges, &mut stack),
         };
         if let Some(slot) = ranges.get_mut(*index) {
             *slot = range;

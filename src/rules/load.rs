@@ -1,7 +1,7 @@
 //! Reads rule files, line by line, into drafts of rules and what is said about them.
 //!
 //! A directive is one arm of [`Loader::line`]; a definition is one function that turns the
-//! text after the rule's name into a [`Body`]. Linking the drafts together is done by
+//! text after the rule's name into a [`Definition`]. Linking the drafts together is done by
 //! [`super::link`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -50,7 +50,7 @@ impl From<Diagnostic> for Refusal {
 
 /// What a rule asks, names of other rules not yet looked up.
 #[derive(Debug)]
-pub(super) enum Body<'l> {
+pub(super) enum Definition<'l> {
     Calendar(Test),
     Header { selector: Selector, ask: Ask },
     Body(Arc<Pattern>),
@@ -63,7 +63,7 @@ pub(super) enum Body<'l> {
 pub(super) struct Draft<'l> {
     pub(super) line: &'l Line<'l>,
     pub(super) name: Token<'l>,
-    pub(super) body: Body<'l>,
+    pub(super) body: Definition<'l>,
 }
 
 /// What other lines say of a rule; they may come before it, after it, or without it.
@@ -181,14 +181,14 @@ impl<'l> Loader<'l> {
         let (key, word, rest) = line.directive();
         match key.as_str() {
             "calendar" => self.define(line, rest, |compiler, line, text| {
-                calendar::read(compiler, line, text).map(Body::Calendar)
+                calendar::read(compiler, line, text).map(Definition::Calendar)
             }),
             "header" => self.define(line, rest, define::header),
             "body" => self.define(line, rest, |compiler, line, text| {
-                define::regex(compiler, line, text, "body").map(Body::Body)
+                define::regex(compiler, line, text, "body").map(Definition::Body)
             }),
             "uri" => self.define(line, rest, |compiler, line, text| {
-                define::regex(compiler, line, text, "uri").map(Body::Uri)
+                define::regex(compiler, line, text, "uri").map(Definition::Uri)
             }),
             "meta" => self.define(line, rest, |_, line, text| define::meta(line, text)),
             "score" => self.attribute(line, rest, Self::score),
@@ -284,7 +284,7 @@ impl<'l> Loader<'l> {
         &mut self,
         line: &'l Line<'l>,
         rest: Token<'l>,
-        read: impl FnOnce(&mut Compiler<'l>, &Line<'_>, Token<'l>) -> Result<Body<'l>, Refusal>,
+        read: impl FnOnce(&mut Compiler<'l>, &Line<'_>, Token<'l>) -> Result<Definition<'l>, Refusal>,
     ) {
         let Some((name, text)) = self.name(line, rest) else {
             return;
@@ -431,3 +431,7 @@ impl<'l> Loader<'l> {
         );
     }
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

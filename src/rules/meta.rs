@@ -66,7 +66,7 @@ pub(super) fn parse(text: Token<'_>) -> Result<Expression<Token<'_>>, Wrong<'_>>
         depth: 0,
     };
     parser.choice()?;
-    let next = parser.next_token()?;
+    let next = parser.next_token();
     if next.text.is_empty() {
         Ok(Expression {
             steps: parser.steps,
@@ -145,19 +145,19 @@ impl<'l> Parser<'l> {
         rest.part(0, length)
     }
 
-    fn next_token(&mut self) -> Parsed<'l, Token<'l>> {
+    fn next_token(&mut self) -> Token<'l> {
         let token = self.peek();
-        let taken = (token.at + token.text.len()).saturating_sub(self.rest.at);
-        self.rest = self.rest.from(taken);
-        Ok(token)
+        let length = (token.at + token.text.len()).saturating_sub(self.rest.at);
+        self.rest = self.rest.from(length);
+        token
     }
 
-    fn eat(&mut self, symbol: &str) -> Parsed<'l, bool> {
+    fn eat(&mut self, symbol: &str) -> bool {
         let found = self.peek().text == symbol;
         if found {
-            self.next_token()?;
+            self.next_token();
         }
-        Ok(found)
+        found
     }
 
     fn deeper(&mut self) -> Parsed<'l> {
@@ -176,9 +176,9 @@ impl<'l> Parser<'l> {
     fn choice(&mut self) -> Parsed<'l> {
         self.deeper()?;
         self.or()?;
-        if self.eat("?")? {
+        if self.eat("?") {
             self.choice()?;
-            if !self.eat(":")? {
+            if !self.eat(":") {
                 return Err(unexpected(self.peek()));
             }
             self.choice()?;
@@ -190,7 +190,7 @@ impl<'l> Parser<'l> {
 
     fn or(&mut self) -> Parsed<'l> {
         self.and()?;
-        while self.eat("||")? {
+        while self.eat("||") {
             let skip = self.steps.len();
             self.steps.push(Step::SkipIfTrue(0));
             self.and()?;
@@ -202,7 +202,7 @@ impl<'l> Parser<'l> {
 
     fn and(&mut self) -> Parsed<'l> {
         self.binary(0)?;
-        while self.eat("&&")? {
+        while self.eat("&&") {
             let skip = self.steps.len();
             self.steps.push(Step::SkipIfFalse(0));
             self.binary(0)?;
@@ -230,7 +230,7 @@ impl<'l> Parser<'l> {
             let Some((_, operator)) = operators.iter().find(|(text, _)| *text == token.text) else {
                 return Ok(());
             };
-            self.next_token()?;
+            self.next_token();
             self.binary(level + 1)?;
             self.steps.push(Step::Binary(*operator));
         }
@@ -238,7 +238,7 @@ impl<'l> Parser<'l> {
 
     fn unary(&mut self) -> Parsed<'l> {
         self.deeper()?;
-        let token = self.next_token()?;
+        let token = self.next_token();
         match token.text {
             "!" => {
                 self.unary()?;
@@ -251,7 +251,7 @@ impl<'l> Parser<'l> {
             "+" => self.unary()?,
             "(" => {
                 self.choice()?;
-                if !self.eat(")")? {
+                if !self.eat(")") {
                     let found = self.peek();
                     if found.text.is_empty() {
                         let message = "this `(` is never closed".to_owned();

@@ -1,17 +1,21 @@
 //! Compiles Perl regexes for the engine that can run them in bounded time.
 //!
-//! Almost all go to the `regex` crate, which is linear. Those that need look-around,
+//! Almost all go to the `regex` crate, which is linear, and are compiled when first run. Those that need look-around,
 //! back-references, atomic groups or possessive quantifiers go to PCRE2 with JIT and a limit
 //! of steps; running into it is told apart from not matching ([`Found::Exhausted`]).
 //!
 //! `header`, `body` and `uri` regexes see bytes, as in SpamAssassin: `\w \d \s \b` and `/i`
 //! are ASCII. `calendar` regexes see Unicode: `\w` knows all letters, `/i` folds all.
 
+use std::sync::OnceLock;
+
 use super::prefilter;
 use super::translate::translate;
 
 /// Largest program of one linear regex.
 const SIZE_LIMIT: usize = 10 * 1024 * 1024;
+/// States, roughly, up to which no regex comes near that.
+const SMALL: u32 = 10_000;
 /// Deepest nesting of groups.
 const NEST_LIMIT: u32 = 100;
 /// Steps and depth of the backtracking engine, for one starting point.
@@ -68,7 +72,7 @@ fn opening(text: &str) -> Option<(char, &str)> {
     let mut chars = rest.chars();
     let delimiter = chars.next()?;
     let usable = !delimiter.is_alphanumeric() && delimiter != '_' && !delimiter.is_whitespace();
-    usable.then(|| (delimiter, chars.as_str()))
+    usable.then_some((delimiter, chars.as_str()))
 }
 
 /// Takes `/re/flags` and `m{re}flags` apart. The delimiter that closes is the last one, as in
@@ -111,14 +115,30 @@ pub(super) fn split(text: &str) -> Result<Written<'_>, String> {
 #[derive(Debug)]
 pub(super) struct Pattern {
     engine: Engine,
-    /// Lower-case literals, one of which stands in every text that matches; `None`: unknown.
-    pub(super) literals: Option<Vec<Vec<u8>>>,
+    /// Sets of lower-case literals; of each set one stands in every text that matches.
+    pub(super) literals: Vec<prefilter::Set>,
 }
 
 #[derive(Debug)]
 enum Engine {
-    Linear(regex::bytes::Regex),
+    Linear(Box<Linear>),
     Backtracking(Box<pcre2::bytes::Regex>),
+}
+
+/// A regex whose syntax is known to be right, compiled when it is first run: the filter lets
+/// few regexes see a text at all, and compiling costs far more than parsing.
+#[derive(Debug)]
+struct Linear {
+    text: String,
+    switches: Switches,
+    dialect: Dialect,
+    compiled: OnceLock<Option<regex::bytes::Regex>>,
+}
+
+impl Linear {
+    fn compile(&self) -> Result<regex::bytes::Regex, String> {
+        linear(&self.text, self.switches, self.dialect)
+    }
 }
 
 /// The outcome of a search.
@@ -136,30 +156,43 @@ impl Pattern {
     /// Compiles a regex; the error is one line.
     pub(super) fn compile(written: Written<'_>, dialect: Dialect) -> Result<Self, String> {
         let translation = translate(written.body, written.switches, dialect)?;
-        let literals = if translation.relaxed {
-            prefilter::literals(&translation.text, written.switches, dialect, NEST_LIMIT)
-        } else {
-            Ok(None)
+        let parsed = prefilter::parse(&translation.text, written.switches, dialect, NEST_LIMIT);
+        if translation.backtracking {
+            // The relaxed form may be one that cannot be parsed, or say nothing.
+            let hir = parsed.ok().filter(|_| translation.relaxed);
+            let engine = Engine::Backtracking(Box::new(backtracking(written, dialect)?));
+            let literals = hir.map(|hir| prefilter::literals(&hir)).unwrap_or_default();
+            return Ok(Self { engine, literals });
+        }
+        let hir = parsed.map_err(|error| last_line(&error.to_string()))?;
+        let linear = Linear {
+            text: translation.text,
+            switches: written.switches,
+            dialect,
+            compiled: OnceLock::new(),
         };
-        let engine = if translation.backtracking {
-            Engine::Backtracking(Box::new(backtracking(written, dialect)?))
-        } else {
-            Engine::Linear(linear(&translation.text, written.switches, dialect)?)
-        };
-        // The relaxed form of a backtracking pattern may be one that nobody can parse.
+        // One that might be too big is compiled now, so that its author learns of it.
+        if prefilter::size(&hir) > SMALL {
+            let _ = linear.compiled.set(Some(linear.compile()?));
+        }
+        let literals = prefilter::literals(&hir);
         Ok(Self {
-            engine,
-            literals: literals.unwrap_or(None),
+            engine: Engine::Linear(Box::new(linear)),
+            literals,
         })
     }
 
     /// Searches a text.
     pub(super) fn find(&self, text: &[u8]) -> Found {
         match &self.engine {
-            Engine::Linear(regex) => match regex.find(text) {
-                Some(found) => Found::At(found.start(), found.end()),
-                None => Found::Nowhere,
-            },
+            Engine::Linear(linear) => {
+                let compiled = linear.compiled.get_or_init(|| linear.compile().ok());
+                match compiled.as_ref().map(|regex| regex.find(text)) {
+                    Some(Some(found)) => Found::At(found.start(), found.end()),
+                    Some(None) => Found::Nowhere,
+                    None => Found::Exhausted,
+                }
+            }
             Engine::Backtracking(regex) => match regex.find(cut(text)) {
                 Ok(Some(found)) => Found::At(found.start(), found.end()),
                 Ok(None) => Found::Nowhere,
@@ -192,9 +225,12 @@ fn linear(text: &str, switches: Switches, dialect: Dialect) -> Result<regex::byt
         .size_limit(SIZE_LIMIT)
         .nest_limit(NEST_LIMIT)
         .build()
-        .map_err(|error| match &error {
-            regex::Error::CompiledTooBig(_) => "the regex is too big".to_owned(),
-            other => last_line(&other.to_string()),
+        .map_err(|error| {
+            if matches!(error, regex::Error::CompiledTooBig(_)) {
+                "the regex is too big".to_owned()
+            } else {
+                last_line(&error.to_string())
+            }
         })
 }
 
@@ -246,6 +282,11 @@ fn bytes_only(body: &str) -> String {
 /// The engines draw the pattern over several lines; the last says what is wrong with it.
 fn last_line(message: &str) -> String {
     let line = message.lines().next_back().unwrap_or("");
+    // PCRE2 counts columns from the limits that were put in front: they say nothing here.
+    let line = match line.strip_prefix("PCRE2: ") {
+        Some(line) => line.split_once(": ").map_or(line, |(_, reason)| reason),
+        None => line,
+    };
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
@@ -348,7 +389,7 @@ mod tests {
         );
         check(
             r"/(?<=a*)b/",
-            "PCRE2: error compiling pattern at offset 0: lookbehind assertion is not fixed length",
+            "length of lookbehind assertion is not limited",
         );
         let deep = format!("/{}a{}/", "(".repeat(150), ")".repeat(150));
         check(

@@ -18,46 +18,76 @@ const SHORTEST: usize = 3;
 /// More alternatives than this cost more than they save.
 const MOST: usize = 2_000;
 
-/// Derives the literals of a regex in the linear engine's syntax, in lower case.
-pub(super) fn literals(
+/// Sets of literals kept for one regex.
+const CHOICES: usize = 4;
+
+/// Literals of which one stands in every match.
+pub(super) type Set = Vec<Vec<u8>>;
+
+/// Parses a regex in the linear engine's syntax.
+pub(super) fn parse(
     text: &str,
     switches: Switches,
     dialect: Dialect,
     nest_limit: u32,
-) -> Result<Option<Vec<Vec<u8>>>, regex_syntax::Error> {
-    let hir = regex_syntax::ParserBuilder::new()
+) -> Result<Hir, Box<regex_syntax::Error>> {
+    regex_syntax::ParserBuilder::new()
         .unicode(dialect == Dialect::Unicode)
         .utf8(false)
         .case_insensitive(switches.caseless)
         .dot_matches_new_line(switches.dot_all)
         .nest_limit(nest_limit)
         .build()
-        .parse(text)?;
-    Ok(required(&hir))
+        .parse(text)
+        .map_err(Box::new)
 }
 
-type Set = Vec<Vec<u8>>;
-
-/// One of these stands in every match; `None` when nothing useful can be said.
-fn required(hir: &Hir) -> Option<Set> {
+/// About how many states a regex compiles to; saturates.
+pub(super) fn size(hir: &Hir) -> u32 {
     match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => None,
-        HirKind::Literal(_) | HirKind::Class(_) => exact(hir).and_then(usable),
-        HirKind::Capture(capture) => required(&capture.sub),
-        HirKind::Repetition(repetition) if repetition.min > 0 => required(&repetition.sub),
-        HirKind::Repetition(_) => None,
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => u32::try_from(literal.0.len()).unwrap_or(u32::MAX),
+        HirKind::Class(Class::Unicode(class)) => count(class.ranges().len()),
+        HirKind::Class(Class::Bytes(class)) => count(class.ranges().len()),
+        HirKind::Capture(capture) => size(&capture.sub),
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min).max(1);
+            size(&repetition.sub).saturating_mul(times)
+        }
+        HirKind::Concat(children) | HirKind::Alternation(children) => {
+            children.iter().map(size).fold(0, u32::saturating_add)
+        }
+    }
+}
+
+fn count(ranges: usize) -> u32 {
+    u32::try_from(ranges).unwrap_or(u32::MAX).max(1)
+}
+
+/// Derives sets of literals in lower case, the most telling one first. Of each set one stands
+/// in every match; there are none when nothing useful can be said.
+pub(super) fn literals(hir: &Hir) -> Vec<Set> {
+    match hir.kind() {
+        HirKind::Literal(_) | HirKind::Class(_) => {
+            exact(hir).and_then(usable).into_iter().collect()
+        }
+        HirKind::Capture(capture) => literals(&capture.sub),
+        HirKind::Repetition(repetition) if repetition.min > 0 => literals(&repetition.sub),
         HirKind::Alternation(branches) => {
             let mut set = Set::new();
             for branch in branches {
-                set.extend(required(branch)?);
+                let Some(best) = literals(branch).into_iter().next() else {
+                    return Vec::new();
+                };
+                set.extend(best);
                 if set.len() > MOST {
-                    return None;
+                    return Vec::new();
                 }
             }
-            Some(set)
+            vec![set]
         }
         HirKind::Concat(children) => {
-            let mut best: Option<Set> = None;
+            let mut sets: Vec<Set> = Vec::new();
             let mut run = Vec::new();
             for child in children {
                 match (exact(child), child.kind()) {
@@ -73,34 +103,26 @@ fn required(hir: &Hir) -> Option<Set> {
                         | HirKind::Concat(_)
                         | HirKind::Alternation(_),
                     ) => {
-                        best = better(best, usable(std::mem::take(&mut run)));
-                        best = better(best, required(child));
+                        sets.extend(usable(std::mem::take(&mut run)));
+                        sets.extend(literals(child));
                     }
                 }
             }
-            better(best, usable(run))
+            sets.extend(usable(run));
+            // Longer literals are rarer; among equals the smaller set wins.
+            sets.sort_by_cached_key(|set| {
+                let shortest = set.iter().map(Vec::len).min().unwrap_or(0);
+                (std::cmp::Reverse(shortest.min(8)), set.len())
+            });
+            sets.truncate(CHOICES);
+            sets
         }
+        HirKind::Empty | HirKind::Look(_) | HirKind::Repetition(_) => Vec::new(),
     }
 }
 
 fn usable(literal: Vec<u8>) -> Option<Set> {
     (literal.len() >= SHORTEST).then(|| vec![literal])
-}
-
-/// Longer literals are rarer; among equals the smaller set wins.
-fn better(a: Option<Set>, b: Option<Set>) -> Option<Set> {
-    let (Some(a), Some(b)) = (&a, &b) else {
-        return a.or(b);
-    };
-    let rank = |set: &Set| {
-        let shortest = set.iter().map(Vec::len).min().unwrap_or(0);
-        (shortest.min(8), std::cmp::Reverse(set.len()))
-    };
-    Some(if rank(b) > rank(a) {
-        b.clone()
-    } else {
-        a.clone()
-    })
 }
 
 /// The bytes of an expression that matches nothing but them, apart from ASCII case.
@@ -181,16 +203,18 @@ pub(super) struct Candidates {
 impl Filter {
     /// Collects patterns; the slot of each is its index.
     pub(super) fn new(patterns: Vec<Arc<Pattern>>, dialect: Dialect, enabled: bool) -> Self {
+        let uses = uses(&patterns);
         let mut by_literal: BTreeMap<&[u8], Vec<u32>> = BTreeMap::new();
         let mut always = Vec::new();
         for (slot, pattern) in (0_u32..).zip(&patterns) {
-            match &pattern.literals {
-                Some(literals) if enabled => {
-                    for literal in literals {
+            let cheapest = pattern.literals.iter().min_by_key(|set| cost(set, &uses));
+            match cheapest.filter(|_| enabled) {
+                Some(set) => {
+                    for literal in set {
                         by_literal.entry(literal).or_default().push(slot);
                     }
                 }
-                Some(_) | None => always.push(slot),
+                None => always.push(slot),
             }
         }
         for slots in by_literal.values_mut() {
@@ -283,6 +307,34 @@ impl Filter {
     }
 }
 
+/// How many patterns could do with each literal.
+fn uses(patterns: &[Arc<Pattern>]) -> BTreeMap<&[u8], usize> {
+    let mut uses: BTreeMap<&[u8], usize> = BTreeMap::new();
+    for literal in patterns
+        .iter()
+        .flat_map(|pattern| &pattern.literals)
+        .flatten()
+    {
+        *uses.entry(literal).or_default() += 1;
+    }
+    uses
+}
+
+/// How often a set would call its pattern in vain: words that many rules look for are likely
+/// to be in many texts, and so are short ones.
+fn cost(set: &Set, uses: &BTreeMap<&[u8], usize>) -> usize {
+    set.iter()
+        .map(|literal| {
+            let weight = match literal.len() {
+                0..=3 => 16,
+                4 => 4,
+                _ => 1,
+            };
+            uses.get(literal.as_slice()).copied().unwrap_or(1) * weight
+        })
+        .sum()
+}
+
 /// True when `/i` may match a character of the text with an ASCII letter.
 fn folds_to_ascii(text: &[u8]) -> bool {
     memchr::memmem::find(text, "\u{17f}".as_bytes()).is_some()
@@ -305,7 +357,7 @@ mod tests {
         #[track_caller]
         fn check(regex: &str, expected: Option<&[&str]>) {
             for dialect in [Dialect::Bytes, Dialect::Unicode] {
-                let literals = compile(regex, dialect).literals.clone();
+                let literals = compile(regex, dialect).literals.first().cloned();
                 let literals: Option<Vec<String>> = literals.map(|literals| {
                     literals
                         .into_iter()
@@ -331,12 +383,34 @@ mod tests {
         check(r"/a[bc]d/", None);
         check(r"/a[bB]c/", Some(&["abc"]));
         check(r"/free(?!dom)/", Some(&["free"]));
-        check(
-            r"/(free|gratis) \1 money/",
-            Some(&["free ", "gratis "].map(str::trim)),
-        );
+        check(r"/(free|gratis) \1 money/", Some(&[" money"]));
+        check(r"/(free|gratis).\1/", Some(&["free", "gratis"]));
         check(r"/(?:a|b)(?R)?longer/", None);
         check(r"/.*/", None);
+    }
+
+    #[test]
+    fn rules_that_share_words_are_told_apart() {
+        let patterns = (100..400)
+            .map(|number| {
+                compile(
+                    &format!("/invoice.*no{number}|renewal\\d+/"),
+                    Dialect::Bytes,
+                )
+            })
+            .chain((100..400).map(|n| compile(&format!("/invoice\\w* no{n}/"), Dialect::Bytes)))
+            .collect();
+        let filter = Filter::new(patterns, Dialect::Bytes, true);
+        let mut candidates = Candidates::default();
+        let text = "an invoices no123 for the invoice";
+        filter.sweep(std::iter::once(text.as_bytes()), &mut candidates);
+        let called = |slots: std::ops::Range<u32>| {
+            slots
+                .filter(|slot| filter.candidates(*slot, &candidates).next().is_some())
+                .count()
+        };
+        // An alternation has one set only, its best; a sequence has several to choose from.
+        assert_eq!((called(0..300), called(300..600)), (300, 1));
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub(super) struct Seat {
 
 /// What a rule asks, everything looked up. Rules that no scan can reach have no seat.
 #[derive(Debug)]
-pub(super) enum Body {
+pub(super) enum Question {
     Calendar {
         test: Test,
         seat: Option<Seat>,
@@ -105,7 +105,7 @@ pub(super) enum Body {
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) symbol: Symbol,
-    pub(super) body: Body,
+    pub(super) body: Question,
     /// True when its value differs from event to event.
     pub(super) per_event: bool,
     /// True when it asks a fact that a calendar brings.

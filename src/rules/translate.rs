@@ -103,6 +103,10 @@ struct Group {
     extended: bool,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "two are Perl's switches, two are findings"
+)]
 struct Translator<'p> {
     input: Input<'p>,
     out: String,
@@ -263,16 +267,15 @@ impl Translator<'_> {
         {
             self.backtracking = true;
             group.cut = Some(self.out.len());
-        } else if self.input.eat(">") {
-            self.backtracking = true;
-        } else if self.input.eat("|") {
+        } else if self.input.eat(">") || self.input.eat("|") {
             self.backtracking = true;
         } else if self.input.eat("P<") || self.input.eat("<") {
             self.input.until(">").ok_or("unclosed group name")?;
         } else if self.input.eat("'") {
             self.input.until("'").ok_or("unclosed group name")?;
         } else if !self.input.eat(":") {
-            return self.flags(group);
+            self.flags(group);
+            return Ok(());
         }
         self.out.push_str("(?:");
         self.groups.push(group);
@@ -280,7 +283,7 @@ impl Translator<'_> {
     }
 
     /// `(?i)`, `(?i-s:`, `(?^x:`, or something that only the backtracking engine knows.
-    fn flags(&mut self, group: Group) -> Result<(), String> {
+    fn flags(&mut self, group: Group) {
         let letters = self.input.take(usize::MAX, |c| "^-imsxnaludp".contains(c));
         let closed = self.input.eat(")");
         if letters.is_empty() || (!closed && !self.input.eat(":")) {
@@ -291,7 +294,7 @@ impl Translator<'_> {
                 self.groups.push(group);
                 self.out.push_str("(?:");
             }
-            return Ok(());
+            return;
         }
         let (on, off) = letters.split_once('-').unwrap_or((letters, ""));
         let (mut on_out, mut off_out) = (String::new(), String::new());
@@ -312,7 +315,7 @@ impl Translator<'_> {
         }
         if closed {
             if on_out.is_empty() && off_out.is_empty() {
-                return Ok(());
+                return;
             }
         } else {
             self.groups.push(group);
@@ -324,7 +327,6 @@ impl Translator<'_> {
             self.out.push_str(&off_out);
         }
         self.out.push(if closed { ')' } else { ':' });
-        Ok(())
     }
 
     fn close(&mut self) -> Result<(), String> {

@@ -1,0 +1,400 @@
+//! Searches the texts of a scan for its rules: values of facts, headers, paragraphs, links;
+//! and shows what was found.
+//!
+//! The regexes of one header, one fact, the body or the links share a filter that is swept
+//! over the texts the first time one of them is needed.
+
+use std::collections::BTreeMap;
+
+use crate::facts::{self, Answer, Origin, Value, View};
+
+use super::EvidenceScope;
+use super::evaluate::{Joined, MESSAGE_ROUND, Scan, Sweep, is_hit};
+use super::evidence::Trace;
+use super::header::Ask;
+use super::pattern::{Found, Pattern};
+use super::set::{Question, Rule, RuleSet, Seat};
+use super::test::{Check, Quantifier, Tally, Test};
+
+/// Values of one fact that are shown; equal ones are told apart only afterwards.
+const MOST_SHOWN: usize = 20;
+
+impl<'s, 'f> Scan<'s, 'f> {
+    /// Asks the values of one event.
+    pub(super) fn calendar(
+        &mut self,
+        test: &Test,
+        seat: Option<Seat>,
+        view: &View<'s, 'f>,
+        round: u32,
+    ) -> Option<bool> {
+        let answer = view.ask(test.fact);
+        let other = test.other().map(|id| view.ask(id));
+        let mut tally = Tally::default();
+        let clock = &mut self.clock;
+        let find = &mut |pattern: &Pattern, text: &[u8]| clock.find(pattern, text);
+        if let Some(seat) = seat {
+            let texts = answer.values().iter().map(|datum| match &datum.value {
+                Value::Text(value) => value.as_bytes(),
+                Value::Number(_) | Value::Flag(_) => b"",
+            });
+            sweep(self.set, &mut self.sweeps, seat, round, texts);
+            let indexes = candidates(self.set, &self.sweeps, seat);
+            test.count(&mut tally, answer, other, indexes, find);
+        } else {
+            test.count(&mut tally, answer, other, 0..answer.values().len(), find);
+        }
+        tally.result(test)
+    }
+
+    /// Counts the values of all events, for all tests that join them: each event is looked
+    /// at once more, not once for each test.
+    pub(super) fn joined(&mut self) -> &BTreeMap<usize, Joined> {
+        if self.joined.is_none() {
+            let joined = self.count_joined();
+            self.joined = Some(joined);
+        }
+        self.joined.get_or_insert_default()
+    }
+
+    fn count_joined(&mut self) -> BTreeMap<usize, Joined> {
+        let set = self.set;
+        let mut all: BTreeMap<usize, Joined> = BTreeMap::new();
+        let tests: Vec<(usize, &Test)> = set
+            .joined
+            .iter()
+            .filter_map(|index| match &set.rules.get(*index)?.body {
+                Question::Calendar { test, .. } => Some((*index, test)),
+                Question::Header { .. }
+                | Question::Body { .. }
+                | Question::Uri { .. }
+                | Question::Meta(_) => None,
+            })
+            .collect();
+        for event in &self.facts.events {
+            if self.clock.look() {
+                break;
+            }
+            let view = View::new(self.facts, self.shared, Some(event));
+            for (index, test) in &tests {
+                let joined = all.entry(*index).or_default();
+                let answer = view.ask(test.fact);
+                let other = test.other().map(|id| view.ask(id));
+                let outer = std::mem::take(&mut self.clock.exhausted);
+                let clock = &mut self.clock;
+                let find = &mut |pattern: &Pattern, text: &[u8]| clock.find(pattern, text);
+                test.count(
+                    &mut joined.tally,
+                    answer,
+                    other,
+                    0..answer.values().len(),
+                    find,
+                );
+                if !joined.trace.is_full() {
+                    show(test, answer, other, find, &mut joined.trace);
+                }
+                if std::mem::replace(&mut self.clock.exhausted, outer)
+                    && let Some(exhausted) = self.exhausted.get_mut(*index)
+                {
+                    *exhausted = true;
+                }
+            }
+        }
+        for (index, _) in tests {
+            all.entry(index).or_default();
+        }
+        all
+    }
+
+    /// The text a selector selects, made once.
+    fn header_text(&mut self, selector: usize) -> &[u8] {
+        let facts = self.facts;
+        let Some(text) = self.headers.get_mut(selector) else {
+            return &[];
+        };
+        text.get_or_insert_with(|| {
+            self.set
+                .selectors
+                .get(selector)
+                .map(|s| s.value(facts))
+                .unwrap_or_default()
+        })
+    }
+
+    pub(super) fn header(&mut self, selector: usize, ask: &Ask, seat: Option<Seat>) -> bool {
+        match (ask, seat) {
+            (Ask::Exists, _) => {
+                let selector = self.set.selectors.get(selector);
+                selector.is_some_and(|selector| selector.exists(self.facts))
+            }
+            (Ask::Match { .. }, None) => false,
+            (Ask::Match { negated, pattern }, Some(seat)) => {
+                self.header_text(selector);
+                let text = self
+                    .headers
+                    .get(selector)
+                    .and_then(Option::as_deref)
+                    .unwrap_or(&[]);
+                sweep(
+                    self.set,
+                    &mut self.sweeps,
+                    seat,
+                    MESSAGE_ROUND,
+                    std::iter::once(text),
+                );
+                if candidates(self.set, &self.sweeps, seat).next().is_none() {
+                    return *negated;
+                }
+                match self.clock.find(pattern, text) {
+                    Found::At(..) => !negated,
+                    Found::Nowhere => *negated,
+                    // Whether it matches is unknown: neither form holds.
+                    Found::Exhausted => false,
+                }
+            }
+        }
+    }
+
+    pub(super) fn body(&mut self, index: usize, seat: Option<Seat>, without_subject: bool) -> bool {
+        let paragraphs = (self.paragraphs)();
+        self.texts(index, seat, paragraphs.len(), |number| {
+            let paragraph = paragraphs.get(number)?;
+            let wanted = !(without_subject && number == 0);
+            wanted.then(|| Searched {
+                text: paragraph.text.as_bytes(),
+                place: &paragraph.place,
+                origin: paragraph.origin,
+                event: paragraph.event,
+            })
+        })
+    }
+
+    pub(super) fn uri(&mut self, index: usize, seat: Option<Seat>) -> bool {
+        let links = &self.facts.links.all;
+        self.texts(index, seat, links.len(), |number| {
+            let link = links.get(number)?;
+            Some(Searched {
+                text: link.url.as_bytes(),
+                place: &link.place,
+                origin: link.origin,
+                event: link.event,
+            })
+        })
+    }
+
+    /// Searches texts of mail and calendar. What stands in a calendar is preferred, and all
+    /// of it is searched for evidence; in a mail the first match is enough.
+    fn texts<'t>(
+        &mut self,
+        index: usize,
+        seat: Option<Seat>,
+        count: usize,
+        get: impl Fn(usize) -> Option<Searched<'t, 'f>>,
+    ) -> bool
+    where
+        'f: 't,
+    {
+        let rules = self.set;
+        let Some(seat) = seat else { return false };
+        let Some(pattern) = rules
+            .filters
+            .get(seat.filter)
+            .and_then(|f| f.pattern(seat.slot))
+        else {
+            return false;
+        };
+        let calendar_only = self.scope == EvidenceScope::Calendar;
+        let texts = (0..count).map(|number| match get(number) {
+            Some(place) if !calendar_only || place.origin == Origin::Calendar => place.text,
+            Some(_) | None => b"",
+        });
+        sweep(rules, &mut self.sweeps, seat, MESSAGE_ROUND, texts);
+        let mut trace = Trace::default();
+        for in_calendar in [true, false] {
+            if !in_calendar && (calendar_only || trace.origin.is_some()) {
+                break;
+            }
+            for place in candidates(rules, &self.sweeps, seat).filter_map(&get) {
+                if (place.origin == Origin::Calendar) != in_calendar {
+                    continue;
+                }
+                let Found::At(start, end) = self.clock.find(pattern, place.text) else {
+                    continue;
+                };
+                let matched = place.text.get(start..end).unwrap_or(place.text);
+                trace.add_at(place.place, &String::from_utf8_lossy(matched), place.origin);
+                if let Some(event) = place.event {
+                    trace.in_event(event);
+                }
+                if !in_calendar || trace.is_full() {
+                    break;
+                }
+            }
+        }
+        let found = trace.origin.is_some();
+        if found {
+            self.texts.insert(index, trace);
+        }
+        found
+    }
+
+    /// Collects the evidence of a rule that hit: its own, or that of a meta's operands.
+    pub(super) fn trace(
+        &mut self,
+        root: usize,
+        view: &View<'s, 'f>,
+        round: u32,
+        trace: &mut Trace,
+    ) {
+        let set = self.set;
+        let mut open = vec![root];
+        let mut seen = vec![root];
+        while let Some(index) = open.pop() {
+            if trace.is_full() {
+                return;
+            }
+            let Some(rule) = set.rules.get(index) else {
+                continue;
+            };
+            if let Question::Meta(expression) = &rule.body {
+                let first = open.len();
+                for operand in expression.rules() {
+                    if !seen.contains(operand) && is_hit(self.value(*operand, view, round)) {
+                        seen.push(*operand);
+                        open.push(*operand);
+                    }
+                }
+                // The operand named first is looked at first.
+                if let Some(new) = open.get_mut(first..) {
+                    new.reverse();
+                }
+            } else {
+                self.trace_one(index, rule, view, trace);
+            }
+        }
+    }
+
+    fn trace_one(&mut self, index: usize, rule: &Rule, view: &View<'s, 'f>, trace: &mut Trace) {
+        match &rule.body {
+            Question::Meta(_) => {}
+            Question::Calendar { test, .. } if test.quantifier == Quantifier::Joined => {
+                if let Some(joined) = self.joined().get(&index) {
+                    trace.merge(&joined.trace);
+                }
+            }
+            Question::Calendar { test, .. } => {
+                let clock = &mut self.clock;
+                let find = &mut |pattern: &Pattern, text: &[u8]| clock.find(pattern, text);
+                let other = test.other().map(|id| view.ask(id));
+                show(test, view.ask(test.fact), other, find, trace);
+            }
+            Question::Header { selector, ask, .. } => self.trace_header(*selector, ask, trace),
+            Question::Body { .. } | Question::Uri { .. } => {
+                if let Some(found) = self.texts.get(&index) {
+                    trace.merge(found);
+                }
+            }
+        }
+    }
+
+    fn trace_header(&mut self, index: usize, ask: &Ask, trace: &mut Trace) {
+        let Some(selector) = self.set.selectors.get(index) else {
+            return;
+        };
+        let origin = if selector.is_envelope() {
+            Origin::Network
+        } else {
+            Origin::Mail
+        };
+        if !selector.exists(self.facts) {
+            return trace.add(&selector.name, "missing", origin);
+        }
+        self.header_text(index);
+        let text = self
+            .headers
+            .get(index)
+            .and_then(Option::as_deref)
+            .unwrap_or(&[]);
+        let matched = match ask {
+            Ask::Match {
+                negated: false,
+                pattern,
+            } => match self.clock.find(pattern, text) {
+                Found::At(start, end) => text.get(start..end).unwrap_or(text),
+                Found::Nowhere | Found::Exhausted => text,
+            },
+            Ask::Match { .. } | Ask::Exists => text,
+        };
+        trace.add(&selector.name, &String::from_utf8_lossy(matched), origin);
+    }
+}
+
+/// A text that `body` and `uri` rules search.
+struct Searched<'t, 'f> {
+    text: &'t [u8],
+    place: &'t facts::Place<'f>,
+    origin: Origin,
+    event: Option<usize>,
+}
+
+/// Sweeps a filter over texts, once a round.
+fn sweep<'t>(
+    rules: &RuleSet,
+    sweeps: &mut [Sweep],
+    seat: Seat,
+    round: u32,
+    texts: impl Iterator<Item = &'t [u8]>,
+) {
+    let (Some(filter), Some(sweep)) = (rules.filters.get(seat.filter), sweeps.get_mut(seat.filter))
+    else {
+        return;
+    };
+    if sweep.round != round {
+        sweep.round = round;
+        filter.sweep(texts, &mut sweep.candidates);
+    }
+}
+
+/// The texts that the regex in a seat could match.
+fn candidates<'s>(
+    rules: &'s RuleSet,
+    sweeps: &'s [Sweep],
+    seat: Seat,
+) -> impl Iterator<Item = usize> + use<'s> {
+    let filter = rules.filters.get(seat.filter);
+    let both = filter.zip(sweeps.get(seat.filter));
+    both.into_iter()
+        .flat_map(move |(filter, sweep)| filter.candidates(seat.slot, &sweep.candidates))
+}
+
+/// Adds the values that made a test hold.
+fn show(
+    test: &Test,
+    answer: &Answer<'_>,
+    other: Option<&Answer<'_>>,
+    find: &mut dyn FnMut(&Pattern, &[u8]) -> Found,
+    trace: &mut Trace,
+) {
+    // A value that is compared with one from a better place counts as found there.
+    let other_origin = match &test.check {
+        Check::Fact { .. } => other.and_then(|o| o.values().iter().map(|datum| datum.origin).min()),
+        Check::Exists
+        | Check::Truth
+        | Check::Match { .. }
+        | Check::Text { .. }
+        | Check::Number { .. }
+        | Check::List { .. } => None,
+    };
+    let mut shown = 0;
+    for datum in answer.values() {
+        let Some(piece) = test.shown(datum, other, find) else {
+            continue;
+        };
+        let origin = other_origin.map_or(datum.origin, |origin| origin.min(datum.origin));
+        trace.add_at(&datum.place, &piece, origin);
+        shown += 1;
+        if trace.is_full() || shown >= MOST_SHOWN {
+            return;
+        }
+    }
+}
