@@ -7,3 +7,4 @@ pub mod wordlists;
 pub mod rules;
 pub mod verdict;
 pub mod scan;
+pub mod protocol;
