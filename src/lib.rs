@@ -8,3 +8,5 @@ pub mod rules;
 pub mod verdict;
 pub mod scan;
 pub mod protocol;
+pub mod metrics;
+pub mod server;
