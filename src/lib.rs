@@ -10,3 +10,4 @@ pub mod scan;
 pub mod protocol;
 pub mod metrics;
 pub mod server;
+pub mod config;
