@@ -10,8 +10,25 @@
 //! The only module that knows calcard.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use crate::message::{Defect, Message};
+use crate::message::{CalendarPart, Defect, DefectKind, Format, Message};
+
+mod content;
+mod copies;
+mod defects;
+mod event;
+mod json;
+mod lines;
+mod property;
+mod recurrence;
+mod rule;
+mod survey;
+mod time;
+
+use copies::Texts;
+use defects::Defects;
+use recurrence::Work;
 
 /// Limits of this stage. RFC 4791 §5.2 calls them max-resource-size and so on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -222,7 +239,7 @@ pub struct Property {
 }
 
 /// A property's value.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// Text, unescaped. Several values of one property are several properties.
     Text(String),
@@ -242,7 +259,10 @@ pub enum Value {
 impl Property {
     /// The parameter's value.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.parameters
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 
     /// Text of text and URI values.
@@ -303,19 +323,117 @@ impl Event {
     pub fn notifications(&self) -> u64 {
         self.alarms
             .iter()
-            .map(|a| self.recurrence.instances.saturating_mul(u64::from(a.repeat) + 1))
+            .map(|a| {
+                self.recurrence
+                    .instances
+                    .saturating_mul(u64::from(a.repeat) + 1)
+            })
             .fold(0, u64::saturating_add)
     }
 
     /// First property of that name of the event itself.
     pub fn property(&self, name: &str) -> Option<&Property> {
-        self.properties.iter().find(|p| p.within == 0 && p.name == name)
+        self.properties
+            .iter()
+            .find(|p| p.within == 0 && p.name == name)
     }
 
     /// `VEVENT[0].NAME` of a property.
     pub fn place(&self, property: &Property) -> String {
-        let component = self.components.get(property.within).map_or("", String::as_str);
+        let component = self
+            .components
+            .get(property.within)
+            .map_or("", String::as_str);
         format!("{component}.{}", property.name)
+    }
+}
+
+/// What one reading counts and collects across all parts of a message.
+struct Session<'a> {
+    settings: &'a Settings,
+    expired: &'a dyn Fn() -> bool,
+    defects: Defects,
+    work: Work,
+    /// Calendars read so far: the index of the one being read.
+    calendars: usize,
+    components: usize,
+    lines: usize,
+    attendees: usize,
+    /// List members and parameters beyond the usual that calcard may still keep in memory.
+    pieces_left: usize,
+    ordinals: [usize; 4],
+    /// True when nothing more is read.
+    stopped: bool,
+}
+
+/// List members and unusual parameters read per message.
+const MOST_PIECES: usize = 200_000;
+/// Content lines read per component that may be read.
+const LINES_PER_COMPONENT: usize = 20;
+
+impl<'a> Session<'a> {
+    fn new(settings: &'a Settings, expired: &'a dyn Fn() -> bool) -> Self {
+        Self {
+            settings,
+            expired,
+            defects: Defects::default(),
+            work: Work::default(),
+            calendars: 0,
+            components: 0,
+            lines: 0,
+            attendees: 0,
+            pieces_left: MOST_PIECES,
+            ordinals: [0; 4],
+            stopped: false,
+        }
+    }
+
+    /// Asks the clock; once time is up it stays up.
+    fn out_of_time(&mut self) -> bool {
+        if (self.expired)() {
+            self.stop(
+                DefectKind::LimitTime,
+                String::new(),
+                "the rest was not read",
+            );
+        }
+        self.stopped && (self.expired)()
+    }
+
+    fn stop(&mut self, kind: DefectKind, place: String, detail: &str) {
+        self.stopped = true;
+        self.defects.add(kind, place, detail);
+    }
+
+    /// Counts a content line; attendees past their limit cost nothing later and are free.
+    fn count_line(&mut self, part: usize) {
+        self.lines += 1;
+        let most = self.settings.components.saturating_mul(LINES_PER_COMPONENT);
+        if self.lines > most.saturating_add(self.attendees) {
+            let place = format!("part[{part}]");
+            self.stop(DefectKind::LimitComponents, place, "too many content lines");
+        }
+        if self.lines.is_multiple_of(1024) {
+            self.out_of_time();
+        }
+    }
+
+    /// Counts a component; true when it is one too many.
+    fn count_component(&mut self, part: usize) -> bool {
+        self.components += 1;
+        if self.components > self.settings.components {
+            let place = format!("part[{part}]");
+            self.stop(DefectKind::LimitComponents, place, "the rest was not read");
+        }
+        self.stopped
+    }
+
+    fn next_ordinal(&mut self, kind: Kind) -> usize {
+        let Some(counter) = self.ordinals.get_mut(kind as usize) else {
+            return 0;
+        };
+        *counter += 1;
+        *counter - 1
     }
 }
 
@@ -323,6 +441,150 @@ impl Event {
 ///
 /// `expired` is asked between components and stops the work when
 /// it answers true (the scan's time budget).
-pub fn read(_message: &Message<'_>, _settings: &Settings, _expired: &dyn Fn() -> bool) -> Reading {
-    todo!()
+pub fn read(message: &Message<'_>, settings: &Settings, expired: &dyn Fn() -> bool) -> Reading {
+    let mut session = Session::new(settings, expired);
+    let mut reading = Reading::default();
+    let mut texts = Texts::default();
+    let several = message.calendar_parts.len() > 1;
+    for (index, part) in message.calendar_parts.iter().enumerate() {
+        if session.out_of_time() || session.stopped {
+            break;
+        }
+        let Some(text) = text_of(part, &mut session.defects) else {
+            continue;
+        };
+        let digest = if several { copies::digest(&text) } else { 0 };
+        let before = reading.calendars.len();
+        let earlier = |index: usize| {
+            let part = message.calendar_parts.get(index)?;
+            Some(text_of(part, &mut Defects::default())?.into_owned())
+        };
+        let copied = if several {
+            texts.find(digest, &text, earlier)
+        } else {
+            None
+        };
+        match copied {
+            Some(originals) => copy(&text, index, originals, &mut reading),
+            None => read_text(&text, index, part, &mut reading, &mut session),
+        }
+        texts.keep(digest, index, before..reading.calendars.len());
+        session.calendars = reading.calendars.len();
+        compare_method(message, part.part, &reading, before, &mut session.defects);
+    }
+    if several {
+        copies::compare(&mut reading, message);
+    }
+    reading.defects = session.defects.into_list();
+    reading
+}
+
+/// The iCalendar text of a part, or `None` when it holds none.
+fn text_of<'x>(part: &'x CalendarPart<'_>, defects: &mut Defects) -> Option<Cow<'x, str>> {
+    let json = |convert: fn(&str) -> Option<String>, defects: &mut Defects| {
+        let place = format!("part[{}]", part.part);
+        if part.text.len() > json::MOST {
+            defects.add(DefectKind::LimitText, place, "JSON");
+            return None;
+        }
+        let text = convert(&part.text);
+        if text.is_none() {
+            defects.add(DefectKind::BadValue, place, "JSON that is no calendar");
+        }
+        text.map(Cow::Owned)
+    };
+    match part.format {
+        Format::ICalendar => Some(lines::line_feeds(&part.text)),
+        Format::JCal => json(json::jcal, defects),
+        Format::JsCalendar => json(json::jscalendar, defects),
+        Format::Empty | Format::XCal | Format::Other => None,
+    }
+}
+
+/// Reads the calendars of one part.
+fn read_text(
+    text: &str,
+    index: usize,
+    part: &CalendarPart<'_>,
+    reading: &mut Reading,
+    session: &mut Session<'_>,
+) {
+    let objects = survey::survey(text, part.part, session);
+    if objects.is_empty() && !session.stopped {
+        let place = format!("part[{}]", part.part);
+        session
+            .defects
+            .add(DefectKind::NotCalendar, place, "no VCALENDAR inside");
+    }
+    for mut object in objects {
+        let first_event = reading.events.len();
+        session.calendars = reading.calendars.len();
+        let mut calendar = event::read(&mut object, index, &mut reading.events, session);
+        calendar.backslash_lines = object.backslash_lines;
+        for line in &mut calendar.backslash_lines {
+            line.event = line.event.map(|event| first_event + event);
+        }
+        reading.calendars.push(calendar);
+    }
+}
+
+/// Notes a part whose text was read before: its events get one more copy.
+fn copy(text: &str, index: usize, originals: Range<usize>, reading: &mut Reading) {
+    let mut varying = copies::varying_values(text).into_iter();
+    for original in originals {
+        let Some(first) = reading.calendars.get(original) else {
+            break;
+        };
+        let (method, prodid) = varying.next().unwrap_or_default();
+        let calendar = Calendar {
+            part: index,
+            method,
+            prodid,
+            version: first.version.clone(),
+            calscale: first.calscale.clone(),
+            components: first.components,
+            timezones: first.timezones,
+            observances: first.observances,
+            depth: first.depth,
+            copy_of: Some(first.copy_of.unwrap_or(original)),
+            ..Calendar::default()
+        };
+        let original = first.copy_of.unwrap_or(original);
+        for event in reading
+            .events
+            .iter_mut()
+            .filter(|event| event.calendar == original)
+        {
+            event.copies.push(index);
+        }
+        reading.calendars.push(calendar);
+    }
+}
+
+/// RFC 6047 §2.4: the part's `method` parameter must equal METHOD.
+fn compare_method(
+    message: &Message<'_>,
+    part: usize,
+    reading: &Reading,
+    first: usize,
+    defects: &mut Defects,
+) {
+    let Some(declared) = message
+        .parts
+        .get(part)
+        .and_then(|part| part.method.as_deref())
+    else {
+        return;
+    };
+    let methods = reading
+        .calendars
+        .iter()
+        .skip(first)
+        .filter_map(|c| c.method.as_deref());
+    for method in methods {
+        if !method.eq_ignore_ascii_case(declared) {
+            let detail = format!("{} in the calendar", content::cut(method, 20));
+            defects.add(DefectKind::MethodMismatch, format!("part[{part}]"), detail);
+        }
+    }
 }

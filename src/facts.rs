@@ -22,11 +22,16 @@ use crate::message::{Envelope, Message};
 
 mod body;
 pub mod domain;
+mod gather;
+mod html;
 mod links;
 mod numbers;
+mod paths;
 mod table;
 pub mod text;
+mod unwrap;
 
+pub use gather::{EventFacts, MailText, PhoneNumber, TextValue, gather};
 pub use links::{Link, Links};
 pub use table::TABLE;
 
@@ -114,9 +119,17 @@ pub struct Fact {
     pub meaning: &'static str,
     /// A value it may have.
     pub example: &'static str,
-    /// Reads it. The event is `None` exactly when the scope is [`Scope::Message`] or there is
-    /// no event.
-    pub(crate) read: for<'f> fn(&'f Facts<'f>, Option<&'f EventFacts<'f>>) -> Answer<'f>,
+    /// Reads it.
+    read: Read,
+}
+
+/// How a fact is read.
+#[derive(Clone, Copy)]
+enum Read {
+    /// From one event.
+    Event(for<'f> fn(&'f EventFacts<'f>, &'f Facts<'f>) -> Answer<'f>),
+    /// From the message.
+    Message(for<'f> fn(&'f Facts<'f>) -> Answer<'f>),
 }
 
 impl fmt::Debug for Fact {
@@ -212,6 +225,8 @@ pub enum Place<'f> {
     Property(&'f Event, &'f Property),
     /// An event: `VEVENT[0]`.
     Event(&'f Event),
+    /// A property of a calendar: `VCALENDAR.NAME`.
+    Calendar(&'f Property),
     /// A MIME part: `part[2]`.
     Part(usize),
     /// Words for anything else: `From`, `envelope`, `VCALENDAR`.
@@ -223,6 +238,7 @@ impl fmt::Display for Place<'_> {
         match self {
             Self::Property(event, property) => f.write_str(&event.place(property)),
             Self::Event(event) => write!(f, "{}[{}]", event.kind.name(), event.ordinal),
+            Self::Calendar(property) => write!(f, "VCALENDAR.{}", property.name),
             Self::Part(index) => write!(f, "part[{index}]"),
             Self::Name(name) => f.write_str(name),
         }
@@ -257,14 +273,8 @@ pub struct Facts<'f> {
     pub events: Vec<EventFacts<'f>>,
     /// Links of events and of the mail body.
     pub links: Links<'f>,
-}
-
-/// What was worked out once for one event.
-pub struct EventFacts<'f> {
-    /// Index in `Reading::events`.
-    pub index: usize,
-    /// The event.
-    pub event: &'f Event,
+    /// Bodies of the mail as a reader sees them.
+    pub mail_texts: Vec<MailText<'f>>,
 }
 
 /// Answers computed so far, one cell a fact.
@@ -325,9 +335,10 @@ impl<'v, 'f> View<'v, 'f> {
             Scope::Event => &self.own,
         };
         let Some(cell) = memo.answers.get(id.index()) else { return &Answer::Unknown };
-        cell.get_or_init(|| match fact.scope {
-            Scope::Event if self.event.is_none() => Answer::Known(Vec::new()),
-            Scope::Event | Scope::Message => (fact.read)(self.facts, self.event),
+        cell.get_or_init(|| match (fact.read, self.event) {
+            (Read::Message(read), _) => read(self.facts),
+            (Read::Event(read), Some(event)) => read(event, self.facts),
+            (Read::Event(_), None) => Answer::Known(Vec::new()),
         })
     }
 

@@ -14,8 +14,17 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 mod authentication_results;
+mod charset;
 mod defect;
+mod encoded_words;
+mod fields;
+mod format;
 mod parts;
+#[cfg(test)]
+mod tests;
+mod transfer;
+mod tree;
+mod walk;
 
 pub use authentication_results::{AuthenticationResults, Mechanism, MethodResult};
 pub use defect::{Defect, DefectKind};
@@ -100,6 +109,16 @@ pub struct Message<'x> {
     pub defects: Vec<Defect>,
 }
 
+impl<'x> Message<'x> {
+    /// Header fields of the part with this index, also of the root part.
+    pub fn part_headers(&self, index: usize) -> &[Header<'x>] {
+        if index == 0 {
+            return &self.headers;
+        }
+        self.parts.get(index).map_or(&[], |part| &part.headers)
+    }
+}
+
 /// One header field.
 #[derive(Debug, Clone)]
 pub struct Header<'x> {
@@ -143,7 +162,9 @@ pub struct Part<'x> {
     pub disposition: Option<String>,
     /// `method` parameter of the Content-Type, in upper case (RFC 6047 §2.4).
     pub method: Option<String>,
-    /// Header fields of the part.
+    /// Header fields of the part. Those of the mail's root part are in
+    /// [`Message::headers`], see [`Message::part_headers`]; those of a message inside the
+    /// mail belong to its root part, the first child of the `message/rfc822` container.
     pub headers: Vec<Header<'x>>,
     /// Index of the parent in [`Message::parts`].
     pub parent: Option<usize>,

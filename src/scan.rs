@@ -3,13 +3,15 @@
 //! Not an error: anything in the message. A scan that runs out of its time budget answers
 //! with what it has and says so in [`Outcome::partial`].
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use crate::calendar::{self, Reading};
-use crate::facts::{self, Origin};
-use crate::message::{self, Defect, Envelope};
-use crate::rules::{self, EvidenceScope, RuleSet};
-use crate::verdict::{self, Policy, Upstream, Verdict};
+use crate::calendar::{self, Moment, Property, Reading};
+use crate::facts::{self, Facts, Origin};
+use crate::message::{self, Defect, DefectKind, Envelope, Message};
+use crate::rules::{self, Evaluation, EvidenceScope, Hit, RuleSet};
+use crate::verdict::{self, Circumstances, Policy, Upstream, Verdict};
 
 /// Settings of all stages.
 #[derive(Debug, Clone, Default)]
@@ -169,7 +171,218 @@ pub struct Outcome {
 }
 
 /// Scans one message.
-pub fn scan(_bytes: &[u8], _request: &Request, _rules: &RuleSet, _settings: &Settings) -> Outcome {
-    let _ = (Instant::now(), rules::load, facts::TABLE, Reading::default());
-    todo!()
+pub fn scan(bytes: &[u8], request: &Request, rules: &RuleSet, settings: &Settings) -> Outcome {
+    let clock = Stopwatch::start(settings.limits.time);
+    let expired = || clock.expired();
+    let mut timings = Timings::default();
+
+    let message = message::parse(bytes, request.bare, &request.envelope, &settings.message);
+    timings.message = clock.lap(&timings);
+
+    // Most mail has no calendar part: nothing below can hit it, so it is answered at once.
+    let has_calendar = !message.calendar_parts.is_empty();
+    if !has_calendar && !rules.can_hit_without_calendar() {
+        return without_calendar(&message, request, rules, settings, &clock, timings);
+    }
+
+    let reading = calendar::read(&message, &settings.calendar, &expired);
+    timings.calendar = clock.lap(&timings);
+
+    let facts = facts::gather(&message, &reading, &request.envelope, request.now, settings.limits.urls);
+    timings.facts = clock.lap(&timings);
+
+    let evaluation = rules::evaluate(rules, &facts, request.scope, &expired);
+    timings.rules = clock.lap(&timings);
+
+    let defects = defects(&message, &reading, &facts, clock.expired());
+    let partial = partial(&defects, &evaluation);
+    let verdict = verdict::decide(
+        evaluation.hits,
+        &settings.verdict,
+        &circumstances(request, rules, &reading, !partial.is_empty()),
+    );
+    timings.verdict = clock.lap(&timings);
+
+    let mut outcome = Outcome {
+        events: events(&reading, &verdict),
+        extracted: extracted(&facts, request.scope),
+        verdict,
+        defects,
+        partial,
+        message_id: message.message_id.clone(),
+        has_calendar,
+        size: bytes.len(),
+        timings,
+    };
+    outcome.timings.total = clock.elapsed();
+    outcome
+}
+
+/// Measures the stages and the budget. Monotonic: it is not the time of the scan.
+struct Stopwatch {
+    start: Instant,
+    budget: Duration,
+}
+
+impl Stopwatch {
+    fn start(budget: Duration) -> Self {
+        Self { start: Instant::now(), budget }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn expired(&self) -> bool {
+        self.elapsed() >= self.budget
+    }
+
+    /// Time since the stages measured so far.
+    fn lap(&self, timings: &Timings) -> Duration {
+        let before: Duration = timings.stages().iter().map(|(_, time)| *time).sum();
+        self.elapsed().saturating_sub(before)
+    }
+}
+
+fn without_calendar(
+    message: &Message<'_>,
+    request: &Request,
+    rules: &RuleSet,
+    settings: &Settings,
+    clock: &Stopwatch,
+    mut timings: Timings,
+) -> Outcome {
+    let reading = Reading::default();
+    let partial: Vec<String> = Vec::new();
+    let verdict = verdict::decide(
+        Vec::new(),
+        &settings.verdict,
+        &circumstances(request, rules, &reading, false),
+    );
+    timings.total = clock.elapsed();
+    Outcome {
+        verdict,
+        events: Vec::new(),
+        defects: message.defects.clone(),
+        extracted: Extracted::default(),
+        partial,
+        message_id: message.message_id.clone(),
+        has_calendar: false,
+        size: message.raw.len(),
+        timings,
+    }
+}
+
+fn circumstances<'a>(
+    request: &Request,
+    rules: &'a RuleSet,
+    reading: &'a Reading,
+    unread: bool,
+) -> Circumstances<'a> {
+    Circumstances {
+        caps: rules.group_caps(),
+        scope: request.scope,
+        policy: request.policy,
+        upstream: request.upstream.clone(),
+        unread,
+        events: &reading.events,
+        method: reading.calendars.first().and_then(|calendar| calendar.method.as_deref()),
+    }
+}
+
+fn defects(message: &Message<'_>, reading: &Reading, facts: &Facts<'_>, expired: bool) -> Vec<Defect> {
+    let mut defects = message.defects.clone();
+    defects.extend(reading.defects.iter().cloned());
+    if facts.links.cut {
+        defects.push(Defect::new(DefectKind::LimitUrls, "", "further links were not read"));
+    }
+    if expired && !defects.iter().any(|defect| defect.kind == DefectKind::LimitTime) {
+        defects.push(Defect::new(DefectKind::LimitTime, "", "the time budget ran out"));
+    }
+    defects
+}
+
+/// Why the answer is not complete. Only limits: a dead list does not make input unread.
+fn partial(defects: &[Defect], evaluation: &Evaluation) -> Vec<String> {
+    let mut reasons: Vec<String> = defects
+        .iter()
+        .filter(|defect| defect.kind.is_limit())
+        .map(|defect| defect.kind.name().to_owned())
+        .collect();
+    if !evaluation.exhausted.is_empty() {
+        reasons.push("limit:regex".to_owned());
+    } else if !evaluation.complete {
+        reasons.push(DefectKind::LimitTime.name().to_owned());
+    }
+    reasons.sort_unstable();
+    reasons.dedup();
+    reasons
+}
+
+fn events(reading: &Reading, verdict: &Verdict) -> Vec<EventOutcome> {
+    reading
+        .events
+        .iter()
+        .enumerate()
+        .map(|(index, event)| {
+            let concerns = |hit: &Hit| hit.events.is_empty() || hit.events.contains(&index);
+            let symbols = || verdict.symbols.iter().filter(|symbol| concerns(&symbol.hit));
+            let organizer = event.organizers.first();
+            EventOutcome {
+                place: format!("{}[{}]", event.kind.name(), event.ordinal),
+                uid: event.uid.clone(),
+                recurrence_id: event.recurrence_id.clone(),
+                method: reading.calendars.get(event.calendar).and_then(|calendar| calendar.method.clone()),
+                sequence: event.sequence,
+                organizer: organizer.map(|party| party.address.clone().unwrap_or_else(|| party.value.clone())),
+                sent_by: organizer.and_then(|party| party.sent_by.clone()),
+                summary: event.property("SUMMARY").and_then(Property::text).map(str::to_owned),
+                start: event.start.and_then(Moment::rfc3339),
+                end: event.end.and_then(Moment::rfc3339),
+                instances: event.recurrence.instances,
+                notifications: event.notifications(),
+                // `+ 0.0`: the sum of nothing is negative zero.
+                score: symbols().map(|symbol| symbol.score).sum::<f64>() + 0.0,
+                symbols: symbols().map(|symbol| symbol.hit.symbol.to_string()).collect(),
+            }
+        })
+        .collect()
+}
+
+/// Octets of event text handed to the caller.
+const EXTRACTED_TEXT: usize = 64 * 1024;
+
+fn extracted(facts: &Facts<'_>, scope: EvidenceScope) -> Extracted {
+    let mut urls: Vec<ExtractedUrl> = Vec::new();
+    let mut seen = HashSet::new();
+    for link in &facts.links.all {
+        let wanted = scope == EvidenceScope::Message || link.origin == Origin::Calendar;
+        if wanted && seen.insert(link.url.as_str()) {
+            urls.push(ExtractedUrl {
+                url: link.url.clone(),
+                host: link.host.clone(),
+                domain: link.domain().map(Cow::into_owned),
+                origin: link.origin,
+            });
+        }
+    }
+    let mut emails: Vec<String> = Vec::new();
+    let mut phones: Vec<String> = Vec::new();
+    let mut text = String::new();
+    for event in &facts.events {
+        let organizers = event.event.organizers.iter().filter_map(|party| party.address.clone());
+        emails.extend(organizers.chain(event.emails.iter().map(|(_, address)| address.clone())));
+        phones.extend(event.phones.iter().map(|phone| phone.number.clone()));
+        for value in &event.texts {
+            if text.len() + value.visible.len() < EXTRACTED_TEXT {
+                text.push_str(&value.visible);
+                text.push('\n');
+            }
+        }
+    }
+    emails.sort_unstable();
+    emails.dedup();
+    phones.sort_unstable();
+    phones.dedup();
+    Extracted { urls, emails, phones, text }
 }

@@ -1,8 +1,66 @@
-//! The mail as `body` rules see it.
+//! The mail as `body` rules see it: SpamAssassin's paragraphs of the mail, and then the same
+//! of the decoded calendar parts.
 
-use super::{Facts, Paragraph};
+use std::borrow::Cow;
+
+use super::{Facts, Origin, Paragraph, Place};
+
+/// Octets of one paragraph; SpamAssassin cuts there too.
+const LENGTH: usize = 2048;
+
+/// Paragraphs made of one message.
+const LIMIT: usize = 2_000;
 
 /// Makes the paragraphs.
-pub(super) fn paragraphs<'f>(_facts: &'f Facts<'f>) -> Vec<Paragraph<'f>> {
-    Vec::new()
+pub(super) fn paragraphs<'f>(facts: &'f Facts<'f>) -> Vec<Paragraph<'f>> {
+    let mut out = Vec::new();
+    if let Some(subject) = &facts.message.subject {
+        out.push(Paragraph {
+            text: Cow::Owned(format!("{subject}\n")),
+            place: Place::Name("Subject"),
+            origin: Origin::Mail,
+            event: None,
+        });
+    }
+    for text in &facts.mail_texts {
+        split(&text.text, Place::Part(text.part), Origin::Mail, None, &mut out);
+    }
+    for event in &facts.events {
+        for text in &event.texts {
+            split(&text.visible, text.place, Origin::Calendar, Some(event.index), &mut out);
+        }
+    }
+    out
+}
+
+fn split<'f>(
+    text: &'f str,
+    place: Place<'f>,
+    origin: Origin,
+    event: Option<usize>,
+    out: &mut Vec<Paragraph<'f>>,
+) {
+    let mut paragraph = String::new();
+    let mut flush = |paragraph: &mut String| {
+        if !paragraph.is_empty() && out.len() < LIMIT {
+            let text = std::mem::take(paragraph);
+            out.push(Paragraph { text: Cow::Owned(text), place, origin, event });
+        }
+    };
+    for line in text.split('\n') {
+        if line.trim().is_empty() {
+            flush(&mut paragraph);
+            continue;
+        }
+        for word in line.split_ascii_whitespace() {
+            if paragraph.len() + word.len() + 1 > LENGTH {
+                flush(&mut paragraph);
+            }
+            if !paragraph.is_empty() {
+                paragraph.push(' ');
+            }
+            paragraph.push_str(word);
+        }
+    }
+    flush(&mut paragraph);
 }

@@ -1,1 +1,289 @@
-//! text.
+//! Normalises text so that a rule meets the same words however they are dressed up.
+//!
+//! Comes in: text as a calendar shows it. Goes out: NFKC, without zero-width, bidi and tag
+//! characters, with look-alike letters of other scripts folded in words that mix scripts, and
+//! the counts of what was removed or folded. Text that is plain ASCII is borrowed.
+//!
+//! The same function runs over word lists when they are loaded, so both sides agree.
+
+use std::borrow::Cow;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_script::{Script, UnicodeScript};
+
+/// What a text hides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Disguise {
+    /// Zero-width and bidi characters inside words of scripts that have no use for them.
+    pub invisibles: usize,
+    /// Tag characters, variation selector supplements and invisible operators.
+    pub tag_characters: usize,
+    /// Words with look-alike letters of another script, or in small capitals or
+    /// mathematical letters.
+    pub confusables: usize,
+}
+
+/// Normalises a text and counts its disguises.
+pub fn normalise(text: &str) -> (Cow<'_, str>, Disguise) {
+    if text.is_ascii() {
+        return (Cow::Borrowed(text), Disguise::default());
+    }
+    let (invisibles, tag_characters) = count_invisibles(text);
+    let mut disguise = Disguise { invisibles, tag_characters, confusables: 0 };
+    if is_plain_latin(text) {
+        return (Cow::Borrowed(text), disguise);
+    }
+    let styled = count_styled_words(text);
+    let cleaned: String = text
+        .chars()
+        .filter(|c| !is_invisible(*c) && !is_tag_character(*c))
+        .map(small_capital)
+        .nfkc()
+        .collect();
+    let (folded, mixed) = fold_mixed_words(&cleaned);
+    disguise.confusables = styled + mixed;
+    (Cow::Owned(folded), disguise)
+}
+
+/// True when every letter is ASCII or Latin-1 in composed form: nothing to normalise. Most
+/// western mail ends here.
+fn is_plain_latin(text: &str) -> bool {
+    text.chars().all(|c| {
+        c.is_ascii()
+            || matches!(c, '\u{c0}'..='\u{17f}' | '\u{2013}'..='\u{201e}' | '\u{20ac}' | '§' | '°' | '·' | '•')
+    })
+}
+
+/// Characters that show nothing. The soft hyphen is in: it is legal typography, so it is
+/// removed, but never counted.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}'
+            | '\u{206a}'..='\u{206f}'
+            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+    )
+}
+
+/// Tag characters and the like: invisible and of no use in text.
+fn is_tag_character(c: char) -> bool {
+    matches!(c, '\u{e0000}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}' | '\u{2062}' | '\u{2064}')
+}
+
+/// Scripts whose words have no use for joiners or direction marks inside.
+fn is_western(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+        || (c.is_alphanumeric()
+            && matches!(c.script(), Script::Latin | Script::Cyrillic | Script::Greek))
+}
+
+fn count_invisibles(text: &str) -> (usize, usize) {
+    let mut inside_words = 0;
+    let mut tags = 0;
+    let mut previous = None;
+    let mut pending = 0;
+    let mut in_flag = false;
+    for c in text.chars() {
+        if is_tag_character(c) {
+            // England, Scotland and Wales are a black flag followed by tag characters.
+            if !in_flag {
+                tags += 1;
+            }
+            continue;
+        }
+        in_flag = c == '\u{1f3f4}';
+        if is_invisible(c) {
+            if c != '\u{ad}' && !matches!(c, '\u{fe00}'..='\u{fe0f}') {
+                pending += 1;
+            }
+            continue;
+        }
+        if pending > 0 {
+            if previous.is_some_and(is_western) && is_western(c) {
+                inside_words += pending;
+            }
+            pending = 0;
+        }
+        previous = Some(c);
+    }
+    (inside_words, tags)
+}
+
+/// Words written in mathematical, circled or small capital letters: no language does that.
+fn count_styled_words(text: &str) -> usize {
+    text.split(|c: char| c.is_whitespace())
+        .filter(|word| {
+            word.chars()
+                .filter(|c| {
+                    matches!(*c, '\u{1d400}'..='\u{1d7ff}' | '\u{24b6}'..='\u{24e9}' | '\u{1f110}'..='\u{1f189}')
+                        || small_capital(*c) != *c
+                })
+                .count()
+                >= 2
+        })
+        .count()
+}
+
+/// Small capitals of the phonetic alphabets, which NFKC keeps.
+fn small_capital(c: char) -> char {
+    match c {
+        'ᴀ' => 'a',
+        'ʙ' => 'b',
+        'ᴄ' => 'c',
+        'ᴅ' => 'd',
+        'ᴇ' => 'e',
+        'ꜰ' => 'f',
+        'ɢ' => 'g',
+        'ʜ' => 'h',
+        'ɪ' => 'i',
+        'ᴊ' => 'j',
+        'ᴋ' => 'k',
+        'ʟ' => 'l',
+        'ᴍ' => 'm',
+        'ɴ' => 'n',
+        'ᴏ' => 'o',
+        'ᴘ' => 'p',
+        'ꞯ' => 'q',
+        'ʀ' => 'r',
+        'ꜱ' => 's',
+        'ᴛ' => 't',
+        'ᴜ' => 'u',
+        'ᴠ' => 'v',
+        'ᴡ' => 'w',
+        'ʏ' => 'y',
+        'ᴢ' => 'z',
+        other => other,
+    }
+}
+
+/// The Latin letter a letter of another script looks like (UTS #39 confusables).
+fn latin_twin(c: char) -> Option<char> {
+    let mut buffer = [0_u8; 4];
+    let mut skeleton = unicode_security::skeleton(c.encode_utf8(&mut buffer));
+    let first = skeleton.next()?;
+    if skeleton.next().is_some() || !first.is_ascii_alphabetic() {
+        // The tables leave out the capitals that differ only in style.
+        return match c {
+            'В' => Some('B'),
+            'К' | 'Κ' => Some('K'),
+            'М' | 'Μ' => Some('M'),
+            'Н' | 'Η' => Some('H'),
+            'Т' | 'Τ' => Some('T'),
+            'к' => Some('k'),
+            'т' | 'τ' => Some('t'),
+            _ => None,
+        };
+    }
+    // Case is kept as a reader sees it: the skeleton of `І` is `l`.
+    Some(if c.is_uppercase() && first == 'l' { 'I' } else { first })
+}
+
+fn is_lookalike_script(c: char) -> bool {
+    matches!(
+        c.script(),
+        Script::Cyrillic | Script::Greek | Script::Armenian | Script::Cherokee | Script::Coptic
+    )
+}
+
+/// Folds look-alikes in words that mix Latin with another script, and in words made of
+/// look-alikes only where no other word of the text is in that script. Returns the text and
+/// the number of folded words.
+fn fold_mixed_words(text: &str) -> (String, usize) {
+    if !text.chars().any(is_lookalike_script) {
+        return (text.to_owned(), 0);
+    }
+    let has_latin = text.chars().any(|c| c.is_ascii_alphabetic());
+    // A word with a letter that looks like no Latin one shows that the script is meant.
+    let script_is_meant = words(text).any(|word| {
+        word.chars().any(is_lookalike_script)
+            && !word.chars().any(|c| c.is_ascii_alphabetic())
+            && word.chars().any(|c| is_lookalike_script(c) && latin_twin(c).is_none())
+    });
+    let mut out = String::with_capacity(text.len());
+    let mut folded = 0;
+    let mut rest = text;
+    while let Some(start) = rest.find(char::is_alphanumeric) {
+        let (before, from_word) = rest.split_at(start);
+        out.push_str(before);
+        let end = from_word.find(|c: char| !c.is_alphanumeric()).unwrap_or(from_word.len());
+        let (word, after) = from_word.split_at(end);
+        rest = after;
+        let foreign = word.chars().filter(|c| is_lookalike_script(*c)).count();
+        let latin = word.chars().any(|c| c.is_ascii_alphabetic());
+        let twins = word.chars().filter(|c| is_lookalike_script(*c) && latin_twin(*c).is_some());
+        let mixed = foreign > 0 && latin && twins.clone().count() > 0;
+        let imitation = foreign >= 3
+            && !latin
+            && has_latin
+            && !script_is_meant
+            && twins.count() == foreign;
+        if mixed || imitation {
+            folded += 1;
+            out.extend(word.chars().map(|c| {
+                if is_lookalike_script(c) { latin_twin(c).unwrap_or(c) } else { c }
+            }));
+        } else {
+            out.push_str(word);
+        }
+    }
+    out.push_str(rest);
+    (out, folded)
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+/// Words of four letters or more in lower case, for comparing texts.
+pub(super) fn significant_words(text: &str) -> impl Iterator<Item = String> + '_ {
+    words(text).filter(|word| word.chars().count() >= 4).map(str::to_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, normal: &str, invisibles: usize, tags: usize, confusables: usize) {
+        let (out, disguise) = normalise(text);
+        assert_eq!(out, normal, "{text:?}");
+        assert_eq!(
+            disguise,
+            Disguise { invisibles, tag_characters: tags, confusables },
+            "{text:?}"
+        );
+    }
+
+    #[test]
+    fn leaves_honest_text_alone() {
+        check("Team meeting at 10", "Team meeting at 10", 0, 0, 0);
+        check("Besprechung über Größen – 3 €", "Besprechung über Größen – 3 €", 0, 0, 0);
+        check("Встреча с командой", "Встреча с командой", 0, 0, 0);
+        check("Совещание по API", "Совещание по API", 0, 0, 0);
+        check("会議のお知らせ", "会議のお知らせ", 0, 0, 0);
+        check("Σύσκεψη ομάδας", "Σύσκεψη ομάδας", 0, 0, 0);
+    }
+
+    #[test]
+    fn folds_lookalikes() {
+        check("Pаypаl", "Paypal", 0, 0, 1);
+        check("ＰａｙＰａｌ", "PayPal", 0, 0, 0);
+        check("𝐏𝐚𝐲𝐏𝐚𝐥 now", "PayPal now", 0, 0, 1);
+        check("ᴘᴀʏᴘᴀʟ", "paypal", 0, 0, 1);
+        check("your сосо bill", "your coco bill", 0, 0, 1);
+    }
+
+    #[test]
+    fn counts_invisibles_only_where_they_have_no_use() {
+        check("pay\u{200b}pal in\u{2060}voice", "paypal invoice", 2, 0, 0);
+        check("می\u{200c}خواهم", "میخواهم", 0, 0, 0);
+        check("👨\u{200d}👩\u{200d}👧 party", "👨👩👧 party", 0, 0, 0);
+        check("🏴\u{e0067}\u{e0062}\u{e007f} match", "🏴 match", 0, 0, 0);
+        check("hi\u{e0069}\u{e006e}", "hi", 0, 2, 0);
+        check("zu\u{ad}sammen", "zusammen", 0, 0, 0);
+        check("\u{feff}start", "start", 0, 0, 0);
+    }
+}

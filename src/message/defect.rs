@@ -70,6 +70,8 @@ defect_kinds! {
     LimitText = "limit:text",
     /// More MIME parts than are looked at.
     LimitParts = "limit:parts",
+    /// More header fields than are kept.
+    LimitHeaders = "limit:headers",
     /// Messages nested deeper than followed.
     LimitDepth = "limit:depth",
     /// More components than are read.
@@ -115,6 +117,10 @@ pub struct Defect {
 impl Defect {
     /// Makes a defect.
     pub fn new(kind: DefectKind, place: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { kind, place: place.into(), detail: detail.into() }
+        Self {
+            kind,
+            place: place.into(),
+            detail: detail.into(),
+        }
     }
 }

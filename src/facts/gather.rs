@@ -1,0 +1,296 @@
+//! Works out once what many facts need: texts as shown and normalised, links, numbers.
+
+use std::borrow::Cow;
+
+use super::links::{Collector, Source};
+use super::numbers;
+use super::text::{self, Disguise};
+use super::{Facts, Origin, Place, html};
+use crate::calendar::{Event, Property, Reading, Value};
+use crate::message::{Body, Envelope, Message};
+
+/// Octets of mail text looked at; a longer body is no invitation's.
+const MAIL_TEXT: usize = 256 * 1024;
+
+/// Properties whose text a calendar shows.
+const TEXTS: [&str; 11] = [
+    "SUMMARY", "DESCRIPTION", "LOCATION", "COMMENT", "CONTACT", "CATEGORIES", "RESOURCES",
+    "NAME", "STYLED-DESCRIPTION", "X-ALT-DESC", "X-WR-CALNAME",
+];
+
+/// Text properties of a VCALENDAR.
+const CALENDAR_TEXTS: [&str; 4] = ["NAME", "DESCRIPTION", "X-WR-CALNAME", "X-WR-CALDESC"];
+
+/// What was worked out once for one event.
+#[derive(Debug)]
+pub struct EventFacts<'f> {
+    /// Index in `Reading::events`.
+    pub index: usize,
+    /// The event.
+    pub event: &'f Event,
+    /// Texts a calendar shows, in order; those of the calendar itself count for its first event.
+    pub texts: Vec<TextValue<'f>>,
+    /// Distinct phone numbers.
+    pub phones: Vec<PhoneNumber>,
+    /// Amounts of money in all texts: index of the text and the amount as written.
+    pub amounts: Vec<(usize, String)>,
+    /// Mail addresses in all texts, lower case: index of the text and the address.
+    pub emails: Vec<(usize, String)>,
+    /// Range of the event's links in [`super::Links::all`].
+    pub links: std::ops::Range<usize>,
+}
+
+/// One text of an event.
+#[derive(Debug)]
+pub struct TextValue<'f> {
+    /// The property it stands in.
+    pub property: &'f Property,
+    /// Where it stands.
+    pub place: Place<'f>,
+    /// As unescaped, markup kept.
+    pub raw: &'f str,
+    /// As a calendar that renders HTML shows it.
+    pub visible: Cow<'f, str>,
+    /// Normalised, where that differs from what is visible.
+    normal: Option<String>,
+    /// Text hidden by HTML styles.
+    pub hidden: String,
+    /// True when the text holds HTML.
+    pub is_html: bool,
+    /// What the text hides.
+    pub disguise: Disguise,
+}
+
+impl TextValue<'_> {
+    /// The normalised text.
+    pub fn normal(&self) -> &str {
+        self.normal.as_deref().unwrap_or(&self.visible)
+    }
+
+    /// True for the HTML twins of DESCRIPTION.
+    pub fn is_html_twin(&self) -> bool {
+        matches!(&*self.property.name, "X-ALT-DESC" | "STYLED-DESCRIPTION")
+    }
+}
+
+/// A phone number of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhoneNumber {
+    /// Digits, with a leading `+` where it was written.
+    pub number: String,
+    /// Index of the text it stands in.
+    pub text: usize,
+    /// The paragraph around it, at most 200 characters either side.
+    pub context: String,
+}
+
+/// A body of the mail as a reader sees it.
+#[derive(Debug)]
+pub struct MailText<'f> {
+    /// Index of the part.
+    pub part: usize,
+    /// The text.
+    pub text: Cow<'f, str>,
+    /// True when it was HTML.
+    pub is_html: bool,
+}
+
+/// Gathers the facts of a message.
+///
+/// `now` is the time of the scan in seconds since 1970 UTC, `url_limit` the most links read.
+pub fn gather<'f>(
+    message: &'f Message<'f>,
+    reading: &'f Reading,
+    envelope: &'f Envelope,
+    now: i64,
+    url_limit: usize,
+) -> Facts<'f> {
+    let mut links = Collector::new(url_limit);
+    let mut events: Vec<EventFacts<'f>> = Vec::with_capacity(reading.events.len());
+    let mut calendar_done = vec![false; reading.calendars.len()];
+    for (index, event) in reading.events.iter().enumerate() {
+        let own = calendar_done.get_mut(event.calendar).is_some_and(|done| !std::mem::replace(done, true));
+        events.push(gather_event(index, event, own.then_some(reading), &mut links));
+    }
+    let mail_texts = mail_texts(message, &mut links);
+    Facts { message, reading, envelope, now, events, links: links.finish(), mail_texts }
+}
+
+fn gather_event<'f>(
+    index: usize,
+    event: &'f Event,
+    calendar_too: Option<&'f Reading>,
+    links: &mut Collector<'f>,
+) -> EventFacts<'f> {
+    let first_link = links.len();
+    let mut texts = Vec::new();
+    // The HTML twins come last, so that a link counts for them only when it is nowhere else.
+    let twin = |property: &&'f Property| matches!(&*property.name, "X-ALT-DESC" | "STYLED-DESCRIPTION");
+    let (twins, others): (Vec<&'f Property>, Vec<&'f Property>) =
+        event.properties.iter().partition(twin);
+    for property in others {
+        collect(property, Place::Property(event, property), &TEXTS, Some(index), &mut texts, links);
+    }
+    if let Some(calendar) = calendar_too.and_then(|reading| reading.calendars.get(event.calendar)) {
+        for property in &calendar.properties {
+            collect(property, Place::Calendar(property), &CALENDAR_TEXTS, Some(index), &mut texts, links);
+        }
+    }
+    for property in twins {
+        collect(property, Place::Property(event, property), &TEXTS, Some(index), &mut texts, links);
+    }
+
+    let mut phones: Vec<PhoneNumber> = Vec::new();
+    let mut amounts = Vec::new();
+    let mut emails = Vec::new();
+    for (at, value) in texts.iter().enumerate() {
+        let normal = value.normal();
+        if memchr::memchr3(b'0', b'1', b'2', normal.as_bytes()).is_some()
+            || normal.bytes().any(|b| b.is_ascii_digit())
+        {
+            for phone in numbers::phones(normal) {
+                if phones.iter().all(|known| known.number != phone.number) {
+                    let context = around(normal, &phone.range);
+                    phones.push(PhoneNumber { number: phone.number, text: at, context });
+                }
+            }
+            amounts.extend(
+                numbers::amounts(normal)
+                    .into_iter()
+                    .map(|range| (at, around_few(normal, &range).to_owned())),
+            );
+        }
+        emails.extend(numbers::emails(normal).into_iter().map(|mail| (at, mail.to_lowercase())));
+    }
+    EventFacts { index, event, texts, phones, amounts, emails, links: first_link..links.len() }
+}
+
+/// Takes text and links out of one property.
+fn collect<'f>(
+    property: &'f Property,
+    place: Place<'f>,
+    shown: &[&str],
+    event: Option<usize>,
+    texts: &mut Vec<TextValue<'f>>,
+    links: &mut Collector<'f>,
+) {
+    let source = Source { place, origin: Origin::Calendar, event };
+    let is_text = shown.contains(&&*property.name);
+    match &property.value {
+        Value::Uri(uri) if !is_address_property(&property.name) => links.uri(uri, source),
+        Value::Text(raw) if is_text => {
+            let html_type = property
+                .parameter("FMTTYPE")
+                .is_some_and(|format| format.to_ascii_lowercase().contains("html"));
+            let value = text_value(property, place, raw, html_type, links, source);
+            if !value.raw.trim().is_empty() {
+                texts.push(value);
+            }
+        }
+        // Properties that are not shown as text may still be opened: X-…-URL and the like.
+        Value::Text(raw) => links.text(raw, source),
+        Value::Uri(_) | Value::Binary { .. } | Value::Other(_) => {}
+    }
+    for (name, value) in &property.parameters {
+        match &**name {
+            "ALTREP" | "DIR" | "SCHEMA" => links.uri(value, source),
+            _ if memchr::memmem::find(value.as_bytes(), b"://").is_some() => {
+                links.text(value, source);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Properties whose URI is a person.
+fn is_address_property(name: &str) -> bool {
+    matches!(name, "ORGANIZER" | "ATTENDEE" | "CALENDAR-ADDRESS")
+}
+
+fn text_value<'f>(
+    property: &'f Property,
+    place: Place<'f>,
+    raw: &'f str,
+    html_type: bool,
+    links: &mut Collector<'f>,
+    source: Source<'f>,
+) -> TextValue<'f> {
+    let is_html = html_type || html::looks_like_html(raw);
+    let mut hidden = String::new();
+    let visible = if is_html {
+        let rendered = html::render(raw);
+        for anchor in &rendered.anchors {
+            links.anchor(anchor, source);
+        }
+        hidden = rendered.hidden;
+        Cow::Owned(rendered.visible)
+    } else {
+        html::decode_entities(raw)
+    };
+    links.text(&visible, source);
+    if !hidden.is_empty() {
+        links.text(&hidden, source);
+    }
+    let (normal, disguise) = text::normalise(&visible);
+    let normal = match normal {
+        Cow::Owned(normal) => Some(normal),
+        Cow::Borrowed(_) => None,
+    };
+    TextValue { property, place, raw, visible, normal, hidden, is_html, disguise }
+}
+
+/// The paragraph around a range, at most 200 characters either side.
+fn around(text: &str, range: &std::ops::Range<usize>) -> String {
+    let before = text.get(..range.start).unwrap_or_default();
+    let after = text.get(range.start..).unwrap_or_default();
+    let from = before.rfind("\n\n").map_or(0, |at| at + 2);
+    let to = after.find("\n\n").unwrap_or(after.len());
+    let before = before.get(from..).unwrap_or_default();
+    let after = after.get(..to).unwrap_or_default();
+    let skip = before.chars().count().saturating_sub(200);
+    before.chars().skip(skip).chain(after.chars().take(230)).collect()
+}
+
+/// An amount with the sign or code beside it.
+fn around_few<'t>(text: &'t str, range: &std::ops::Range<usize>) -> &'t str {
+    let mut from = range.start;
+    for (at, _) in text.get(..range.start).unwrap_or_default().char_indices().rev().take(4) {
+        from = at;
+    }
+    let mut to = range.end;
+    for (at, c) in text.get(range.end..).unwrap_or_default().char_indices().take(5) {
+        to = range.end + at + c.len_utf8();
+    }
+    text.get(from..to).unwrap_or_default().trim()
+}
+
+fn mail_texts<'f>(message: &'f Message<'f>, links: &mut Collector<'f>) -> Vec<MailText<'f>> {
+    let mut texts = Vec::new();
+    let mut budget = MAIL_TEXT;
+    for (part, content) in message.parts.iter().enumerate() {
+        let source = Source { place: Place::Part(part), origin: Origin::Mail, event: None };
+        let (raw, is_html) = match &content.body {
+            Body::Text(text) => (&**text, false),
+            Body::Html(html) => (&**html, true),
+            Body::Container | Body::Calendar | Body::Binary(_) => continue,
+        };
+        let mut end = raw.len().min(budget);
+        while !raw.is_char_boundary(end) {
+            end -= 1;
+        }
+        budget -= end;
+        let raw = raw.get(..end).unwrap_or_default();
+        let text = if is_html {
+            let rendered = html::render(raw);
+            for anchor in &rendered.anchors {
+                links.anchor(anchor, source);
+            }
+            Cow::Owned(rendered.visible)
+        } else {
+            Cow::Borrowed(raw)
+        };
+        links.text(&text, source);
+        texts.push(MailText { part, text, is_html });
+    }
+    texts
+}
