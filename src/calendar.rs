@@ -588,3 +588,12 @@ fn compare_method(
         }
     }
 }
+
+impl Moment {
+    /// RFC 3339 in UTC (`2026-12-01T10:00:00Z`), or the date alone.
+    pub fn rfc3339(self) -> Option<String> {
+        let time = chrono::DateTime::from_timestamp(self.timestamp, 0)?;
+        let form = if self.date_only { "%Y-%m-%d" } else { "%Y-%m-%dT%H:%M:%SZ" };
+        Some(time.format(form).to_string())
+    }
+}

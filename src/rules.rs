@@ -10,9 +10,32 @@
 //!
 //! The only module that knows the regex engines.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::facts::{Facts, Origin};
+
+mod calendar;
+mod class;
+mod define;
+mod diagnostic;
+mod domain;
+mod evaluate;
+mod evidence;
+mod foreign;
+mod header;
+mod line;
+mod link;
+mod load;
+mod meta;
+mod pattern;
+mod prefilter;
+mod set;
+mod test;
+mod translate;
+mod units;
+
+pub use set::{RuleKind, RuleSet, Symbol};
 
 /// Rule files as they were found, in load order.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +75,8 @@ pub struct Diagnostic {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
+    /// Characters marked, at least 1.
+    pub width: usize,
     /// What is wrong.
     pub message: String,
     /// What to do about it.
@@ -124,10 +149,6 @@ pub struct GroupCap {
     pub max: f64,
 }
 
-/// A loaded rule set. Immutable; reload swaps the whole.
-#[derive(Debug)]
-pub struct RuleSet {}
-
 /// What a load gives: the set, and what was skipped or looks wrong.
 #[derive(Debug)]
 pub struct Loaded {
@@ -142,8 +163,37 @@ pub struct Loaded {
 /// # Errors
 ///
 /// All diagnostics, at least one of them an error.
-pub fn load(_files: &Files) -> Result<Loaded, Vec<Diagnostic>> {
-    todo!()
+pub fn load(files: &Files) -> Result<Loaded, Vec<Diagnostic>> {
+    load_with(files, true)
+}
+
+/// Loads rule files; without the filter every regex sees every text.
+fn load_with(files: &Files, filtered: bool) -> Result<Loaded, Vec<Diagnostic>> {
+    let lines: Vec<line::Line<'_>> = files
+        .rules
+        .iter()
+        .enumerate()
+        .flat_map(|(index, file)| line::lines(index, file))
+        .collect();
+    let mut loader = load::Loader::new(&files.lists);
+    lines.iter().for_each(|line| loader.line(line));
+    loader.report_unsupported();
+    let (rules, mut diagnostics) = link::link(loader, filtered);
+    let order: BTreeMap<&str, usize> = files
+        .rules
+        .iter()
+        .enumerate()
+        .map(|(index, file)| (file.name.as_str(), index))
+        .collect();
+    diagnostics.sort_by_key(|d| (order.get(d.file.as_str()).copied(), d.line, d.column));
+    if diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.severity == Severity::Error)
+    {
+        Err(diagnostics)
+    } else {
+        Ok(Loaded { rules, diagnostics })
+    }
 }
 
 /// Evaluates every rule for every event.
@@ -151,12 +201,12 @@ pub fn load(_files: &Files) -> Result<Loaded, Vec<Diagnostic>> {
 /// `expired` is asked between rules and events; when it answers true the hits so far are
 /// returned with `complete == false`.
 pub fn evaluate(
-    _rules: &RuleSet,
-    _facts: &Facts<'_>,
-    _scope: EvidenceScope,
-    _expired: &dyn Fn() -> bool,
+    rules: &RuleSet,
+    facts: &Facts<'_>,
+    scope: EvidenceScope,
+    expired: &dyn Fn() -> bool,
 ) -> Evaluation {
-    todo!()
+    evaluate::evaluate(rules, facts, scope, expired)
 }
 
 /// The outcome of an evaluation.

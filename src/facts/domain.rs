@@ -15,7 +15,9 @@ pub fn canonical_host(host: &str) -> Option<String> {
     if let Some(address) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
         return address.parse::<Ipv6Addr>().ok().map(|ip| ip.to_canonical().to_string());
     }
-    idna::domain_to_ascii(host).ok().filter(|host| !host.is_empty())
+    idna::domain_to_ascii(host).ok().filter(|host| {
+        !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+    })
 }
 
 /// The registered domain of a host (`shop.example.co.uk` → `example.co.uk`), or the host

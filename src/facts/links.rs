@@ -329,7 +329,13 @@ fn bare_link(text: &str, dot: usize) -> Option<(usize, usize)> {
             last,
             "zip" | "md" | "py" | "sh" | "rs" | "pl" | "mov" | "app" | "ps" | "cc" | "so" | "java" | "doc" | "bat"
         );
-    if www || (known && !file_name) {
+    // `the end.Next one` lacks a space, it is no host.
+    let sentence = !has_path
+        && host.rsplit('.').next().is_some_and(|label| {
+            label.starts_with(|c: char| c.is_ascii_uppercase())
+                && label.contains(|c: char| c.is_ascii_lowercase())
+        });
+    if www || (known && !file_name && !sentence) {
         Some((start, if has_path { link_end(text, end) } else { end }))
     } else {
         None
@@ -351,17 +357,20 @@ fn link_end(text: &str, from: usize) -> usize {
     let mut link = rest.get(..length.min(LENGTH)).unwrap_or_else(|| rest.get(..length).unwrap_or_default());
     loop {
         let trimmed = link.trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '*', '_', '~']);
-        let trimmed = match trimmed.strip_suffix(')') {
-            Some(inner) if !inner.contains('(') => inner,
-            _ => match trimmed.strip_suffix(']') {
-                Some(inner) if !inner.contains('[') => inner,
-                _ => trimmed,
-            },
-        };
+        let trimmed = without_unbalanced(trimmed, '(', ')');
+        let trimmed = without_unbalanced(trimmed, '[', ']');
         if trimmed.len() == link.len() {
             return from + link.len();
         }
         link = trimmed;
+    }
+}
+
+/// Without a closing bracket at the end that nothing opened: it belongs to the sentence.
+fn without_unbalanced(link: &str, open: char, close: char) -> &str {
+    match link.strip_suffix(close) {
+        Some(inner) if inner.matches(open).count() <= inner.matches(close).count() => inner,
+        _ => link,
     }
 }
 

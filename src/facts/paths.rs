@@ -42,11 +42,7 @@ fn paths_of_line(line: &RawLine, opened: bool) -> Vec<Path<'_>> {
         // Text escapes each backslash; values that are opened are not text and hold them bare.
         let value = if opened { value.to_owned() } else { value.replace("\\\\", "\\") };
         found.extend(find(&value));
-        if opened {
-            found.extend(find(&value.replace("\\\\", "\\")));
-        }
     }
-    found.dedup();
     found.into_iter().map(|path| Path { path, place: &line.place }).collect()
 }
 
@@ -84,7 +80,8 @@ fn find(text: &str) -> Option<String> {
             // `\\n` and the like are escapes written twice, not hosts.
             && (host.contains('.') || host.contains('@') || host.len() >= 3);
         if plausible {
-            return Some(text.get(at..).unwrap_or_default().chars().take(120).collect());
+            let path = text.get(at..).unwrap_or_default();
+            return Some(path.chars().take_while(|c| !matches!(c, '"' | '<' | '>') && !c.is_whitespace()).take(120).collect());
         }
     }
     None

@@ -1,0 +1,375 @@
+//! Compiles Perl regexes for the engine that can run them in bounded time.
+//!
+//! Almost all go to the `regex` crate, which is linear. Those that need look-around,
+//! back-references, atomic groups or possessive quantifiers go to PCRE2 with JIT and a limit
+//! of steps; running into it is told apart from not matching ([`Found::Exhausted`]).
+//!
+//! `header`, `body` and `uri` regexes see bytes, as in SpamAssassin: `\w \d \s \b` and `/i`
+//! are ASCII. `calendar` regexes see Unicode: `\w` knows all letters, `/i` folds all.
+
+use super::prefilter;
+use super::translate::translate;
+
+/// Largest program of one linear regex.
+const SIZE_LIMIT: usize = 10 * 1024 * 1024;
+/// Deepest nesting of groups.
+const NEST_LIMIT: u32 = 100;
+/// Steps and depth of the backtracking engine, for one starting point.
+const STEP_LIMITS: &str = "(*LIMIT_MATCH=100000)(*LIMIT_DEPTH=20000)";
+/// Bytes of one text that the backtracking engine sees: its limit is one a starting point.
+const BACKTRACKING_TEXT: usize = 16 * 1024;
+
+/// What a regex sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Dialect {
+    /// Bytes: `header`, `body`, `uri`.
+    Bytes,
+    /// Unicode text: `calendar`.
+    Unicode,
+}
+
+/// The letters after the closing delimiter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are Perl's switches, one letter each"
+)]
+pub(super) struct Switches {
+    /// `i`
+    pub(super) caseless: bool,
+    /// `m`
+    pub(super) multi_line: bool,
+    /// `s`
+    pub(super) dot_all: bool,
+    /// `x`
+    pub(super) extended: bool,
+}
+
+/// A regex as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Written<'t> {
+    /// Between the delimiters.
+    pub(super) body: &'t str,
+    /// After them.
+    pub(super) switches: Switches,
+}
+
+/// True when an operand starts like a regex.
+pub(super) fn looks_like_regex(text: &str) -> bool {
+    opening(text).is_some()
+}
+
+/// The opening delimiter and what follows it.
+fn opening(text: &str) -> Option<(char, &str)> {
+    if let Some(rest) = text.strip_prefix('/') {
+        return Some(('/', rest));
+    }
+    let rest = text.strip_prefix("qr").or_else(|| text.strip_prefix('m'))?;
+    let mut chars = rest.chars();
+    let delimiter = chars.next()?;
+    let usable = !delimiter.is_alphanumeric() && delimiter != '_' && !delimiter.is_whitespace();
+    usable.then(|| (delimiter, chars.as_str()))
+}
+
+/// Takes `/re/flags` and `m{re}flags` apart. The delimiter that closes is the last one, as in
+/// SpamAssassin.
+pub(super) fn split(text: &str) -> Result<Written<'_>, String> {
+    let Some((open, rest)) = opening(text) else {
+        return Err("a regex is written `/…/` or `m{…}`".to_owned());
+    };
+    let close = match open {
+        '{' => '}',
+        '(' => ')',
+        '[' => ']',
+        '<' => '>',
+        other => other,
+    };
+    let without_flags = rest.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let Some(body) = without_flags.strip_suffix(close) else {
+        return Err(format!("the regex has no closing `{close}`"));
+    };
+    if body.is_empty() {
+        return Err("the regex is empty and would match everything".to_owned());
+    }
+    let mut switches = Switches::default();
+    let flags = rest.strip_prefix(without_flags).unwrap_or("");
+    for flag in flags.chars() {
+        match flag {
+            'i' => switches.caseless = true,
+            'm' => switches.multi_line = true,
+            's' => switches.dot_all = true,
+            'x' => switches.extended = true,
+            // They change nothing here: bytes or Unicode is decided by the kind of rule.
+            'a' | 'd' | 'g' | 'l' | 'n' | 'o' | 'p' | 'u' => {}
+            other => return Err(format!("unknown regex flag `{other}`")),
+        }
+    }
+    Ok(Written { body, switches })
+}
+
+/// A compiled regex.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    engine: Engine,
+    /// Lower-case literals, one of which stands in every text that matches; `None`: unknown.
+    pub(super) literals: Option<Vec<Vec<u8>>>,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Linear(regex::bytes::Regex),
+    Backtracking(Box<pcre2::bytes::Regex>),
+}
+
+/// The outcome of a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// First match, a byte range.
+    At(usize, usize),
+    /// No match.
+    Nowhere,
+    /// The step limit was hit; counts as no match.
+    Exhausted,
+}
+
+impl Pattern {
+    /// Compiles a regex; the error is one line.
+    pub(super) fn compile(written: Written<'_>, dialect: Dialect) -> Result<Self, String> {
+        let translation = translate(written.body, written.switches, dialect)?;
+        let literals = if translation.relaxed {
+            prefilter::literals(&translation.text, written.switches, dialect, NEST_LIMIT)
+        } else {
+            Ok(None)
+        };
+        let engine = if translation.backtracking {
+            Engine::Backtracking(Box::new(backtracking(written, dialect)?))
+        } else {
+            Engine::Linear(linear(&translation.text, written.switches, dialect)?)
+        };
+        // The relaxed form of a backtracking pattern may be one that nobody can parse.
+        Ok(Self {
+            engine,
+            literals: literals.unwrap_or(None),
+        })
+    }
+
+    /// Searches a text.
+    pub(super) fn find(&self, text: &[u8]) -> Found {
+        match &self.engine {
+            Engine::Linear(regex) => match regex.find(text) {
+                Some(found) => Found::At(found.start(), found.end()),
+                None => Found::Nowhere,
+            },
+            Engine::Backtracking(regex) => match regex.find(cut(text)) {
+                Ok(Some(found)) => Found::At(found.start(), found.end()),
+                Ok(None) => Found::Nowhere,
+                Err(_) => Found::Exhausted,
+            },
+        }
+    }
+
+    /// True when a search may take many steps.
+    #[cfg(test)]
+    fn is_backtracking(&self) -> bool {
+        matches!(self.engine, Engine::Backtracking(_))
+    }
+}
+
+/// Cuts a text before the character that does not fit, so that UTF-8 stays whole.
+fn cut(text: &[u8]) -> &[u8] {
+    let mut end = text.len().min(BACKTRACKING_TEXT);
+    while end < text.len() && end > 0 && text.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or(text)
+}
+
+fn linear(text: &str, switches: Switches, dialect: Dialect) -> Result<regex::bytes::Regex, String> {
+    regex::bytes::RegexBuilder::new(text)
+        .unicode(dialect == Dialect::Unicode)
+        .case_insensitive(switches.caseless)
+        .dot_matches_new_line(switches.dot_all)
+        .size_limit(SIZE_LIMIT)
+        .nest_limit(NEST_LIMIT)
+        .build()
+        .map_err(|error| match &error {
+            regex::Error::CompiledTooBig(_) => "the regex is too big".to_owned(),
+            other => last_line(&other.to_string()),
+        })
+}
+
+fn backtracking(written: Written<'_>, dialect: Dialect) -> Result<pcre2::bytes::Regex, String> {
+    let switches = written.switches;
+    let unicode = dialect == Dialect::Unicode;
+    let body = if unicode {
+        written.body.to_owned()
+    } else {
+        bytes_only(written.body)
+    };
+    pcre2::bytes::RegexBuilder::new()
+        .caseless(switches.caseless)
+        .multi_line(switches.multi_line)
+        .dotall(switches.dot_all)
+        .extended(switches.extended)
+        .utf(unicode)
+        .ucp(unicode)
+        .jit_if_available(true)
+        .build(&format!("{STEP_LIMITS}{body}"))
+        .map_err(|error| last_line(&error.to_string()))
+}
+
+/// Writes `\x{20AC}` as bytes, which is all PCRE2 knows in this mode.
+fn bytes_only(body: &str) -> String {
+    let mut pieces = body.split("\\x{");
+    let mut out = pieces.next().unwrap_or("").to_owned();
+    for piece in pieces {
+        let wide = piece.split_once('}').and_then(|(digits, rest)| {
+            let code = u32::from_str_radix(digits.trim(), 16)
+                .ok()
+                .filter(|code| *code > 0xff)?;
+            Some((char::from_u32(code)?, rest))
+        });
+        match wide {
+            Some((c, rest)) if !out.ends_with('\\') => {
+                super::class::push_bytes(&mut out, c);
+                out.push_str(rest);
+            }
+            _ => {
+                out.push_str("\\x{");
+                out.push_str(piece);
+            }
+        }
+    }
+    out
+}
+
+/// The engines draw the pattern over several lines; the last says what is wrong with it.
+fn last_line(message: &str) -> String {
+    let line = message.lines().next_back().unwrap_or("");
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compile(text: &str, dialect: Dialect) -> Result<Pattern, String> {
+        Pattern::compile(split(text)?, dialect)
+    }
+
+    #[test]
+    fn delimiters() {
+        #[track_caller]
+        fn check(text: &str, expected: Result<(&str, &str), &str>) {
+            let found = split(text).map(|written| {
+                let s = written.switches;
+                let flags = [
+                    (s.caseless, 'i'),
+                    (s.multi_line, 'm'),
+                    (s.dot_all, 's'),
+                    (s.extended, 'x'),
+                ];
+                let flags: String = flags.iter().filter(|f| f.0).map(|f| f.1).collect();
+                (written.body, flags)
+            });
+            let expected = expected
+                .map(|(b, f)| (b, f.to_owned()))
+                .map_err(str::to_owned);
+            assert_eq!(found, expected, "{text}");
+        }
+        check("/a/", Ok(("a", "")));
+        check("/a/ismx", Ok(("a", "imsx")));
+        check("m{a{2}}i", Ok(("a{2}", "i")));
+        check("m!a/b!", Ok(("a/b", "")));
+        check("m(a)", Ok(("a", "")));
+        check("m<a>o", Ok(("a", "")));
+        check("qr[a]", Ok(("a", "")));
+        check("m'a'", Ok(("a", "")));
+        check("/a\\/b/", Ok(("a\\/b", "")));
+        check("/a/b/", Ok(("a/b", "")));
+        check("/", Err("the regex has no closing `/`"));
+        check("m{a", Err("the regex has no closing `}`"));
+        check("/a/z", Err("unknown regex flag `z`"));
+        check("//i", Err("the regex is empty and would match everything"));
+        check("summary", Err("a regex is written `/…/` or `m{…}`"));
+        check("", Err("a regex is written `/…/` or `m{…}`"));
+    }
+
+    #[test]
+    fn meaning() {
+        #[track_caller]
+        fn check(regex: &str, dialect: Dialect, text: &str, expected: bool) {
+            let pattern = compile(regex, dialect).unwrap();
+            let found = matches!(pattern.find(text.as_bytes()), Found::At(..));
+            assert_eq!(found, expected, "{regex} on {text:?}");
+        }
+        use Dialect::{Bytes, Unicode};
+        check("/folded$/", Bytes, "folded\n", true);
+        check(r"/folded\z/", Bytes, "folded\n", false);
+        check(r"/é\b/", Bytes, "é!", false);
+        check(r"/é\b/", Unicode, "é!", true);
+        check(r"/^\w+$/", Bytes, "été", false);
+        check(r"/^\w+$/", Unicode, "été", true);
+        check("/É/i", Bytes, "é", false);
+        check("/É/i", Unicode, "é", true);
+        check(r"/^\xe9$/", Unicode, "é", true);
+        check(r"/\xc3\xa9/", Bytes, "é", true);
+        check("/^.$/", Bytes, "é", false);
+        check("/^.$/", Unicode, "é", true);
+        check("/a.b/s", Bytes, "a\nb", true);
+        check("/a.b/", Bytes, "a\nb", false);
+        check("/^b$/m", Bytes, "a\nb\nc", true);
+        check("/ a b /x", Bytes, "ab", true);
+        check(r"/free(?!dom)/i", Bytes, "FREEDOM free!", true);
+        check(r"/free(?!dom)/i", Bytes, "FREEDOM", false);
+        check(r"/(\w)\1/", Unicode, "éé", true);
+        check(r"/(?<=\x{20AC})5/", Bytes, "€5", true);
+        check(r"/a++b/", Bytes, "aaab", true);
+        check("/STRASSE|ſ/i", Unicode, "strasse", true);
+        check("/paſs/i", Unicode, "PASS", true);
+        check("/pass/i", Unicode, "paſs", true);
+    }
+
+    #[test]
+    fn engines_say_what_is_wrong_in_one_line() {
+        #[track_caller]
+        fn check(regex: &str, expected: &str) {
+            assert_eq!(
+                compile(regex, Dialect::Bytes).unwrap_err(),
+                expected,
+                "{regex}"
+            );
+        }
+        check("/*a/", "repetition operator missing expression");
+        check("/(a/", "unclosed group");
+        check(
+            r"/(?:(?:(?:\w{1000}){1000}){1000}){1000}/",
+            "the regex is too big",
+        );
+        check(
+            r"/(?<=a*)b/",
+            "PCRE2: error compiling pattern at offset 0: lookbehind assertion is not fixed length",
+        );
+        let deep = format!("/{}a{}/", "(".repeat(150), ")".repeat(150));
+        check(
+            &deep,
+            "exceed the maximum number of nested parentheses/brackets (100)",
+        );
+    }
+
+    #[test]
+    fn no_text_keeps_an_engine_busy() {
+        let pattern = compile(r"/^(a+)+\1$/", Dialect::Bytes).unwrap();
+        assert!(pattern.is_backtracking());
+        let mut text = vec![b'a'; 40];
+        text.push(b'b');
+        assert_eq!(pattern.find(&text), Found::Exhausted);
+        let long = vec![b'a'; 5_000_000];
+        let pattern = compile(r"/(?=b)c/", Dialect::Bytes).unwrap();
+        assert_eq!(pattern.find(&long), Found::Nowhere);
+        let text = "é".repeat(BACKTRACKING_TEXT);
+        assert_eq!(cut(text.as_bytes()).len(), BACKTRACKING_TEXT);
+        let text = format!("a{text}");
+        assert_eq!(cut(text.as_bytes()).len(), BACKTRACKING_TEXT - 1);
+    }
+}
