@@ -11,3 +11,4 @@ pub mod protocol;
 pub mod metrics;
 pub mod server;
 pub mod config;
+pub mod cli;
