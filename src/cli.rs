@@ -49,8 +49,8 @@ struct Common {
     /// Leave out the built-in rules
     #[arg(long, global = true)]
     no_stock_rules: bool,
-    /// Address of the HTTP service: IP:PORT or unix:/PATH
     #[arg(long, global = true, value_name = "ADDR")]
+    #[arg(help = "Address of the HTTP service: IP:PORT or unix:/PATH")]
     http: Option<Address>,
     /// Use colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]

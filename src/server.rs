@@ -105,7 +105,7 @@ impl Default for Settings {
             body_timeout: Duration::from_secs(30),
             // Rspamd's clients keep an idle connection for 65 s; closing first would let them
             // write into a closed one, so they are told the number.
-            keep_alive: Duration::from_secs(60),
+            keep_alive: Duration::from_mins(1),
             shutdown_timeout: Duration::from_secs(10),
             connections: 1_024,
         }

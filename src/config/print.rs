@@ -7,16 +7,31 @@ use super::values::{Size, Threshold, Time};
 
 /// Collects lines; a comment stands above its key.
 #[derive(Default)]
-struct Page(String);
+struct Page(Vec<String>);
 
 impl Page {
     fn section(&mut self, name: &str) {
-        let gap = if self.0.is_empty() { "" } else { "\n" };
-        self.0 += &format!("{gap}[{name}]\n");
+        if !self.0.is_empty() {
+            self.0.push(String::new());
+        }
+        self.0.push(format!("[{name}]"));
     }
 
     fn key(&mut self, key: &str, value: impl Display, comment: &str) {
-        self.0 += &format!("# {comment}\n{key} = {value}\n");
+        self.comment(comment);
+        self.plain(key, value);
+    }
+
+    fn comment(&mut self, comment: &str) {
+        self.0.push(format!("# {comment}"));
+    }
+
+    fn plain(&mut self, key: &str, value: impl Display) {
+        self.0.push(format!("{key} = {value}"));
+    }
+
+    fn text(&self) -> String {
+        self.0.join("\n") + "\n"
     }
 }
 
@@ -107,7 +122,7 @@ pub(super) fn print(config: &Config) -> String {
 
     page.section("actions");
     let thresholds = &scan.verdict.thresholds;
-    page.0 += "# The score an action begins at, or false.\n";
+    page.comment("The score an action begins at, or false.");
     for (key, limit) in [
         ("greylist", thresholds.greylist),
         ("add_header", thresholds.add_header),
@@ -115,7 +130,7 @@ pub(super) fn print(config: &Config) -> String {
         ("reject", thresholds.reject),
         ("discard", thresholds.discard),
     ] {
-        page.0 += &format!("{key} = {}\n", Threshold(limit));
+        page.plain(key, Threshold(limit));
     }
 
     page.section("policy");
@@ -132,5 +147,5 @@ pub(super) fn print(config: &Config) -> String {
         "off, error, warn, info, debug or trace.",
     );
     page.key("format", text(log.format.name()), "text or json.");
-    page.0
+    page.text()
 }

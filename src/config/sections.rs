@@ -97,7 +97,7 @@ impl Sections {
         set(&mut log.format, self.log.format.map(|word| word.0));
 
         let directories = self.rules.directories;
-        let scan = scan_settings(self.limits, self.site, &self.actions, &self.policy);
+        let scan = scan_settings(&self.limits, self.site, &self.actions, &self.policy);
         Config {
             http,
             insecure: self.http.insecure.unwrap_or_default(),
@@ -109,7 +109,7 @@ impl Sections {
 }
 
 fn scan_settings(
-    limits: Limits,
+    limits: &Limits,
     site: Site,
     actions: &Actions,
     policy: &PolicySection,

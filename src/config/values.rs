@@ -88,7 +88,9 @@ fn number_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 
 /// Writes a number with the largest unit that divides it.
 fn write_with_unit(f: &mut fmt::Formatter<'_>, number: u64, units: &[(&str, u64)]) -> fmt::Result {
-    let fitting = units.iter().filter(|(_, factor)| number % factor == 0);
+    let fitting = units
+        .iter()
+        .filter(|(_, factor)| number.is_multiple_of(*factor));
     match fitting.max_by_key(|(_, factor)| *factor) {
         Some((unit, factor)) if number > 0 => write!(f, "{}{unit}", number / factor),
         _ => write!(f, "{number}{}", units.first().map_or("", |(unit, _)| unit)),

@@ -102,14 +102,13 @@ async fn answer(
 ) -> HttpResponse {
     let state = &service.state;
     match request.path().to_ascii_lowercase().as_str() {
-        "/checkv2" | "/check" | "/scan" => service.check(&request, payload).await,
         "/symbols" if !has_body(&request) => service.respond(
             &request,
             StatusCode::OK,
             JSON,
             rspamd::symbols(&state.symbols),
         ),
-        "/symbols" => service.check(&request, payload).await,
+        "/checkv2" | "/check" | "/scan" | "/symbols" => service.check(&request, payload).await,
         "/ping" => service.respond(&request, StatusCode::OK, TEXT, "pong\r\n"),
         "/metrics" => {
             let text = state.metrics.render();
@@ -121,67 +120,37 @@ async fn answer(
             service.respond(&request, StatusCode::SERVICE_UNAVAILABLE, JSON, body)
         }
         "/ready" => service.respond(&request, StatusCode::OK, JSON, r#"{"status":"ready"}"#),
-        _ => {
-            let error = "invalid command: there is nothing at this path";
-            service.refuse(
-                &request,
-                Rejection::UnknownPath,
-                StatusCode::NOT_FOUND,
-                error,
-            )
-        }
+        _ => service.refuse(&request, Rejection::UnknownPath),
     }
 }
 
 impl Service {
     /// Scans the message that the request brings.
     async fn check(&self, request: &HttpRequest, payload: Payload) -> HttpResponse {
-        let headers = request
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let headers = request.headers().iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
         let query = rspamd::query(request.query_string());
         let (scan_request, options) = rspamd::request(headers, &query, super::now());
 
-        if let Some(name) = options.compression.as_ref().filter(|_| has_body(request)) {
+        if options.compression.is_some() && has_body(request) {
             // Scanned as it is, a compressed message would look clean.
-            let error = format!("compression is not supported: {name}");
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            return self.refuse(request, Rejection::Compression, status, &error);
+            return self.refuse(request, Rejection::Compression);
         }
         let message = match self.message(request, payload).await {
             Ok(message) => message,
-            Err(Rejection::TooLarge) => {
-                let error = format!("message is larger than {} bytes", self.max_message);
-                let status = StatusCode::PAYLOAD_TOO_LARGE;
-                return self.refuse(request, Rejection::TooLarge, status, &error);
-            }
-            Err(Rejection::Timeout) => {
-                let error = "the message did not come in time";
-                let status = StatusCode::REQUEST_TIMEOUT;
-                return self.refuse(request, Rejection::Timeout, status, error);
-            }
-            Err(
-                reason @ (Rejection::BrokenBody | Rejection::Compression | Rejection::UnknownPath),
-            ) => {
-                let error = "the message is cut off";
-                return self.refuse(request, reason, StatusCode::BAD_REQUEST, error);
-            }
+            Err(reason) => return self.refuse(request, reason),
         };
-
         let body = if message.len() <= INLINE {
             scan(&self.state, &message, &scan_request, &options)
         } else {
             let state = Arc::clone(&self.state);
             let scanned = web::block(move || scan(&state, &message, &scan_request, &options));
-            match scanned.await {
-                Ok(body) => body,
-                // The pool is gone only while the service stops without mercy.
-                Err(_) => {
-                    let body = rspamd::failure("the service is stopping");
-                    return self.respond(request, StatusCode::SERVICE_UNAVAILABLE, JSON, body);
-                }
-            }
+            let Ok(body) = scanned.await else {
+                // The threads are gone only while the service stops without mercy.
+                let body = rspamd::failure("the service is stopping");
+                return self.respond(request, StatusCode::SERVICE_UNAVAILABLE, JSON, body);
+            };
+            body
         };
         self.respond(request, StatusCode::OK, JSON, body)
     }
@@ -204,16 +173,32 @@ impl Service {
         }
     }
 
-    fn refuse(
-        &self,
-        request: &HttpRequest,
-        reason: Rejection,
-        status: StatusCode,
-        error: &str,
-    ) -> HttpResponse {
+    /// Answers a request that gets no scan.
+    fn refuse(&self, request: &HttpRequest, reason: Rejection) -> HttpResponse {
         self.state.metrics.rejected(reason);
         tracing::debug!(reason = reason.name(), "refused");
-        self.respond(request, status, JSON, rspamd::failure(error))
+        let limit = self.max_message;
+        let (status, error) = match reason {
+            Rejection::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("message is larger than {limit} bytes"),
+            ),
+            Rejection::Timeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                "the message did not come in time".to_owned(),
+            ),
+            Rejection::BrokenBody => (StatusCode::BAD_REQUEST, "the message is cut off".to_owned()),
+            // Rspamd's answer to a method of compression that it does not know.
+            Rejection::Compression => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Invalid compression method: send the message as it is".to_owned(),
+            ),
+            Rejection::UnknownPath => (
+                StatusCode::NOT_FOUND,
+                "invalid command: there is nothing at this path".to_owned(),
+            ),
+        };
+        self.respond(request, status, JSON, rspamd::failure(&error))
     }
 
     fn respond(

@@ -1,6 +1,12 @@
 //! The real service on a free port, spoken to over a socket: what Rspamd's clients send, what
 //! broken and hostile ones send, and what monitoring asks.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test whose service or reply is not there cannot go on"
+)]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -418,10 +424,7 @@ fn compressed_messages_are_refused() {
         let reply = service.post("/checkv2", header, "(\u{b5}/");
         assert_eq!(reply.status, 503);
         let error = reply.json()["error"].as_str().unwrap().to_owned();
-        assert!(
-            error.starts_with("compression is not supported: "),
-            "{error}"
-        );
+        assert!(error.starts_with("Invalid compression method"), "{error}");
     }
 }
 
