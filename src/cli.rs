@@ -189,7 +189,7 @@ fn check(
     if print {
         out.write_all(config.print().as_bytes())?;
     } else {
-        writeln!(out, "ok: {} symbols", loaded.rules.symbols().count())?;
+        writeln!(out, "ok, symbols: {}", loaded.rules.symbols().count())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -198,7 +198,7 @@ fn lint(loaded: &Loaded, strict: bool, out: &mut dyn Write) -> Result<ExitCode, 
         writeln!(out, "{}\n", list(&loaded.diagnostics))?;
     }
     let symbols = loaded.rules.symbols().count();
-    writeln!(out, "{symbols} symbols, {warnings} warnings")?;
+    writeln!(out, "symbols: {symbols}, warnings: {warnings}")?;
     Ok(if strict && warnings > 0 {
         ExitCode::from(2)
     } else {

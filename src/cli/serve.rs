@@ -45,12 +45,10 @@ fn start_log(log: &Log, colour: bool) -> Result<(), Error> {
             EnvFilter::try_new(directives).map_err(|error| Error::LogFilter(error.to_string()))?
         }
         (None, Level::Trace) => EnvFilter::new("trace"),
-        // The libraries' own stories are of use to those who ask for everything.
-        (None, level) => {
-            let name = level.name();
-            let libraries = if level == Level::Off { "off" } else { "error" };
-            EnvFilter::new(format!("{libraries},calspamd={name}"))
-        }
+        (None, Level::Off) => EnvFilter::new("off"),
+        // The libraries' own stories are of use to those who ask for everything. That of
+        // actix-http is an error for each client that speaks no HTTP.
+        (None, level) => EnvFilter::new(format!("error,actix_http=off,calspamd={}", level.name())),
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
