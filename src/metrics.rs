@@ -38,8 +38,8 @@ const SECONDS: [f64; 17] = [
 /// Dialects a scan can come in by.
 const PROTOCOLS: [&str; 1] = ["rspamd"];
 
-/// Reasons for a partial answer that are no limits of the input.
-const REASONS: [&str; 1] = [INTERNAL_ERROR];
+/// Reasons for a partial answer that are no defects of the input.
+const REASONS: [&str; 2] = [INTERNAL_ERROR, "limit:regex"];
 
 /// Reason for a partial answer after a panic.
 pub const INTERNAL_ERROR: &str = "internal-error";
