@@ -1,1 +1,3 @@
+//! Tests of the whole, one file a subject.
 
+mod http;

@@ -1,0 +1,227 @@
+//! The command line: subcommands, their options, and how they end.
+//!
+//! Comes in: arguments. Goes out: text on the standard output, trouble on the standard error,
+//! and an exit code: 0 when all went well, 1 when something could not be done (a file that
+//! cannot be read, a port that is taken), 2 when the operator has to mend something first.
+//! Not an error: a reader of the output that goes away.
+//!
+//! The only module that knows clap and indicatif.
+
+mod facts;
+mod health;
+mod report;
+mod rules;
+mod scan;
+mod serve;
+mod terminal;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{self, Config};
+use crate::rules::Diagnostic;
+use crate::server::Address;
+use crate::{metrics, server};
+use terminal::Paint;
+
+/// Scans invitations for calendar spam.
+#[derive(Debug, Parser)]
+#[command(name = "calspamd", version, about, long_about = None)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Options that every subcommand takes.
+#[derive(Debug, Args)]
+struct Common {
+    /// Configuration file [default: /etc/calspamd/calspamd.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory with rules, in place of the configured ones; may be repeated
+    #[arg(long, global = true, value_name = "DIR")]
+    rules: Vec<PathBuf>,
+    /// Leave out the built-in rules
+    #[arg(long, global = true)]
+    no_stock_rules: bool,
+    #[arg(long, global = true, value_name = "ADDR")]
+    #[arg(help = "Address of the HTTP service: IP:PORT or unix:/PATH")]
+    http: Option<Address>,
+    /// Use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer scan requests over HTTP (what calspamd does without a subcommand)
+    Serve,
+    /// Scan files and directories
+    Scan(scan::Arguments),
+    /// Show what rules can ask about a message
+    Facts(facts::Arguments),
+    /// Look at the rules
+    #[command(subcommand)]
+    Rules(rules::Command),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Ask a running service whether it is well
+    Health,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check the configuration and the rules
+    Check {
+        /// Print the effective configuration
+        #[arg(long)]
+        print: bool,
+    },
+}
+
+/// Why a subcommand ended early.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("{0}")]
+    Config(#[from] config::Error),
+    #[error("{0}")]
+    Files(#[from] rules::ReadError),
+    #[error("the rules cannot be used\n{}", rules::list(.0))]
+    Rules(Vec<Diagnostic>),
+    #[error("there is no rule {0}")]
+    NoRule(String),
+    #[error("CALSPAMD_LOG: {0}")]
+    LogFilter(String),
+    #[error("{0}")]
+    Metrics(#[from] metrics::Error),
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: Address, source: io::Error },
+    #[error("{0}")]
+    Serve(io::Error),
+    #[error("the service at {address} is not well: {reason}")]
+    NotWell { address: Address, reason: String },
+    #[error("cannot write: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Error {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_)
+            | Self::Files(_)
+            | Self::Rules(_)
+            | Self::NoRule(_)
+            | Self::LogFilter(_) => ExitCode::from(2),
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Self::Metrics(_)
+            | Self::Listen { .. }
+            | Self::Serve(_)
+            | Self::NotWell { .. }
+            | Self::Output(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            if !matches!(&error, Error::Output(e) if e.kind() == io::ErrorKind::BrokenPipe) {
+                complain(&error);
+            }
+            error.exit_code()
+        }
+    }
+}
+
+/// Says something on the standard error. Where that is gone too there is nobody to tell.
+fn complain(what: impl std::fmt::Display) {
+    drop(writeln!(io::stderr().lock(), "calspamd: {what}"));
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode, Error> {
+    let common = arguments.common;
+    let command = arguments.command.unwrap_or(Command::Serve);
+    let mut config = Config::read(common.config.as_deref(), config::variables())?;
+    if let Some(address) = &common.http {
+        config.http.listen = address.clone();
+    }
+    let paint = Paint::new(common.color);
+    let out = &mut io::BufWriter::new(io::stdout().lock());
+    let code = match command {
+        Command::Serve => serve::run(&common, config)?,
+        Command::Scan(arguments) => scan::run(&arguments, &common, &config, paint, out)?,
+        Command::Facts(arguments) => facts::run(&arguments, &config, paint, out)?,
+        Command::Rules(command) => rules::run(&command, &common, &config, paint, out)?,
+        Command::Config(ConfigCommand::Check { print }) => check(print, &common, &config, out)?,
+        Command::Health => health::run(&config.http.listen, out)?,
+    };
+    out.flush()?;
+    Ok(code)
+}
+
+/// Checks all that `serve` would check before it binds a port.
+fn check(
+    print: bool,
+    common: &Common,
+    config: &Config,
+    out: &mut dyn Write,
+) -> Result<ExitCode, Error> {
+    config.check_address()?;
+    let loaded = rules::load(common, config)?;
+    rules::warn(&loaded.diagnostics);
+    if print {
+        out.write_all(config.print().as_bytes())?;
+    } else {
+        writeln!(out, "ok, symbols: {}", loaded.rules.symbols().count())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The time, for scans that are not told one.
+fn now() -> i64 {
+    server::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn options_are_declared_without_contradiction() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn options_may_stand_before_and_behind_the_subcommand() {
+        let parse = |line: &str| Arguments::try_parse_from(line.split(' '));
+        assert!(parse("calspamd").unwrap().command.is_none());
+        let arguments = parse("calspamd --http 127.0.0.1:1 --rules a --rules b").unwrap();
+        assert_eq!(arguments.common.http, "127.0.0.1:1".parse().ok());
+        assert_eq!(arguments.common.rules.len(), 2);
+        let arguments = parse("calspamd serve --http unix:/a --color never").unwrap();
+        assert!(matches!(arguments.command, Some(Command::Serve)));
+        assert_eq!(arguments.common.color, Color::Never);
+        assert!(parse("calspamd --http nowhere").is_err());
+        assert!(parse("calspamd scan").is_err());
+        assert!(parse("calspamd scan - --now yesterday").is_err());
+        assert!(parse("calspamd scan a b --now 2026-11-20T10:00:00Z --policy never").is_ok());
+    }
+}

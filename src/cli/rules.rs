@@ -1,0 +1,324 @@
+//! `calspamd rules`, and how every subcommand finds its rules: the built-in ones, then those
+//! of the directories, in the order they are named.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::terminal::{Paint, Style, clean};
+use super::{Common, Error};
+use crate::config::{Config, DEFAULT_RULES};
+use crate::protocol::rspamd::ListedSymbol;
+use crate::rules::{self, Diagnostic, File, Files, Loaded, RuleSet, Severity, Symbol};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List all symbols
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check the rules and say what is skipped
+    Lint {
+        /// Count warnings as errors
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Show everything known about a rule
+    Show {
+        /// Its name
+        symbol: String,
+    },
+}
+
+/// A rule file or directory that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}: {source}", path.display())]
+pub(super) struct ReadError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Diagnostics as text, one below the other.
+pub(super) fn list(diagnostics: &[Diagnostic]) -> String {
+    let shown: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+    shown.join("\n\n")
+}
+
+/// Shows warnings on the standard error.
+pub(super) fn warn(diagnostics: &[Diagnostic]) {
+    if !diagnostics.is_empty() {
+        drop(writeln!(io::stderr().lock(), "{}\n", list(diagnostics)));
+    }
+}
+
+/// Loads the rules that the command line and the configuration name.
+pub(super) fn load(common: &Common, config: &Config) -> Result<Loaded, Error> {
+    let mut files = if common.no_stock_rules {
+        Files::default()
+    } else {
+        stock()
+    };
+    let named = if common.rules.is_empty() {
+        &config.rule_directories
+    } else {
+        &common.rules
+    };
+    let theirs = read_rules(named)?;
+    files.rules.extend(theirs.rules);
+    for list in theirs.lists {
+        add_list(&mut files.lists, list);
+    }
+    rules::load(&files).map_err(Error::Rules)
+}
+
+/// The built-in rules.
+// joined later: `crate::rules::built_in()` takes the place of this function.
+fn stock() -> Files {
+    Files::default()
+}
+
+/// Reads every `*.cf` and `lists/*.txt` of the directories, by name within each.
+pub(super) fn read_rules(directories: &[PathBuf]) -> Result<Files, ReadError> {
+    let mut files = Files::default();
+    for directory in directories {
+        // The usual place needs not exist; a place that somebody named does.
+        if directory == Path::new(DEFAULT_RULES) && !directory.exists() {
+            continue;
+        }
+        for path in named(directory, "cf")? {
+            files.rules.push(File {
+                name: path.display().to_string(),
+                text: read(&path)?,
+            });
+        }
+        let lists = directory.join("lists");
+        if lists.is_dir() {
+            for path in named(&lists, "txt")? {
+                let name = path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                add_list(
+                    &mut files.lists,
+                    File {
+                        name,
+                        text: read(&path)?,
+                    },
+                );
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// A list of a later directory takes the place of one with the same name.
+fn add_list(lists: &mut Vec<File>, list: File) {
+    match lists.iter_mut().find(|known| known.name == list.name) {
+        Some(known) => *known = list,
+        None => lists.push(list),
+    }
+}
+
+/// Files in a directory with an ending, by name.
+fn named(directory: &Path, ending: &str) -> Result<Vec<PathBuf>, ReadError> {
+    let failed = |source| ReadError {
+        path: directory.to_owned(),
+        source,
+    };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|found| found == ending) && path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Rules are text in UTF-8; a stray byte of another charset must not stop the service.
+fn read(path: &Path) -> Result<String, ReadError> {
+    let bytes = fs::read(path).map_err(|source| ReadError {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The symbols as the listing over HTTP has them.
+pub(super) fn listed(rules: &RuleSet) -> Vec<ListedSymbol> {
+    let listed = |symbol: &Symbol| ListedSymbol {
+        name: symbol.name.to_string(),
+        group: symbol.group.as_deref().map(str::to_owned),
+        score: symbol.score,
+        description: symbol.description.as_deref().map(str::to_owned),
+    };
+    rules.symbols().map(listed).collect()
+}
+
+pub(super) fn run(
+    command: &Command,
+    common: &Common,
+    config: &Config,
+    paint: Paint,
+    out: &mut dyn Write,
+) -> Result<ExitCode, Error> {
+    let loaded = load(common, config)?;
+    match command {
+        Command::Lint { strict } => return lint(&loaded, *strict, out),
+        Command::List { json: true } => {
+            let symbols: Vec<JsonSymbol<'_>> =
+                loaded.rules.symbols().map(JsonSymbol::new).collect();
+            serde_json::to_writer_pretty(&mut *out, &symbols).map_err(io::Error::from)?;
+            writeln!(out)?;
+        }
+        Command::List { json: false } => print_list(&loaded.rules, paint, out)?,
+        Command::Show { symbol } => match loaded.rules.get(symbol) {
+            Some(symbol) => show(symbol, paint, out)?,
+            None => return Err(Error::NoRule(clean(symbol).into_owned())),
+        },
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn lint(loaded: &Loaded, strict: bool, out: &mut dyn Write) -> Result<ExitCode, Error> {
+    let warnings = loaded
+        .diagnostics
+        .iter()
+        .filter(|d| d.severity == Severity::Warning)
+        .count();
+    if !loaded.diagnostics.is_empty() {
+        writeln!(out, "{}\n", list(&loaded.diagnostics))?;
+    }
+    let symbols = loaded.rules.symbols().count();
+    writeln!(out, "symbols: {symbols}, warnings: {warnings}")?;
+    Ok(if strict && warnings > 0 {
+        ExitCode::from(2)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn print_list(rules: &RuleSet, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    let width = rules
+        .symbols()
+        .map(|symbol| symbol.name.len())
+        .max()
+        .unwrap_or_default();
+    let groups = rules.symbols().filter_map(|symbol| symbol.group.as_deref());
+    let group_width = groups.map(str::len).max().unwrap_or_default();
+    for symbol in rules.symbols() {
+        let name = format!("{:width$}", symbol.name);
+        let group = symbol.group.as_deref().unwrap_or_default();
+        let description = symbol.description.as_deref().unwrap_or_default();
+        writeln!(
+            out,
+            "{:>7.2}  {}  {group:group_width$}  {description}",
+            symbol.score,
+            paint.style(Style::Bold, name),
+        )?;
+    }
+    Ok(())
+}
+
+fn show(symbol: &Symbol, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", paint.style(Style::Bold, &symbol.name))?;
+    let flags = symbol.flags;
+    let flags: Vec<&str> = [
+        (flags.known, "known"),
+        (flags.forged, "forged"),
+        (flags.active, "active"),
+        (flags.nice, "nice"),
+    ]
+    .into_iter()
+    .filter_map(|(on, name)| on.then_some(name))
+    .collect();
+    for (name, value) in [
+        ("score", format!("{:?}", symbol.score)),
+        (
+            "group",
+            symbol.group.as_deref().unwrap_or_default().to_owned(),
+        ),
+        (
+            "means",
+            symbol.description.as_deref().unwrap_or_default().to_owned(),
+        ),
+        ("flags", flags.join(" ")),
+        (
+            "source",
+            symbol.source.as_deref().unwrap_or_default().to_owned(),
+        ),
+        ("file", format!("{}:{}", symbol.file, symbol.line)),
+        ("rule", symbol.definition.to_string()),
+    ] {
+        if !value.is_empty() {
+            writeln!(out, "  {name:<7} {value}")?;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct JsonSymbol<'a> {
+    symbol: &'a str,
+    kind: &'static str,
+    group: Option<&'a str>,
+    score: f64,
+    description: Option<&'a str>,
+    source: Option<&'a str>,
+    file: &'a str,
+    line: usize,
+}
+
+impl<'a> JsonSymbol<'a> {
+    fn new(symbol: &'a Symbol) -> Self {
+        Self {
+            symbol: &symbol.name,
+            kind: symbol.kind.name(),
+            group: symbol.group.as_deref(),
+            score: symbol.score,
+            description: symbol.description.as_deref(),
+            source: symbol.source.as_deref(),
+            file: &symbol.file,
+            line: symbol.line,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_are_read_by_name_and_later_lists_win() {
+        let root = std::env::temp_dir().join(format!("calspamd-rules-{}", std::process::id()));
+        let write = |name: &str, text: &str| {
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("a/20.cf", "second");
+        write("a/10.cf", "first");
+        write("a/README.md", "not a rule");
+        write("a/lists/brands.txt", "old");
+        write("b/05.cf", "third");
+        write("b/lists/brands.txt", "new");
+        let files = read_rules(&[root.join("a"), root.join("b")]).unwrap();
+        let missing = read_rules(&[root.join("c")]);
+        fs::remove_dir_all(&root).unwrap();
+
+        let texts: Vec<&str> = files.rules.iter().map(|file| file.text.as_str()).collect();
+        assert_eq!(texts, ["first", "second", "third"]);
+        assert_eq!(files.lists.len(), 1);
+        assert_eq!(files.lists[0].name, "brands.txt");
+        assert_eq!(files.lists[0].text, "new");
+        assert!(missing.unwrap_err().to_string().starts_with("cannot read "));
+    }
+}

@@ -1,0 +1,78 @@
+//! `calspamd serve`: the long-running service, and its log.
+
+use std::io;
+use std::panic;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tracing_subscriber::EnvFilter;
+
+use super::{Common, Error, rules, terminal};
+use crate::config::{Config, Format, Level, Log};
+use crate::rules::Severity;
+use crate::server::{self, Application, State};
+
+pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
+    config.check_address()?;
+    start_log(&config.log, terminal::paints_errors(common.color))?;
+    hide_panic_messages();
+
+    let loaded = rules::load(common, &config)?;
+    for diagnostic in &loaded.diagnostics {
+        if diagnostic.severity == Severity::Warning {
+            let place = format!(
+                "{}:{}:{}",
+                diagnostic.file, diagnostic.line, diagnostic.column
+            );
+            tracing::warn!(place, "rules: {}", diagnostic.message);
+        }
+    }
+    let symbols = rules::listed(&loaded.rules);
+    let state = Arc::new(State::new(loaded.rules, symbols, config.scan)?);
+
+    let address = config.http.listen.clone();
+    let application = Application::build(config.http, state)
+        .map_err(|source| Error::Listen { address, source })?;
+    application
+        .serve(server::stop_signal())
+        .map_err(Error::Serve)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_log(log: &Log, colour: bool) -> Result<(), Error> {
+    let filter = match (&log.filter, log.level) {
+        (Some(directives), _) => {
+            EnvFilter::try_new(directives).map_err(|error| Error::LogFilter(error.to_string()))?
+        }
+        (None, Level::Trace) => EnvFilter::new("trace"),
+        (None, Level::Off) => EnvFilter::new("off"),
+        // The libraries' own stories are of use to those who ask for everything. That of
+        // actix-http is an error for each client that speaks no HTTP.
+        (None, level) => EnvFilter::new(format!("error,actix_http=off,calspamd={}", level.name())),
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colour)
+        .with_target(false)
+        .with_writer(io::stderr);
+    // A log that is there already was started by a test around us.
+    drop(match log.format {
+        Format::Text => builder.try_init(),
+        Format::Json => builder.json().flatten_event(true).try_init(),
+    });
+    Ok(())
+}
+
+/// A panic's message may quote the mail it happened in; the log gets the place in our code.
+fn hide_panic_messages() {
+    panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        tracing::error!(
+            place,
+            "panic: this is a mistake in calspamd, please report it"
+        );
+    }));
+}

@@ -1,0 +1,494 @@
+//! Reads the one configuration file and the environment into settings that other modules own.
+//!
+//! Comes in: TOML, and variables named `CALSPAMD_SECTION__KEY`, which go before the file. Goes
+//! out: a [`Config`] in which every value makes sense, or an [`Error`] that says where the
+//! mistake stands and what to write instead.
+//! Not an error: no file at the usual place. Every key has a default, equal to the default of
+//! the settings it belongs to.
+//!
+//! The only module that knows toml and the environment.
+
+mod environment;
+mod print;
+mod sections;
+mod values;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::{scan, server};
+use sections::Sections;
+
+pub use environment::variables;
+
+/// Where the file is looked for unless the command line names one.
+pub const DEFAULT_PATH: &str = "/etc/calspamd/calspamd.toml";
+
+/// Where a site's own rules are looked for unless the file names directories.
+pub const DEFAULT_RULES: &str = "/etc/calspamd/rules";
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Level {
+    /// Nothing.
+    Off,
+    /// What an operator has to act on.
+    Error,
+    /// What an operator should know.
+    Warn,
+    /// One line a scan.
+    #[default]
+    Info,
+    /// What is needed to find a mistake.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl Level {
+    const ALL: [Self; 6] = [
+        Self::Off,
+        Self::Error,
+        Self::Warn,
+        Self::Info,
+        Self::Debug,
+        Self::Trace,
+    ];
+
+    /// Name in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Format {
+    const ALL: [Self; 2] = [Self::Text, Self::Json];
+
+    /// Name in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// Settings of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Log {
+    /// How much.
+    pub level: Level,
+    /// How it looks.
+    pub format: Format,
+    /// Directives of `CALSPAMD_LOG`, which go before the level: `info,calspamd=debug`.
+    pub filter: Option<String>,
+}
+
+/// The whole configuration, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The HTTP listener.
+    pub http: server::Settings,
+    /// Listen where other machines can connect, although nothing guards the service.
+    pub insecure: bool,
+    /// All stages of a scan.
+    pub scan: scan::Settings,
+    /// Directories with a site's rules, in order.
+    pub rule_directories: Vec<PathBuf>,
+    /// The log.
+    pub log: Log,
+}
+
+/// A mistake in a file, with everything needed to find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The file.
+    pub path: PathBuf,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// The key: `http.listen`; empty where there is none.
+    pub key: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The line itself.
+    pub source: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: ", self.path.display(), self.line, self.column)?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)?;
+        if !self.source.trim().is_empty() {
+            write!(f, "\n    {}", self.source.trim_end())?;
+        }
+        hint(f, self.hint.as_deref())
+    }
+}
+
+fn hint(f: &mut fmt::Formatter<'_>, hint: Option<&str>) -> fmt::Result {
+    match hint {
+        Some(hint) => write!(f, "\n  hint: {hint}"),
+        None => Ok(()),
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something in the file makes no sense.
+    #[error("{0}")]
+    File(Box<Mistake>),
+    /// An environment variable makes no sense.
+    #[error("environment: {variable}: {message}{}", .hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default())]
+    Environment {
+        /// Its name.
+        variable: String,
+        /// What is wrong.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// Other machines could connect, and nothing guards the service.
+    #[error(
+        "http.listen: other machines can connect to {0}, and the service asks nobody for a \
+         password\n  hint: listen on 127.0.0.1 or a Unix socket, or write `insecure = true` in \
+         [http] where a firewall guards the port"
+    )]
+    Public(server::Address),
+}
+
+impl Config {
+    /// Reads the file (the usual one where none is named) and the variables over it.
+    pub fn read(
+        path: Option<&Path>,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Error> {
+        let file = path.unwrap_or(Path::new(DEFAULT_PATH));
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if path.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                String::new()
+            }
+            Err(source) => {
+                return Err(Error::Read {
+                    path: file.to_owned(),
+                    source,
+                });
+            }
+        };
+        Self::parse(file, &text, variables)
+    }
+
+    /// The same from a file's text.
+    pub fn parse(
+        path: &Path,
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Error> {
+        let sections: Sections = toml::from_str(text)
+            .map_err(|error| Error::File(Box::new(mistake(path, text, &error))))?;
+        let overrides = environment::read(variables)?;
+        let mut config = sections.overlaid(overrides.sections).into_config();
+        config.log.filter = overrides.log;
+        Ok(config)
+    }
+
+    /// Refuses to listen where other machines can connect, unless that is wanted. Asked last,
+    /// because the command line has a say in the address.
+    pub fn check_address(&self) -> Result<(), Error> {
+        if self.http.listen.is_local() || self.insecure {
+            Ok(())
+        } else {
+            Err(Error::Public(self.http.listen.clone()))
+        }
+    }
+
+    /// The effective configuration as TOML with comments; reading it gives the same again.
+    pub fn print(&self) -> String {
+        print::print(self)
+    }
+}
+
+/// Splits what a value says about itself from the advice behind it.
+fn message_and_hint(message: &str) -> (String, Option<String>) {
+    if let Some((message, hint)) = message.split_once('\n') {
+        return (message.to_owned(), Some(hint.to_owned()));
+    }
+    match message
+        .strip_prefix("unknown field ")
+        .and_then(|rest| rest.split_once(", expected "))
+    {
+        Some((key, known)) => {
+            let known = known.strip_prefix("one of ").unwrap_or(known);
+            (
+                format!("unknown key {key}"),
+                Some(format!("known here: {known}")),
+            )
+        }
+        None => (message.to_owned(), None),
+    }
+}
+
+fn mistake(path: &Path, text: &str, error: &toml::de::Error) -> Mistake {
+    let start = error.span().map_or(0, |span| span.start);
+    let before = text.get(..start).unwrap_or(text);
+    let line = before.matches('\n').count();
+    let column = before
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count();
+    let source = text.lines().nth(line).unwrap_or_default();
+    let (message, hint) = message_and_hint(error.message());
+    Mistake {
+        path: path.to_owned(),
+        line: line + 1,
+        column: column + 1,
+        key: key_at(text, line),
+        message,
+        hint,
+        source: source.to_owned(),
+    }
+}
+
+/// The dotted key that a line belongs to, for lines of the forms `[section]` and `key = value`.
+fn key_at(text: &str, line: usize) -> String {
+    let mut section = "";
+    let mut key = "";
+    for text in text.lines().take(line + 1).map(str::trim) {
+        if let Some(name) = text
+            .strip_prefix('[')
+            .and_then(|rest| rest.split(']').next())
+        {
+            (section, key) = (name.trim_matches('['), "");
+        } else if let Some((name, _)) = text.split_once('=') {
+            key = name.trim();
+        }
+    }
+    let names: Vec<&str> = [section, key]
+        .into_iter()
+        .filter(|name| !name.is_empty())
+        .collect();
+    names.join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, Error> {
+        let variables = variables
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+        Config::parse(Path::new("calspamd.toml"), text, variables)
+    }
+
+    fn error(text: &str) -> String {
+        parse(text, &[]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn nothing_at_all_gives_the_defaults() {
+        let config = parse("", &[]).unwrap();
+        assert_eq!(config.http, server::Settings::default());
+        assert_eq!(
+            format!("{:?}", config.scan),
+            format!("{:?}", scan::Settings::default())
+        );
+        assert_eq!(config.rule_directories, [PathBuf::from(DEFAULT_RULES)]);
+        assert!(config.check_address().is_ok());
+    }
+
+    #[test]
+    fn mistakes_name_line_column_key_and_hint() {
+        let cases = [
+            (
+                "[http]\nlisten = \"127.0.0.1:11380\"\nlisen = 1\n",
+                "calspamd.toml:3:1: http.lisen: unknown key `lisen`\n    lisen = 1\n  \
+                 hint: known here: `listen`, `max_message`, `insecure`",
+            ),
+            (
+                "[web]\n",
+                "calspamd.toml:1:2: web: unknown key `web`\n    [web]\n  hint: known here: \
+                 `http`, `rules`, `limits`, `site`, `actions`, `policy`, `log`",
+            ),
+            (
+                "\n[limits]\n  time = \"3 parsecs\"\n",
+                "calspamd.toml:3:10: limits.time: `3 parsecs` is no duration\n      \
+                 time = \"3 parsecs\"\n  hint: write a number with ms, s, m, h or d: 500ms, 3s",
+            ),
+            (
+                "[http]\nmax_message = \"50 Mb\"\n",
+                "calspamd.toml:2:15: http.max_message: `50 Mb` is no size\n    \
+                 max_message = \"50 Mb\"\n  hint: write a number with B, KB, MB, GB, KiB, MiB or \
+                 GiB: 50MiB",
+            ),
+            (
+                "[actions]\nreject = true\n",
+                "calspamd.toml:2:10: actions.reject: `true` is no threshold\n    \
+                 reject = true\n  hint: write a number, or false to switch the action off",
+            ),
+            (
+                "[policy]\nauto_insert = \"maybe\"\n",
+                "calspamd.toml:2:15: policy.auto_insert: `maybe` is not known here\n    \
+                 auto_insert = \"maybe\"\n  hint: write all, known or never",
+            ),
+            (
+                "[http]\nlisten = \"localhost\"\n",
+                "calspamd.toml:2:10: http.listen: `localhost` is no address: write IP:PORT, as \
+                 in 127.0.0.1:11380, or unix:/PATH\n    listen = \"localhost\"",
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(error(text), expected);
+        }
+        let syntax = error("[http\n");
+        assert!(syntax.starts_with("calspamd.toml:1:6: "), "{syntax}");
+    }
+
+    #[test]
+    fn environment_goes_before_the_file() {
+        let variables = [
+            ("CALSPAMD_HTTP__LISTEN", "unix:/run/calspamd.sock"),
+            ("CALSPAMD_LIMITS__TIME", "500ms"),
+            ("CALSPAMD_ACTIONS__REJECT", "20"),
+            ("CALSPAMD_ACTIONS__GREYLIST", "false"),
+            ("CALSPAMD_RULES__DIRECTORIES", "/a,/b"),
+            (
+                "CALSPAMD_SITE__TRUSTED_AUTHSERV_IDS",
+                "[\"mx.example.com\"]",
+            ),
+            ("CALSPAMD_LOG__FORMAT", "json"),
+            ("CALSPAMD_LOG", "debug"),
+            ("CALSPAMD_CORPUS", "/corpus"),
+            ("HOME", "/root"),
+        ];
+        let config = parse("[limits]\ntime = \"2s\"\nurls = 7\n", &variables).unwrap();
+        assert_eq!(config.http.listen.to_string(), "unix:/run/calspamd.sock");
+        assert_eq!(config.scan.limits.time.as_millis(), 500);
+        assert_eq!(config.scan.limits.urls, 7);
+        assert_eq!(config.scan.verdict.thresholds.reject, Some(20.0));
+        assert_eq!(config.scan.verdict.thresholds.greylist, None);
+        assert_eq!(
+            config.rule_directories,
+            [PathBuf::from("/a"), PathBuf::from("/b")]
+        );
+        assert_eq!(config.scan.message.trusted_authserv_ids, ["mx.example.com"]);
+        assert_eq!(config.log.format, Format::Json);
+        assert_eq!(config.log.filter.as_deref(), Some("debug"));
+    }
+
+    #[test]
+    fn wrong_variables_are_named() {
+        let error = |name, value| parse("", &[(name, value)]).unwrap_err().to_string();
+        assert_eq!(
+            error("CALSPAMD_HTTP__LISEN", "x"),
+            "environment: CALSPAMD_HTTP__LISEN: unknown key `lisen`\n  hint: known here: \
+             `listen`, `max_message`, `insecure`"
+        );
+        assert_eq!(
+            error("CALSPAMD_LISTEN", "x"),
+            "environment: CALSPAMD_LISTEN: there is no such setting\n  hint: write \
+             CALSPAMD_SECTION__KEY, as in CALSPAMD_HTTP__LISTEN"
+        );
+        assert_eq!(
+            error("CALSPAMD_LIMITS__TIME", "soon"),
+            "environment: CALSPAMD_LIMITS__TIME: `soon` is no duration\n  hint: write a number \
+             with ms, s, m, h or d: 500ms, 3s"
+        );
+    }
+
+    #[test]
+    fn public_addresses_need_a_word() {
+        let public = parse("[http]\nlisten = \"0.0.0.0:11380\"\n", &[]).unwrap();
+        let error = public.check_address().unwrap_err().to_string();
+        assert!(error.starts_with("http.listen: other machines can connect to 0.0.0.0:11380"));
+        let wanted = "[http]\nlisten = \"0.0.0.0:11380\"\ninsecure = true\n";
+        assert!(parse(wanted, &[]).unwrap().check_address().is_ok());
+    }
+
+    #[test]
+    fn printed_configuration_reads_back_the_same() {
+        let other = "
+            [http]
+            listen = \"unix:/run/a \\\"b\\\".sock\"
+            max_message = 1234567
+            insecure = true
+            [rules]
+            directories = [\"/one\", \"two\"]
+            [limits]
+            time = \"1500ms\"
+            parts = 1
+            depth = 2
+            components = 3
+            calendar_text = \"3KiB\"
+            attendees = 4
+            line = 5
+            instances = 6
+            urls = 7
+            [site]
+            trusted_authserv_ids = [\"mx.example.com\"]
+            [actions]
+            greylist = false
+            add_header = 5.5
+            quarantine = 10
+            reject = false
+            discard = 30
+            [policy]
+            auto_insert = \"never\"
+            [log]
+            level = \"debug\"
+            format = \"json\"
+        ";
+        for text in ["", other] {
+            let config = parse(text, &[]).unwrap();
+            let printed = config.print();
+            let again = parse(&printed, &[]).unwrap_or_else(|e| panic!("{e}\n{printed}"));
+            assert_eq!(format!("{again:?}"), format!("{config:?}"), "{printed}");
+        }
+    }
+
+    #[test]
+    fn a_named_file_must_exist() {
+        let missing = Path::new("/nonexistent/calspamd.toml");
+        let error = Config::read(Some(missing), []).unwrap_err().to_string();
+        assert!(
+            error.starts_with("cannot read /nonexistent/calspamd.toml: "),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! The effective configuration, written so that it can be read again.
+
+use std::fmt::Display;
+
+use super::Config;
+use super::values::{Size, Threshold, Time};
+
+/// Collects lines; a comment stands above its key.
+#[derive(Default)]
+struct Page(Vec<String>);
+
+impl Page {
+    fn section(&mut self, name: &str) {
+        if !self.0.is_empty() {
+            self.0.push(String::new());
+        }
+        self.0.push(format!("[{name}]"));
+    }
+
+    fn key(&mut self, key: &str, value: impl Display, comment: &str) {
+        self.comment(comment);
+        self.plain(key, value);
+    }
+
+    fn comment(&mut self, comment: &str) {
+        self.0.push(format!("# {comment}"));
+    }
+
+    fn plain(&mut self, key: &str, value: impl Display) {
+        self.0.push(format!("{key} = {value}"));
+    }
+
+    fn text(&self) -> String {
+        self.0.join("\n") + "\n"
+    }
+}
+
+fn text(value: impl Display) -> String {
+    toml::Value::String(value.to_string()).to_string()
+}
+
+fn list(values: impl IntoIterator<Item = impl Display>) -> String {
+    let values: Vec<String> = values.into_iter().map(text).collect();
+    format!("[{}]", values.join(", "))
+}
+
+pub(super) fn print(config: &Config) -> String {
+    let Config {
+        http,
+        insecure,
+        scan,
+        rule_directories,
+        log,
+    } = config;
+    let mut page = Page::default();
+
+    page.section("http");
+    page.key("listen", text(&http.listen), "IP:PORT or unix:/PATH.");
+    page.key(
+        "max_message",
+        text(Size(http.max_message)),
+        "Larger messages are refused with 413.",
+    );
+    page.key(
+        "insecure",
+        insecure,
+        "Listen where other machines can connect, although nobody is asked for a password.",
+    );
+
+    page.section("rules");
+    page.key(
+        "directories",
+        list(rule_directories.iter().map(|path| path.display())),
+        "Directories with *.cf files and lists/*.txt, read after the built-in rules.",
+    );
+
+    page.section("limits");
+    page.key(
+        "time",
+        text(Time(scan.limits.time)),
+        "A scan answers with what it has after this.",
+    );
+    page.key("parts", scan.message.parts, "MIME parts read.");
+    page.key(
+        "depth",
+        scan.message.depth,
+        "Messages in messages, components in components.",
+    );
+    page.key(
+        "components",
+        scan.calendar.components,
+        "Calendar components read per message.",
+    );
+    page.key(
+        "calendar_text",
+        text(Size(scan.message.calendar_text)),
+        "Calendar text read from one part.",
+    );
+    page.key(
+        "attendees",
+        scan.calendar.attendees,
+        "Attendees read per message.",
+    );
+    page.key(
+        "line",
+        text(Size(scan.calendar.line)),
+        "Longest content line; longer ones are cut.",
+    );
+    page.key(
+        "instances",
+        scan.calendar.instances,
+        "Instances of a recurrence looked at.",
+    );
+    page.key("urls", scan.limits.urls, "Links read per message.");
+
+    page.section("site");
+    page.key(
+        "trusted_authserv_ids",
+        list(&scan.message.trusted_authserv_ids),
+        "Authentication-Results of these servers are believed (RFC 8601).",
+    );
+
+    page.section("actions");
+    let thresholds = &scan.verdict.thresholds;
+    page.comment("The score an action begins at, or false.");
+    for (key, limit) in [
+        ("greylist", thresholds.greylist),
+        ("add_header", thresholds.add_header),
+        ("quarantine", thresholds.quarantine),
+        ("reject", thresholds.reject),
+        ("discard", thresholds.discard),
+    ] {
+        page.plain(key, Threshold(limit));
+    }
+
+    page.section("policy");
+    page.key(
+        "auto_insert",
+        text(scan.verdict.auto_insert.name()),
+        "Which clean events may enter a calendar by themselves: all, known or never.",
+    );
+
+    page.section("log");
+    page.key(
+        "level",
+        text(log.level.name()),
+        "off, error, warn, info, debug or trace.",
+    );
+    page.key("format", text(log.format.name()), "text or json.");
+    page.text()
+}

@@ -1,0 +1,162 @@
+//! The file's sections as written, and what they come to.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::values::{Parsed, Size, Threshold, Time, Word};
+use super::{Config, DEFAULT_RULES, Format, Level, Log};
+use crate::verdict::Policy;
+use crate::{scan, server};
+
+macro_rules! sections {
+    ($($section:ident: $name:ident { $($key:ident: $value:ty,)+ })+) => {
+        $(
+            #[derive(Debug, Default, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            struct $name { $($key: Option<$value>,)+ }
+
+            impl $name {
+                fn overlaid(self, over: Self) -> Self {
+                    Self { $($key: over.$key.or(self.$key),)+ }
+                }
+            }
+        )+
+
+        /// The whole file; what is missing is left to the defaults.
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub(super) struct Sections { $($section: $name,)+ }
+
+        impl Sections {
+            /// The same with the other's values where it has any.
+            pub(super) fn overlaid(self, over: Self) -> Self {
+                Self { $($section: self.$section.overlaid(over.$section),)+ }
+            }
+        }
+    };
+}
+
+sections! {
+    http: Http {
+        listen: Parsed<server::Address>,
+        max_message: Size,
+        insecure: bool,
+    }
+    rules: Rules {
+        directories: Vec<PathBuf>,
+    }
+    limits: Limits {
+        time: Time,
+        parts: NonZeroUsize,
+        depth: NonZeroUsize,
+        components: NonZeroUsize,
+        calendar_text: Size,
+        attendees: NonZeroUsize,
+        line: Size,
+        instances: NonZeroUsize,
+        urls: NonZeroUsize,
+    }
+    site: Site {
+        trusted_authserv_ids: Vec<String>,
+    }
+    actions: Actions {
+        greylist: Threshold,
+        add_header: Threshold,
+        quarantine: Threshold,
+        reject: Threshold,
+        discard: Threshold,
+    }
+    policy: PolicySection {
+        auto_insert: Word<Policy>,
+    }
+    log: LogSection {
+        level: Word<Level>,
+        format: Word<Format>,
+    }
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+impl Sections {
+    pub(super) fn into_config(self) -> Config {
+        let mut http = server::Settings::default();
+        set(&mut http.listen, self.http.listen.map(|listen| listen.0));
+        set(
+            &mut http.max_message,
+            self.http.max_message.map(|size| size.0),
+        );
+
+        let mut log = Log::default();
+        set(&mut log.level, self.log.level.map(|word| word.0));
+        set(&mut log.format, self.log.format.map(|word| word.0));
+
+        let directories = self.rules.directories;
+        let scan = scan_settings(&self.limits, self.site, &self.actions, &self.policy);
+        Config {
+            http,
+            insecure: self.http.insecure.unwrap_or_default(),
+            scan,
+            rule_directories: directories.unwrap_or_else(|| vec![DEFAULT_RULES.into()]),
+            log,
+        }
+    }
+}
+
+fn scan_settings(
+    limits: &Limits,
+    site: Site,
+    actions: &Actions,
+    policy: &PolicySection,
+) -> scan::Settings {
+    let mut scan = scan::Settings::default();
+    let number = |number: Option<NonZeroUsize>| number.map(NonZeroUsize::get);
+
+    set(&mut scan.limits.time, limits.time.map(|time| time.0));
+    set(&mut scan.limits.urls, number(limits.urls));
+    set(&mut scan.message.parts, number(limits.parts));
+    set(
+        &mut scan.message.calendar_text,
+        limits.calendar_text.map(|size| size.0),
+    );
+    // One word for the operator: how deep things may be nested, messages and components.
+    set(&mut scan.message.depth, number(limits.depth));
+    set(&mut scan.calendar.depth, number(limits.depth));
+    set(&mut scan.calendar.components, number(limits.components));
+    set(&mut scan.calendar.attendees, number(limits.attendees));
+    set(&mut scan.calendar.line, limits.line.map(|size| size.0));
+    set(&mut scan.calendar.instances, number(limits.instances));
+    set(
+        &mut scan.message.trusted_authserv_ids,
+        site.trusted_authserv_ids,
+    );
+
+    let thresholds = &mut scan.verdict.thresholds;
+    set(
+        &mut thresholds.greylist,
+        actions.greylist.map(|limit| limit.0),
+    );
+    set(
+        &mut thresholds.add_header,
+        actions.add_header.map(|limit| limit.0),
+    );
+    set(
+        &mut thresholds.quarantine,
+        actions.quarantine.map(|limit| limit.0),
+    );
+    set(&mut thresholds.reject, actions.reject.map(|limit| limit.0));
+    set(
+        &mut thresholds.discard,
+        actions.discard.map(|limit| limit.0),
+    );
+    set(
+        &mut scan.verdict.auto_insert,
+        policy.auto_insert.map(|word| word.0),
+    );
+    scan
+}

@@ -1,0 +1,483 @@
+//! Counts what the service does, for Prometheus.
+//!
+//! Comes in: [`Outcome`]s, and what the server refuses. Goes out: the text format 0.0.4, and
+//! the list of all metrics for the documentation.
+//! Not an error: a symbol or a reason that was not announced. Label values come from closed
+//! lists only, so that no message can make the number of time series grow.
+//!
+//! Everything that can be counted exists from the start with the value 0: an alert on a rate
+//! needs the counter before its first event.
+//!
+//! The only module that knows prometheus.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::message::DefectKind;
+use crate::scan::{Outcome, Timings};
+use crate::verdict::Action;
+
+/// Media type of what [`Metrics::render`] gives.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Upper bounds for times, in seconds. A mail without a calendar takes some 50 µs, an
+/// invitation about a millisecond, and the time budget ends a scan at 4 s: five steps a decade
+/// where scans usually end, fewer towards the budget, and one bound above it for overruns.
+const SECONDS: [f64; 17] = [
+    0.000_05, 0.000_1, 0.000_2, 0.000_4, 0.000_7, 0.001, 0.002, 0.004, 0.007, 0.01, 0.025, 0.05,
+    0.1, 0.5, 1.0, 4.0, 8.0,
+];
+
+/// Dialects a scan can come in by.
+const PROTOCOLS: [&str; 1] = ["rspamd"];
+
+/// Reasons for a partial answer that are no defects of the input.
+const REASONS: [&str; 2] = [INTERNAL_ERROR, "limit:regex"];
+
+/// Reason for a partial answer after a panic.
+pub const INTERNAL_ERROR: &str = "internal-error";
+
+/// Label value for what stands in no list.
+const OTHER: &str = "other";
+
+/// Why a request got no scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rejection {
+    /// The message is larger than allowed.
+    TooLarge,
+    /// The message did not come in time.
+    Timeout,
+    /// The connection broke inside the message, or its chunks make no sense.
+    BrokenBody,
+    /// The message is compressed in a way that cannot be undone.
+    Compression,
+    /// There is nothing at this path.
+    UnknownPath,
+}
+
+impl Rejection {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [
+        Self::TooLarge,
+        Self::Timeout,
+        Self::BrokenBody,
+        Self::Compression,
+        Self::UnknownPath,
+    ];
+
+    /// Label value.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too-large",
+            Self::Timeout => "timeout",
+            Self::BrokenBody => "broken-body",
+            Self::Compression => "compression",
+            Self::UnknownPath => "unknown-path",
+        }
+    }
+}
+
+/// The declaration of one metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Declaration {
+    /// Name.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it counts.
+    pub help: &'static str,
+}
+
+macro_rules! declare {
+    ($($constant:ident: $kind:literal $name:literal [$($label:literal),*] $help:literal;)+) => {
+        $(const $constant: Declaration = Declaration {
+            name: $name, kind: $kind, labels: &[$($label),*], help: $help,
+        };)+
+
+        /// Every metric of ours, in the order of the documentation.
+        const DECLARATIONS: &[Declaration] = &[$($constant),+];
+    };
+}
+
+declare! {
+    SCANS: "counter" "calspamd_scans_total" ["action", "protocol"]
+        "Messages scanned, by action and by the dialect they came in.";
+    SCAN_SECONDS: "histogram" "calspamd_scan_duration_seconds" []
+        "Time of a whole scan.";
+    STAGE_SECONDS: "histogram" "calspamd_stage_duration_seconds" ["stage"]
+        "Time spent in a stage of the scan.";
+    HITS: "counter" "calspamd_hits_total" ["symbol"]
+        "Messages in which a symbol hit.";
+    DEFECTS: "counter" "calspamd_defects_total" ["kind"]
+        "Things found wrong with the input.";
+    PARTIAL: "counter" "calspamd_partial_total" ["reason"]
+        "Answers that are not complete.";
+    MESSAGE_BYTES: "counter" "calspamd_message_bytes_total" []
+        "Bytes of all messages scanned.";
+    IN_FLIGHT: "gauge" "calspamd_scans_in_flight" []
+        "Scans going on.";
+    PANICS: "counter" "calspamd_panics_total" []
+        "Scans ended by a mistake in calspamd; their messages were answered as not scanned.";
+    REJECTED: "counter" "calspamd_requests_rejected_total" ["reason"]
+        "Requests that got no scan.";
+    BUILD: "gauge" "calspamd_build_info" ["version", "rules"]
+        "Always 1; version of calspamd and number of its rules.";
+}
+
+/// The process's own numbers, which the collector of the library brings along.
+const PROCESS: [Declaration; 7] = [
+    process(
+        "process_cpu_seconds_total",
+        "counter",
+        "Total user and system CPU time spent.",
+    ),
+    process(
+        "process_open_fds",
+        "gauge",
+        "Number of open file descriptors.",
+    ),
+    process(
+        "process_max_fds",
+        "gauge",
+        "Maximum number of open file descriptors.",
+    ),
+    process(
+        "process_virtual_memory_bytes",
+        "gauge",
+        "Virtual memory size.",
+    ),
+    process(
+        "process_resident_memory_bytes",
+        "gauge",
+        "Resident memory size.",
+    ),
+    process(
+        "process_start_time_seconds",
+        "gauge",
+        "Start time of the process since 1970.",
+    ),
+    process(
+        "process_threads",
+        "gauge",
+        "Number of threads in the process.",
+    ),
+];
+
+const fn process(name: &'static str, kind: &'static str, help: &'static str) -> Declaration {
+    Declaration {
+        name,
+        kind,
+        labels: &[],
+        help,
+    }
+}
+
+/// The metrics could not be set up; a mistake of ours or of the symbols handed in.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up metrics: {0}")]
+pub struct Error(#[from] prometheus::Error);
+
+/// All metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    scans: IntCounterVec,
+    scan_seconds: Histogram,
+    stage_seconds: HistogramVec,
+    hits: HashMap<String, IntCounter>,
+    defects: IntCounterVec,
+    partial: HashMap<&'static str, IntCounter>,
+    message_bytes: IntCounter,
+    in_flight: IntGauge,
+    panics: IntCounter,
+    rejected: IntCounterVec,
+}
+
+impl Metrics {
+    /// Sets up all metrics. Only the symbols handed in become label values.
+    pub fn new<'s>(symbols: impl IntoIterator<Item = &'s str>) -> Result<Self, Error> {
+        let registry = Registry::new();
+        let add = |collector: Box<dyn Collector>| registry.register(collector);
+
+        let scans = counters(&SCANS)?;
+        for protocol in PROTOCOLS {
+            for action in Action::ALL {
+                scans.with_label_values(&[action.name(), protocol]);
+            }
+        }
+        add(Box::new(scans.clone()))?;
+
+        let scan_seconds = Histogram::with_opts(histogram(&SCAN_SECONDS))?;
+        add(Box::new(scan_seconds.clone()))?;
+        let stage_seconds = HistogramVec::new(histogram(&STAGE_SECONDS), STAGE_SECONDS.labels)?;
+        for (stage, _) in Timings::default().stages() {
+            stage_seconds.with_label_values(&[stage]);
+        }
+        add(Box::new(stage_seconds.clone()))?;
+
+        let hit_counters = counters(&HITS)?;
+        let hits: HashMap<String, IntCounter> = symbols
+            .into_iter()
+            .map(|symbol| (symbol.to_owned(), hit_counters.with_label_values(&[symbol])))
+            .collect();
+        add(Box::new(hit_counters))?;
+
+        let defects = counters(&DEFECTS)?;
+        let partial_counters = counters(&PARTIAL)?;
+        let mut reasons: Vec<&'static str> = REASONS.to_vec();
+        reasons.push(OTHER);
+        for kind in DefectKind::ALL {
+            defects.with_label_values(&[kind.name()]);
+            if kind.is_limit() {
+                reasons.push(kind.name());
+            }
+        }
+        let partial = reasons
+            .into_iter()
+            .map(|reason| (reason, partial_counters.with_label_values(&[reason])))
+            .collect();
+        add(Box::new(defects.clone()))?;
+        add(Box::new(partial_counters))?;
+
+        let message_bytes = IntCounter::with_opts(options(&MESSAGE_BYTES))?;
+        add(Box::new(message_bytes.clone()))?;
+        let in_flight = IntGauge::with_opts(options(&IN_FLIGHT))?;
+        add(Box::new(in_flight.clone()))?;
+        let panics = IntCounter::with_opts(options(&PANICS))?;
+        add(Box::new(panics.clone()))?;
+
+        let rejected = counters(&REJECTED)?;
+        for reason in Rejection::ALL {
+            rejected.with_label_values(&[reason.name()]);
+        }
+        add(Box::new(rejected.clone()))?;
+
+        let build = IntGaugeVec::new(options(&BUILD), BUILD.labels)?;
+        build
+            .with_label_values(&[env!("CARGO_PKG_VERSION"), &hits.len().to_string()])
+            .set(1);
+        add(Box::new(build))?;
+        add(Box::new(ProcessCollector::for_self()))?;
+
+        Ok(Self {
+            registry,
+            scans,
+            scan_seconds,
+            stage_seconds,
+            hits,
+            defects,
+            partial,
+            message_bytes,
+            in_flight,
+            panics,
+            rejected,
+        })
+    }
+
+    /// Every metric there is, for the documentation.
+    pub fn documentation() -> impl Iterator<Item = Declaration> {
+        DECLARATIONS.iter().copied().chain(PROCESS)
+    }
+
+    /// Counts a scan.
+    pub fn observe(&self, outcome: &Outcome, protocol: &'static str) {
+        self.scans
+            .with_label_values(&[outcome.verdict.action.name(), protocol])
+            .inc();
+        self.scan_seconds
+            .observe(outcome.timings.total.as_secs_f64());
+        for (stage, time) in outcome.timings.stages() {
+            // A stage that did not run would only blur how long it takes when it does.
+            if time > Duration::ZERO {
+                self.stage_seconds
+                    .with_label_values(&[stage])
+                    .observe(time.as_secs_f64());
+            }
+        }
+        for symbol in &outcome.verdict.symbols {
+            if let Some(counter) = self.hits.get(&*symbol.hit.symbol) {
+                counter.inc();
+            }
+        }
+        for defect in &outcome.defects {
+            self.defects.with_label_values(&[defect.kind.name()]).inc();
+        }
+        for reason in &outcome.partial {
+            if let Some(counter) = self
+                .partial
+                .get(reason.as_str())
+                .or_else(|| self.partial.get(OTHER))
+            {
+                counter.inc();
+            }
+        }
+        self.message_bytes
+            .inc_by(u64::try_from(outcome.size).unwrap_or(u64::MAX));
+    }
+
+    /// Counts a scan as going on until the guard is dropped.
+    pub fn in_flight(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// Counts a scan that panicked.
+    pub fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    /// Counts a request that got no scan.
+    pub fn rejected(&self, reason: Rejection) {
+        self.rejected.with_label_values(&[reason.name()]).inc();
+    }
+
+    /// All metrics in the text format 0.0.4.
+    pub fn render(&self) -> String {
+        // Encoding fails for a family without metrics only, and gather leaves those out.
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_default()
+    }
+}
+
+/// A scan going on.
+#[derive(Debug)]
+pub struct InFlight(IntGauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn options(declaration: &Declaration) -> Opts {
+    Opts::new(declaration.name, declaration.help)
+}
+
+fn counters(declaration: &Declaration) -> Result<IntCounterVec, prometheus::Error> {
+    IntCounterVec::new(options(declaration), declaration.labels)
+}
+
+fn histogram(declaration: &Declaration) -> HistogramOpts {
+    HistogramOpts::new(declaration.name, declaration.help).buckets(SECONDS.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Origin;
+    use crate::message::Defect;
+    use crate::rules::{Flags, Hit};
+    use crate::scan::Extracted;
+    use crate::verdict::{Apply, Busy, Decision, ManualInsert, Symbol, Target, Verdict};
+
+    fn outcome(symbols: &[&str], partial: &[&str]) -> Outcome {
+        let symbol = |name: &&str| Symbol {
+            hit: Hit {
+                symbol: (*name).into(),
+                score: 7.0,
+                group: None,
+                description: None,
+                flags: Flags::default(),
+                origin: Origin::Calendar,
+                evidence: Vec::new(),
+                events: Vec::new(),
+            },
+            score: 7.0,
+        };
+        Outcome {
+            verdict: Verdict {
+                score: 7.0,
+                action: Action::AddHeader,
+                decision: Decision {
+                    auto_insert: false,
+                    apply: Apply::Ignore,
+                    target: Target::Junk,
+                    busy: Busy::Free,
+                    keep_alarms: false,
+                    keep_attachments: false,
+                    notify_organizer: false,
+                    manual_insert: ManualInsert::Warn,
+                    reasons: Vec::new(),
+                },
+                symbols: symbols.iter().map(symbol).collect(),
+            },
+            events: Vec::new(),
+            defects: vec![Defect::new(DefectKind::Truncated, "", "")],
+            extracted: Extracted::default(),
+            partial: partial.iter().map(|&reason| reason.to_owned()).collect(),
+            message_id: None,
+            has_calendar: true,
+            size: 1_000,
+            timings: Timings {
+                rules: Duration::from_micros(300),
+                total: Duration::from_micros(900),
+                ..Timings::default()
+            },
+        }
+    }
+
+    #[test]
+    fn counts_a_scan() {
+        let metrics = Metrics::new(["CAL_A", "CAL_B"]).unwrap();
+        let guard = metrics.in_flight();
+        metrics.observe(
+            &outcome(&["CAL_A", "NOT_ANNOUNCED"], &["limit:urls", "odd"]),
+            "rspamd",
+        );
+        metrics.panicked();
+        metrics.rejected(Rejection::TooLarge);
+        let text = metrics.render();
+        for line in [
+            r#"calspamd_scans_total{action="add header",protocol="rspamd"} 1"#,
+            r#"calspamd_scans_total{action="reject",protocol="rspamd"} 0"#,
+            r#"calspamd_hits_total{symbol="CAL_A"} 1"#,
+            r#"calspamd_hits_total{symbol="CAL_B"} 0"#,
+            r#"calspamd_defects_total{kind="truncated"} 1"#,
+            r#"calspamd_partial_total{reason="limit:urls"} 1"#,
+            r#"calspamd_partial_total{reason="other"} 1"#,
+            r#"calspamd_partial_total{reason="internal-error"} 0"#,
+            r"calspamd_message_bytes_total 1000",
+            r"calspamd_scans_in_flight 1",
+            r"calspamd_panics_total 1",
+            r#"calspamd_requests_rejected_total{reason="too-large"} 1"#,
+            r#"calspamd_scan_duration_seconds_bucket{le="0.001"} 1"#,
+            r#"calspamd_stage_duration_seconds_count{stage="rules"} 1"#,
+            r#"calspamd_stage_duration_seconds_count{stage="message"} 0"#,
+        ] {
+            assert!(
+                text.lines().any(|l| l == line),
+                "{line} is missing in\n{text}"
+            );
+        }
+        assert!(!text.contains("NOT_ANNOUNCED"));
+        assert!(text.contains(r#"rules="2""#));
+        drop(guard);
+        assert!(metrics.render().contains("calspamd_scans_in_flight 0"));
+    }
+
+    #[test]
+    fn documentation_is_what_is_rendered() {
+        let text = Metrics::new(["CAL_A"]).unwrap().render();
+        let mut rendered: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE "))
+            .collect();
+        let documented: Vec<String> = Metrics::documentation()
+            .map(|metric| format!("{} {}", metric.name, metric.kind))
+            .collect();
+        let mut documented: Vec<&str> = documented.iter().map(String::as_str).collect();
+        rendered.sort_unstable();
+        documented.sort_unstable();
+        assert_eq!(rendered, documented);
+    }
+}

@@ -1,0 +1,655 @@
+//! The JSON of the answer. Its structs exist for the wire alone, so that a change of ours
+//! inside cannot change what callers read.
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+
+use super::Options;
+use crate::facts::Origin;
+use crate::message::Defect;
+use crate::rules::Evidence;
+use crate::scan::{EventOutcome, Outcome, Request};
+use crate::verdict::{Action, Decision, Symbol, Thresholds};
+
+/// What Rspamd answers in place of a missing Message-ID.
+const NO_MESSAGE_ID: &str = "undef";
+
+/// Group of symbols that are in none, as Rspamd's controller calls it.
+const NO_GROUP: &str = "ungrouped";
+
+/// One line of the listing of symbols.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListedSymbol {
+    /// Public name.
+    pub name: String,
+    /// Its group, if it has one.
+    pub group: Option<String>,
+    /// Score before caps.
+    pub score: f64,
+    /// Description, if there is one.
+    pub description: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    error: &'a str,
+    error_domain: &'static str,
+}
+
+/// The body of the reply to a request that gets no scan.
+pub fn failure(error: &str) -> Vec<u8> {
+    let failure = Failure {
+        error,
+        error_domain: "protocol-error",
+    };
+    serde_json::to_vec(&failure).unwrap_or_default()
+}
+
+/// The body of the reply of `/checkv2`.
+pub fn reply(
+    outcome: &Outcome,
+    request: &Request,
+    options: &Options,
+    thresholds: &Thresholds,
+) -> Vec<u8> {
+    // Writing these structs to memory cannot fail: no map has a key that is not a string.
+    serde_json::to_vec(&answer(outcome, request, options, thresholds)).unwrap_or_default()
+}
+
+/// The same as [`reply`], to be put into another object.
+pub fn answer<'a>(
+    outcome: &'a Outcome,
+    request: &'a Request,
+    options: &Options,
+    thresholds: &'a Thresholds,
+) -> impl Serialize + 'a {
+    let verdict = &outcome.verdict;
+    let extracted = &outcome.extracted;
+    let found = !extracted.urls.is_empty() || !extracted.emails.is_empty();
+    Answer {
+        is_skipped: outcome
+            .partial
+            .iter()
+            .any(|reason| reason == "internal-error"),
+        score: Float(verdict.score),
+        required_score: Float(required_score(thresholds)),
+        action: verdict.action.name(),
+        thresholds: Limits(thresholds),
+        symbols: Symbols(&verdict.symbols),
+        messages: Messages {},
+        urls: found.then(|| urls(outcome, options.extended_urls)),
+        emails: found.then_some(extracted.emails.as_slice()),
+        message_id: outcome.message_id.as_deref().unwrap_or(NO_MESSAGE_ID),
+        time_real: Float(outcome.timings.total.as_secs_f64()),
+        calendar: calendar(outcome, request),
+    }
+}
+
+/// The body of the reply of `/symbols` without a message: every symbol there is, by group.
+pub fn symbols(list: &[ListedSymbol]) -> Vec<u8> {
+    let mut sorted: Vec<(&str, &ListedSymbol)> = list
+        .iter()
+        .map(|symbol| (symbol.group.as_deref().unwrap_or(NO_GROUP), symbol))
+        .collect();
+    sorted.sort_by(|a, b| a.0.cmp(b.0).then_with(|| a.1.name.cmp(&b.1.name)));
+    let groups: Vec<Group<'_>> = sorted
+        .chunk_by(|a, b| a.0 == b.0)
+        .map(|chunk| Group {
+            group: chunk.first().map_or(NO_GROUP, |(group, _)| group),
+            rules: chunk.iter().map(|(_, symbol)| Rule::new(symbol)).collect(),
+        })
+        .collect();
+    serde_json::to_vec(&groups).unwrap_or_default()
+}
+
+/// A number with at most six decimals, as Rspamd prints them; never an integer, never null.
+struct Float(f64);
+
+impl Serialize for Float {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let finite = if self.0.is_finite() { self.0 } else { 0.0 };
+        // Adding zero makes a negative zero positive.
+        serializer.serialize_f64((finite * 1e6).round() / 1e6 + 0.0)
+    }
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    is_skipped: bool,
+    score: Float,
+    required_score: Float,
+    action: &'static str,
+    thresholds: Limits<'a>,
+    symbols: Symbols<'a>,
+    messages: Messages,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    urls: Option<Vec<Url<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    emails: Option<&'a [String]>,
+    #[serde(rename = "message-id")]
+    message_id: &'a str,
+    time_real: Float,
+    calendar: Calendar<'a>,
+}
+
+/// Replies to the SMTP client; we have none to give.
+#[derive(Serialize)]
+struct Messages {}
+
+/// Thresholds, harshest first.
+struct Limits<'a>(&'a Thresholds);
+
+impl Serialize for Limits<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let limits = self.0.list();
+        let limits = limits
+            .into_iter()
+            .rev()
+            .map(|(action, limit)| (action.name(), Float(limit)));
+        serializer.collect_map(limits)
+    }
+}
+
+/// The score that Rspamd's clients compare with: the reject threshold, else the harshest one.
+fn required_score(thresholds: &Thresholds) -> f64 {
+    let limits = thresholds.list();
+    let reject = limits.iter().find(|(action, _)| *action == Action::Reject);
+    reject
+        .or_else(|| limits.last())
+        .map_or(0.0, |(_, limit)| *limit)
+}
+
+struct Symbols<'a>(&'a [Symbol]);
+
+impl Serialize for Symbols<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for symbol in self.0 {
+            let hit = &symbol.hit;
+            map.serialize_entry(
+                &*hit.symbol,
+                &WireSymbol {
+                    name: &hit.symbol,
+                    score: Float(symbol.score),
+                    metric_score: Float(hit.score),
+                    description: hit.description.as_deref(),
+                    options: hit.evidence.iter().map(option).collect(),
+                },
+            )?;
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+struct WireSymbol<'a> {
+    name: &'a str,
+    score: Float,
+    metric_score: Float,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    options: Vec<String>,
+}
+
+fn option(evidence: &Evidence) -> String {
+    match (evidence.place.as_str(), evidence.text.as_str()) {
+        ("", text) => text.to_owned(),
+        (place, "") => place.to_owned(),
+        (place, text) => format!("{place}: {text}"),
+    }
+}
+
+/// A link: its host name, or an object.
+enum Url<'a> {
+    Host(&'a str),
+    Extended {
+        url: &'a str,
+        tld: &'a str,
+        host: &'a str,
+    },
+}
+
+impl Serialize for Url<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Host(host) => serializer.serialize_str(host),
+            Self::Extended { url, tld, host } => ExtendedUrl {
+                url,
+                tld,
+                host,
+                flags: &[],
+            }
+            .serialize(serializer),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ExtendedUrl<'a> {
+    url: &'a str,
+    tld: &'a str,
+    host: &'a str,
+    flags: &'a [&'a str],
+}
+
+/// Links in the form asked for; host names once each, in order of appearance.
+fn urls(outcome: &Outcome, extended: bool) -> Vec<Url<'_>> {
+    let mut hosts: Vec<&str> = Vec::new();
+    let mut links = Vec::new();
+    for url in &outcome.extracted.urls {
+        let Some(host) = url.host.as_deref() else {
+            continue;
+        };
+        if extended {
+            let tld = url.domain.as_deref().unwrap_or(host);
+            links.push(Url::Extended {
+                url: &url.url,
+                tld,
+                host,
+            });
+        } else if !hosts.contains(&host) {
+            hosts.push(host);
+            links.push(Url::Host(host));
+        }
+    }
+    links
+}
+
+#[derive(Serialize)]
+struct Calendar<'a> {
+    events: Vec<WireEvent<'a>>,
+    decision: WireDecision<'a>,
+    provenance: Provenance<'a>,
+    defects: Vec<WireDefect<'a>>,
+    extracted: WireExtracted<'a>,
+    partial: &'a [String],
+}
+
+#[derive(Serialize)]
+struct WireEvent<'a> {
+    uid: Option<&'a str>,
+    recurrence_id: Option<&'a str>,
+    method: Option<&'a str>,
+    sequence: Option<i64>,
+    organizer: Option<&'a str>,
+    sent_by: Option<&'a str>,
+    summary: Option<&'a str>,
+    start: Option<&'a str>,
+    end: Option<&'a str>,
+    instances_1y: u64,
+    notifications_1y: u64,
+    score: Float,
+    symbols: &'a [String],
+}
+
+#[derive(Serialize)]
+struct WireDecision<'a> {
+    auto_insert: bool,
+    apply: &'static str,
+    target: &'static str,
+    busy: &'static str,
+    alarms: &'static str,
+    attachments: &'static str,
+    notify_organizer: bool,
+    manual_insert: &'static str,
+    reasons: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Provenance<'a> {
+    record: Option<&'a str>,
+    message_id: Option<&'a str>,
+    received_at: Option<String>,
+    source_ip: Option<String>,
+    via: &'static str,
+    campaign: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct WireDefect<'a> {
+    kind: &'static str,
+    place: &'a str,
+    detail: &'a str,
+}
+
+#[derive(Serialize)]
+struct WireExtracted<'a> {
+    urls: Vec<&'a str>,
+    emails: &'a [String],
+    phones: &'a [String],
+    text: &'a str,
+}
+
+fn calendar<'a>(outcome: &'a Outcome, request: &Request) -> Calendar<'a> {
+    let extracted = &outcome.extracted;
+    // The links of the mail around it stand in `urls` above; these are the events' own.
+    let urls = extracted
+        .urls
+        .iter()
+        .filter(|url| url.origin == Origin::Calendar);
+    Calendar {
+        events: outcome.events.iter().map(event).collect(),
+        decision: decision(&outcome.verdict.decision),
+        provenance: Provenance {
+            record: None,
+            message_id: outcome.message_id.as_deref(),
+            received_at: received_at(request.now),
+            source_ip: request.envelope.client_ip.map(|ip| ip.to_string()),
+            via: if request.bare { "itip" } else { "imip" },
+            campaign: None,
+        },
+        defects: outcome.defects.iter().map(defect).collect(),
+        extracted: WireExtracted {
+            urls: urls.map(|url| url.url.as_str()).collect(),
+            emails: &extracted.emails,
+            phones: &extracted.phones,
+            text: &extracted.text,
+        },
+        partial: &outcome.partial,
+    }
+}
+
+fn event(event: &EventOutcome) -> WireEvent<'_> {
+    WireEvent {
+        uid: event.uid.as_deref(),
+        recurrence_id: event.recurrence_id.as_deref(),
+        method: event.method.as_deref(),
+        sequence: event.sequence,
+        organizer: event.organizer.as_deref(),
+        sent_by: event.sent_by.as_deref(),
+        summary: event.summary.as_deref(),
+        start: event.start.as_deref(),
+        end: event.end.as_deref(),
+        instances_1y: event.instances,
+        notifications_1y: event.notifications,
+        score: Float(event.score),
+        symbols: &event.symbols,
+    }
+}
+
+fn decision(decision: &Decision) -> WireDecision<'_> {
+    let keep = |keep: bool| if keep { "keep" } else { "strip" };
+    WireDecision {
+        auto_insert: decision.auto_insert,
+        apply: decision.apply.name(),
+        target: decision.target.name(),
+        busy: decision.busy.name(),
+        alarms: keep(decision.keep_alarms),
+        attachments: keep(decision.keep_attachments),
+        notify_organizer: decision.notify_organizer,
+        manual_insert: decision.manual_insert.name(),
+        reasons: &decision.reasons,
+    }
+}
+
+fn defect(defect: &Defect) -> WireDefect<'_> {
+    WireDefect {
+        kind: defect.kind.name(),
+        place: &defect.place,
+        detail: &defect.detail,
+    }
+}
+
+fn received_at(seconds: i64) -> Option<String> {
+    chrono::DateTime::from_timestamp(seconds, 0)
+        .map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+}
+
+#[derive(Serialize)]
+struct Group<'a> {
+    group: &'a str,
+    rules: Vec<Rule<'a>>,
+}
+
+/// A symbol of the listing. The numbers after the description are Rspamd's own statistics,
+/// which its interfaces expect to find.
+#[derive(Serialize)]
+struct Rule<'a> {
+    symbol: &'a str,
+    weight: Float,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    frequency: Float,
+    frequency_stddev: Float,
+    time: Float,
+}
+
+impl<'a> Rule<'a> {
+    fn new(symbol: &'a ListedSymbol) -> Self {
+        Self {
+            symbol: &symbol.name,
+            weight: Float(symbol.score),
+            description: symbol.description.as_deref(),
+            frequency: Float(0.0),
+            frequency_stddev: Float(0.0),
+            time: Float(0.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::message::DefectKind;
+    use crate::rules::{Flags, Hit};
+    use crate::scan::{Extracted, ExtractedUrl, Timings};
+    use crate::verdict::{Apply, Busy, ManualInsert, Target, Verdict};
+
+    fn url(url: &str, host: &str, domain: &str, origin: Origin) -> ExtractedUrl {
+        ExtractedUrl {
+            url: url.to_owned(),
+            host: Some(host.to_owned()),
+            domain: Some(domain.to_owned()),
+            origin,
+        }
+    }
+
+    fn outcome() -> Outcome {
+        let evidence = |place: &str, text: &str| Evidence {
+            place: place.into(),
+            text: text.into(),
+        };
+        let hit = Hit {
+            symbol: "CAL_CALLBACK".into(),
+            score: 3.0,
+            group: Some("content".into()),
+            description: Some("Call us".into()),
+            flags: Flags::default(),
+            origin: Origin::Calendar,
+            evidence: vec![
+                evidence("VEVENT[0].SUMMARY", "call \"now\""),
+                evidence("", "bare"),
+                evidence("envelope", ""),
+            ],
+            events: vec![0],
+        };
+        let verdict = Verdict {
+            score: 2.000_000_4,
+            action: Action::NoAction,
+            decision: Decision {
+                auto_insert: false,
+                apply: Apply::Create,
+                target: Target::Default,
+                busy: Busy::Tentative,
+                keep_alarms: true,
+                keep_attachments: false,
+                notify_organizer: true,
+                manual_insert: ManualInsert::Allowed,
+                reasons: vec!["CAL_CALLBACK".to_owned()],
+            },
+            symbols: vec![Symbol { hit, score: 2.0 }],
+        };
+        Outcome {
+            verdict,
+            events: vec![EventOutcome {
+                uid: Some("u1".to_owned()),
+                instances: 1,
+                symbols: vec!["CAL_CALLBACK".to_owned()],
+                score: 2.0,
+                ..EventOutcome::default()
+            }],
+            defects: vec![Defect::new(DefectKind::Truncated, "part[1]", "no end")],
+            extracted: Extracted {
+                urls: vec![
+                    url(
+                        "https://a.example.com/1",
+                        "a.example.com",
+                        "example.com",
+                        Origin::Calendar,
+                    ),
+                    url(
+                        "https://a.example.com/2",
+                        "a.example.com",
+                        "example.com",
+                        Origin::Mail,
+                    ),
+                ],
+                emails: vec!["bob@example.com".to_owned()],
+                ..Extracted::default()
+            },
+            partial: Vec::new(),
+            message_id: None,
+            has_calendar: true,
+            size: 10,
+            timings: Timings {
+                total: Duration::from_micros(1500),
+                ..Timings::default()
+            },
+        }
+    }
+
+    fn request() -> Request {
+        let mut request = Request {
+            now: 1_795_168_800,
+            ..Request::default()
+        };
+        request.envelope.client_ip = "192.0.2.7".parse().ok();
+        request
+    }
+
+    fn text(outcome: &Outcome, options: &Options) -> String {
+        let bytes = reply(outcome, &request(), options, &Thresholds::default());
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn keys_stand_in_the_order_of_rspamd() {
+        let expected = concat!(
+            r#"{"is_skipped":false,"score":2.0,"required_score":15.0,"action":"no action","#,
+            r#""thresholds":{"reject":15.0,"add header":6.0,"greylist":4.0},"#,
+            r#""symbols":{"CAL_CALLBACK":{"name":"CAL_CALLBACK","score":2.0,"metric_score":3.0,"#,
+            r#""description":"Call us","options":["VEVENT[0].SUMMARY: call \"now\"","bare","#,
+            r#""envelope"]}},"messages":{},"urls":["a.example.com"],"emails":["bob@example.com"],"#,
+            r#""message-id":"undef","time_real":0.0015,"calendar":{"events":[{"uid":"u1","#,
+            r#""recurrence_id":null,"method":null,"sequence":null,"organizer":null,"#,
+            r#""sent_by":null,"summary":null,"start":null,"end":null,"instances_1y":1,"#,
+            r#""notifications_1y":0,"score":2.0,"symbols":["CAL_CALLBACK"]}],"#,
+            r#""decision":{"auto_insert":false,"apply":"create","target":"default","#,
+            r#""busy":"tentative","alarms":"keep","attachments":"strip","#,
+            r#""notify_organizer":true,"manual_insert":"allowed","reasons":["CAL_CALLBACK"]},"#,
+            r#""provenance":{"record":null,"message_id":null,"#,
+            r#""received_at":"2026-11-20T10:00:00Z","source_ip":"192.0.2.7","via":"imip","#,
+            r#""campaign":null},"defects":[{"kind":"truncated","place":"part[1]","#,
+            r#""detail":"no end"}],"extracted":{"urls":["https://a.example.com/1"],"#,
+            r#""emails":["bob@example.com"],"phones":[],"text":""},"partial":[]}}"#,
+        );
+        assert_eq!(text(&outcome(), &Options::default()), expected);
+    }
+
+    #[test]
+    fn extended_urls_are_objects() {
+        let options = Options {
+            extended_urls: true,
+            ..Options::default()
+        };
+        let expected = concat!(
+            r#""urls":[{"url":"https://a.example.com/1","tld":"example.com","#,
+            r#""host":"a.example.com","flags":[]},{"url":"https://a.example.com/2","#,
+            r#""tld":"example.com","host":"a.example.com","flags":[]}],"emails""#,
+        );
+        assert!(text(&outcome(), &options).contains(expected));
+    }
+
+    #[test]
+    fn urls_are_absent_where_nothing_was_found() {
+        let mut outcome = outcome();
+        outcome.extracted = Extracted::default();
+        assert!(text(&outcome, &Options::default()).contains(r#""messages":{},"message-id""#));
+    }
+
+    #[test]
+    fn numbers_are_always_floats() {
+        for (number, expected) in [
+            (15.0, "15.0"),
+            (-0.0, "0.0"),
+            (0.1 + 0.2, "0.3"),
+            (7.239_130_4, "7.23913"),
+            (f64::NAN, "0.0"),
+            (f64::INFINITY, "0.0"),
+        ] {
+            assert_eq!(serde_json::to_string(&Float(number)).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn an_internal_error_is_a_skipped_message() {
+        let mut outcome = outcome();
+        outcome.partial = vec!["internal-error".to_owned()];
+        let reply = text(&outcome, &Options::default());
+        assert!(reply.starts_with(r#"{"is_skipped":true,"#), "{reply}");
+        assert!(
+            reply.ends_with(r#""partial":["internal-error"]}}"#),
+            "{reply}"
+        );
+    }
+
+    #[test]
+    fn required_score_falls_back_to_the_harshest_action() {
+        let off = Thresholds {
+            reject: None,
+            ..Thresholds::default()
+        };
+        assert!((required_score(&off) - 6.0).abs() < f64::EPSILON);
+        let discard = Thresholds {
+            discard: Some(30.0),
+            ..Thresholds::default()
+        };
+        assert!((required_score(&discard) - 15.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn symbols_are_listed_by_group() {
+        let symbol = |name: &str, group: Option<&str>| ListedSymbol {
+            name: name.to_owned(),
+            group: group.map(str::to_owned),
+            score: 1.5,
+            description: (name == "A").then(|| "First".to_owned()),
+        };
+        let list = [
+            symbol("B", Some("links")),
+            symbol("Z", None),
+            symbol("A", Some("links")),
+        ];
+        let numbers = r#""frequency":0.0,"frequency_stddev":0.0,"time":0.0}"#;
+        let expected = format!(
+            concat!(
+                r#"[{{"group":"links","rules":[{{"symbol":"A","weight":1.5,"description":"First",{0},"#,
+                r#"{{"symbol":"B","weight":1.5,{0}]}},"#,
+                r#"{{"group":"ungrouped","rules":[{{"symbol":"Z","weight":1.5,{0}]}}]"#,
+            ),
+            numbers
+        );
+        assert_eq!(String::from_utf8(symbols(&list)).unwrap(), expected);
+    }
+
+    #[test]
+    fn failures_are_short() {
+        assert_eq!(
+            failure("invalid command"),
+            br#"{"error":"invalid command","error_domain":"protocol-error"}"#
+        );
+    }
+}

@@ -1,0 +1,289 @@
+//! Listens, limits and stops: everything around a scan that takes a socket and a clock.
+//!
+//! Comes in: [`Settings`] and a [`State`] with loaded rules. Goes out: a running service.
+//! Not an error: anything a client sends. A request over a limit is answered and counted; a
+//! panic in a scan is our own mistake and is answered as "not scanned".
+//!
+//! The only module that knows actix-web and tokio, and one of the few that reads the clock.
+
+mod http;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use actix_web::rt::System;
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::metrics::{self, Metrics};
+use crate::protocol::rspamd::ListedSymbol;
+use crate::rules::RuleSet;
+use crate::scan::{self, Outcome, Request};
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// `127.0.0.1:11380`.
+    Tcp(SocketAddr),
+    /// `unix:/run/calspamd/http.sock`.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// True when other machines cannot reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Text that names no place to listen at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no address: write IP:PORT, as in 127.0.0.1:11380, or unix:/PATH")]
+pub struct AddressError(String);
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        match text.strip_prefix("unix:") {
+            Some(path) if path.starts_with('/') => Ok(Self::Unix(path.into())),
+            Some(_) => Err(AddressError(text.to_owned())),
+            None => text
+                .parse()
+                .map(Self::Tcp)
+                .map_err(|_| AddressError(text.to_owned())),
+        }
+    }
+}
+
+/// Settings of the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where to listen.
+    pub listen: Address,
+    /// Largest message taken, in bytes.
+    pub max_message: usize,
+    /// Time a client has to send the head of its first request.
+    pub head_timeout: Duration,
+    /// Time a client has to send a message.
+    pub body_timeout: Duration,
+    /// Time after which a connection without requests is closed.
+    pub keep_alive: Duration,
+    /// Time that scans going on get to finish when the service stops.
+    pub shutdown_timeout: Duration,
+    /// Connections at a time; more wait in the system's queue.
+    pub connections: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 11380))),
+            max_message: 50 * 1024 * 1024,
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            // Rspamd's clients keep an idle connection for 65 s; closing first would let them
+            // write into a closed one, so they are told the number.
+            keep_alive: Duration::from_mins(1),
+            shutdown_timeout: Duration::from_secs(10),
+            connections: 1_024,
+        }
+    }
+}
+
+/// The function that scans; another one only in tests.
+pub type Scan = fn(&[u8], &Request, &RuleSet, &scan::Settings) -> Outcome;
+
+/// What all requests share.
+pub struct State {
+    /// The rules, replaced as a whole.
+    pub rules: ArcSwap<RuleSet>,
+    /// Settings of the stages.
+    pub settings: scan::Settings,
+    /// The listing of symbols.
+    pub symbols: Vec<ListedSymbol>,
+    /// Counters.
+    pub metrics: Metrics,
+    /// What is done with a message.
+    pub scan: Scan,
+    /// Scans so far, for ids in log lines.
+    scans: AtomicU64,
+    /// True from the signal to stop on.
+    stopping: AtomicBool,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Puts together what requests share.
+    pub fn new(
+        rules: RuleSet,
+        symbols: Vec<ListedSymbol>,
+        settings: scan::Settings,
+    ) -> Result<Self, metrics::Error> {
+        Ok(Self {
+            rules: ArcSwap::from_pointee(rules),
+            settings,
+            metrics: Metrics::new(symbols.iter().map(|symbol| symbol.name.as_str()))?,
+            symbols,
+            scan: scan::scan,
+            scans: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+        })
+    }
+}
+
+/// A service that holds its port but does not answer yet.
+#[derive(Debug)]
+pub struct Application {
+    listener: Listener,
+    address: Address,
+    settings: Settings,
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Application {
+    /// Binds the address; port 0 takes any free port.
+    pub fn build(settings: Settings, state: Arc<State>) -> io::Result<Self> {
+        let (listener, address) = match &settings.listen {
+            Address::Tcp(address) => {
+                let listener = TcpListener::bind(address)?;
+                let bound = listener.local_addr()?;
+                (Listener::Tcp(listener), Address::Tcp(bound))
+            }
+            Address::Unix(path) => {
+                remove_stale_socket(path)?;
+                (
+                    Listener::Unix(UnixListener::bind(path)?),
+                    settings.listen.clone(),
+                )
+            }
+        };
+        Ok(Self {
+            listener,
+            address,
+            settings,
+            state,
+        })
+    }
+
+    /// The address as bound.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Serves until `shutdown` is ready, then finishes the scans going on.
+    pub async fn run_until_stopped(
+        self,
+        shutdown: impl Future<Output = ()> + 'static,
+    ) -> io::Result<()> {
+        let address = self.address.clone();
+        tracing::info!(%address, symbols = self.state.symbols.len(), "listening");
+        let result = http::run(self.listener, self.settings, self.state, shutdown).await;
+        if let Address::Unix(path) = &address {
+            // Nobody listens there any more; a leftover file only misleads.
+            drop(std::fs::remove_file(path));
+        }
+        tracing::info!(%address, "stopped");
+        result
+    }
+
+    /// The same on this thread, without a runtime around it.
+    pub fn serve(self, shutdown: impl Future<Output = ()> + 'static) -> io::Result<()> {
+        System::new().block_on(self.run_until_stopped(shutdown))
+    }
+}
+
+/// Removes a socket that a dead process left behind; one that answers is left alone, and the
+/// bind then fails with "address in use".
+fn remove_stale_socket(path: &Path) -> io::Result<()> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket());
+    if is_socket && UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// Ready when the process is told to stop (SIGTERM, SIGINT).
+pub async fn stop_signal() {
+    let signals = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    );
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+        tracing::error!("cannot listen for signals; the service stops only when it is killed");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// The time, in seconds since 1970 UTC.
+pub fn now() -> i64 {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the time of a scan comes from"
+    )]
+    let now = SystemTime::now();
+    let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_written() {
+        for (text, local) in [
+            ("127.0.0.1:11380", true),
+            ("[::1]:11380", true),
+            ("[::ffff:127.0.0.1]:80", true),
+            ("0.0.0.0:11380", false),
+            ("192.0.2.1:80", false),
+            ("unix:/run/calspamd/http.sock", true),
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(address.is_local(), local, "{text}");
+            assert_eq!(address.to_string(), text);
+        }
+        for text in ["", "11380", "localhost:11380", "unix:relative", "unix:"] {
+            assert_eq!(text.parse::<Address>(), Err(AddressError(text.to_owned())));
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! The HTTP listener: Rspamd's paths, and those that monitoring asks.
+//!
+//! Comes in: a listening socket. Goes out: replies; the JSON in them is `protocol`'s.
+//! Not an error: a client that is slow, sends too much or hangs up.
+
+use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use actix_web::body::MessageBody;
+use actix_web::http::{ConnectionType, StatusCode, Version, header};
+use actix_web::rt::time::timeout;
+use actix_web::web::{self, Bytes, Payload};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
+
+use super::{Listener, Settings, State};
+use crate::metrics::{self, Rejection};
+use crate::protocol::rspamd;
+use crate::scan::{Extracted, Outcome, Request, Timings};
+use crate::verdict::{Action, Apply, Busy, Decision, ManualInsert, Target, Verdict};
+
+/// Label of this dialect in metrics.
+const PROTOCOL: &str = "rspamd";
+
+/// Messages up to this size are scanned where they were read: handing them to another thread
+/// costs more than it saves. Larger ones must not hold up the other connections of a worker.
+const INLINE: usize = 128 * 1024;
+
+/// Threads for large messages, per worker. More would not scan faster; they would only make
+/// each other run out of their time budgets.
+const BLOCKING_THREADS: usize = 2;
+
+/// Time to read on after a refusal, so that a client still sending gets to see the reply.
+const LINGER: Duration = Duration::from_secs(5);
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain";
+
+/// What a worker needs to answer.
+#[derive(Clone)]
+struct Service {
+    state: Arc<State>,
+    max_message: usize,
+    body_timeout: Duration,
+    keep_alive: Arc<str>,
+}
+
+/// Serves until `shutdown` is ready.
+pub(super) async fn run(
+    listener: Listener,
+    settings: Settings,
+    state: Arc<State>,
+    shutdown: impl Future<Output = ()> + 'static,
+) -> io::Result<()> {
+    let workers = available_parallelism().map_or(1, usize::from);
+    let service = Service {
+        state: Arc::clone(&state),
+        max_message: settings.max_message,
+        body_timeout: settings.body_timeout,
+        keep_alive: format!("timeout={}", settings.keep_alive.as_secs()).into(),
+    };
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::new(service.clone()))
+            .default_service(web::to(answer))
+    })
+    .workers(workers)
+    .max_connections(settings.connections.div_ceil(workers))
+    .worker_max_blocking_threads(BLOCKING_THREADS)
+    .client_request_timeout(settings.head_timeout)
+    .client_disconnect_timeout(LINGER)
+    .keep_alive(settings.keep_alive)
+    .shutdown_timeout(settings.shutdown_timeout.as_secs())
+    .disable_signals();
+    let server = match listener {
+        Listener::Tcp(listener) => server.listen(listener)?,
+        Listener::Unix(listener) => server.listen_uds(listener)?,
+    }
+    .run();
+
+    let handle = server.handle();
+    let stopper = rt::spawn(async move {
+        shutdown.await;
+        state.stopping.store(true, Ordering::Relaxed);
+        handle.stop(true).await;
+    });
+    let result = server.await;
+    stopper.abort();
+    result
+}
+
+/// Answers any request: paths are compared without regard to case, as Rspamd does, and the
+/// method does not matter.
+async fn answer(
+    request: HttpRequest,
+    payload: Payload,
+    service: web::Data<Service>,
+) -> HttpResponse {
+    let state = &service.state;
+    match request.path().to_ascii_lowercase().as_str() {
+        "/symbols" if !has_body(&request) => service.respond(
+            &request,
+            StatusCode::OK,
+            JSON,
+            rspamd::symbols(&state.symbols),
+        ),
+        "/checkv2" | "/check" | "/scan" | "/symbols" => service.check(&request, payload).await,
+        "/ping" => service.respond(&request, StatusCode::OK, TEXT, "pong\r\n"),
+        "/metrics" => {
+            let text = state.metrics.render();
+            service.respond(&request, StatusCode::OK, metrics::CONTENT_TYPE, text)
+        }
+        "/health" => service.respond(&request, StatusCode::OK, JSON, r#"{"status":"ok"}"#),
+        "/ready" if state.stopping.load(Ordering::Relaxed) => {
+            let body = r#"{"status":"stopping"}"#;
+            service.respond(&request, StatusCode::SERVICE_UNAVAILABLE, JSON, body)
+        }
+        "/ready" => service.respond(&request, StatusCode::OK, JSON, r#"{"status":"ready"}"#),
+        _ => service.refuse(&request, Rejection::UnknownPath),
+    }
+}
+
+impl Service {
+    /// Scans the message that the request brings.
+    async fn check(&self, request: &HttpRequest, payload: Payload) -> HttpResponse {
+        let headers = request.headers().iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let query = rspamd::query(request.query_string());
+        let (scan_request, options) = rspamd::request(headers, &query, super::now());
+
+        if options.compression.is_some() && has_body(request) {
+            // Scanned as it is, a compressed message would look clean.
+            return self.refuse(request, Rejection::Compression);
+        }
+        let message = match self.message(request, payload).await {
+            Ok(message) => message,
+            Err(reason) => return self.refuse(request, reason),
+        };
+        let body = if message.len() <= INLINE {
+            scan(&self.state, &message, &scan_request, &options)
+        } else {
+            let state = Arc::clone(&self.state);
+            let scanned = web::block(move || scan(&state, &message, &scan_request, &options));
+            let Ok(body) = scanned.await else {
+                // The threads are gone only while the service stops without mercy.
+                let body = rspamd::failure("the service is stopping");
+                return self.respond(request, StatusCode::SERVICE_UNAVAILABLE, JSON, body);
+            };
+            body
+        };
+        self.respond(request, StatusCode::OK, JSON, body)
+    }
+
+    /// Reads the message, never more than is allowed.
+    async fn message(&self, request: &HttpRequest, payload: Payload) -> Result<Bytes, Rejection> {
+        if declared_length(request).is_some_and(|length| length > self.max_message) {
+            return Err(Rejection::TooLarge);
+        }
+        match timeout(
+            self.body_timeout,
+            payload.to_bytes_limited(self.max_message),
+        )
+        .await
+        {
+            Ok(Ok(Ok(message))) => Ok(message),
+            Ok(Ok(Err(_))) => Err(Rejection::BrokenBody),
+            Ok(Err(_)) => Err(Rejection::TooLarge),
+            Err(_) => Err(Rejection::Timeout),
+        }
+    }
+
+    /// Answers a request that gets no scan.
+    fn refuse(&self, request: &HttpRequest, reason: Rejection) -> HttpResponse {
+        self.state.metrics.rejected(reason);
+        tracing::debug!(reason = reason.name(), "refused");
+        let limit = self.max_message;
+        let (status, error) = match reason {
+            Rejection::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("message is larger than {limit} bytes"),
+            ),
+            Rejection::Timeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                "the message did not come in time".to_owned(),
+            ),
+            Rejection::BrokenBody => (StatusCode::BAD_REQUEST, "the message is cut off".to_owned()),
+            // Rspamd's answer to a method of compression that it does not know.
+            Rejection::Compression => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Invalid compression method: send the message as it is".to_owned(),
+            ),
+            Rejection::UnknownPath => (
+                StatusCode::NOT_FOUND,
+                "invalid command: there is nothing at this path".to_owned(),
+            ),
+        };
+        self.respond(request, status, JSON, rspamd::failure(&error))
+    }
+
+    fn respond(
+        &self,
+        request: &HttpRequest,
+        status: StatusCode,
+        content_type: &'static str,
+        body: impl MessageBody + 'static,
+    ) -> HttpResponse {
+        let mut response = HttpResponse::build(status);
+        response
+            .insert_header((
+                header::SERVER,
+                concat!("calspamd/", env!("CARGO_PKG_VERSION")),
+            ))
+            .insert_header((header::CONTENT_TYPE, content_type));
+        if self.keeps_alive(request, status) {
+            response.insert_header(("keep-alive", self.keep_alive.as_ref()));
+            if let Some(reason) = reason_with_keep_alive(request.version(), status) {
+                response.reason(reason);
+            }
+        } else {
+            response.force_close();
+        }
+        let mut response = response.body(body);
+        // Some clients of Rspamd compare header names letter by letter.
+        response.head_mut().set_camel_case_headers(true);
+        response
+    }
+
+    /// Whether the connection stays open after this reply. A body that nobody read is in the
+    /// way of the next request, so those connections end.
+    fn keeps_alive(&self, request: &HttpRequest, status: StatusCode) -> bool {
+        let body_was_read = status == StatusCode::OK && is_scan(request);
+        request.head().connection_type() == ConnectionType::KeepAlive
+            && matches!(status, StatusCode::OK | StatusCode::NOT_FOUND)
+            && (body_was_read || !has_body(request))
+            && !self.state.stopping.load(Ordering::Relaxed)
+    }
+}
+
+/// The reason phrase with the header `Connection: keep-alive` behind it.
+///
+/// Rspamd's Lua client keeps a connection only when this header is written out. HTTP/1.1 means
+/// the same without it, so actix-web drops the header from any reply, and the reason phrase is
+/// the one place in front of the headers that it copies as it is. For HTTP/1.0 actix-web writes
+/// the header by itself.
+fn reason_with_keep_alive(version: Version, status: StatusCode) -> Option<&'static str> {
+    match (version, status) {
+        (Version::HTTP_11, StatusCode::OK) => Some("OK\r\nConnection: keep-alive"),
+        (Version::HTTP_11, StatusCode::NOT_FOUND) => Some("Not Found\r\nConnection: keep-alive"),
+        _ => None,
+    }
+}
+
+fn is_scan(request: &HttpRequest) -> bool {
+    let path = request.path();
+    ["/checkv2", "/check", "/scan", "/symbols"]
+        .iter()
+        .any(|p| path.eq_ignore_ascii_case(p))
+}
+
+fn declared_length(request: &HttpRequest) -> Option<usize> {
+    request
+        .headers()
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+fn has_body(request: &HttpRequest) -> bool {
+    let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+    chunked || declared_length(request).is_some_and(|length| length > 0)
+}
+
+/// Scans, counts, logs, and writes the reply.
+fn scan(state: &State, message: &[u8], request: &Request, options: &rspamd::Options) -> Vec<u8> {
+    let _in_flight = state.metrics.in_flight();
+    let rules = state.rules.load_full();
+    let started = Instant::now();
+    // The state behind the references is atomics and things that nobody changes: a panic
+    // cannot leave it half written.
+    let scanned = catch_unwind(AssertUnwindSafe(|| {
+        (state.scan)(message, request, &rules, &state.settings)
+    }));
+    let outcome = scanned.unwrap_or_else(|_| {
+        state.metrics.panicked();
+        not_scanned(message.len(), started.elapsed())
+    });
+    state.metrics.observe(&outcome, PROTOCOL);
+    let number = state.scans.fetch_add(1, Ordering::Relaxed);
+    log(number, &outcome, request, options);
+    rspamd::reply(
+        &outcome,
+        request,
+        options,
+        &state.settings.verdict.thresholds,
+    )
+}
+
+/// The answer when our own mistake ended the scan: the mail goes on, nothing is inserted.
+fn not_scanned(size: usize, total: Duration) -> Outcome {
+    let reasons = vec![metrics::INTERNAL_ERROR.to_owned()];
+    Outcome {
+        verdict: Verdict {
+            score: 0.0,
+            action: Action::NoAction,
+            decision: Decision {
+                auto_insert: false,
+                apply: Apply::Ignore,
+                target: Target::None,
+                busy: Busy::Free,
+                keep_alarms: false,
+                keep_attachments: false,
+                notify_organizer: false,
+                manual_insert: ManualInsert::Warn,
+                reasons: reasons.clone(),
+            },
+            symbols: Vec::new(),
+        },
+        events: Vec::new(),
+        defects: Vec::new(),
+        extracted: Extracted::default(),
+        partial: reasons,
+        message_id: None,
+        has_calendar: false,
+        size,
+        timings: Timings {
+            total,
+            ..Timings::default()
+        },
+    }
+}
+
+/// One line a scan. Symbols and numbers only: addresses, subjects and text are nobody's
+/// business but the recipient's.
+fn log(number: u64, outcome: &Outcome, request: &Request, options: &rspamd::Options) {
+    let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+    let timings = &outcome.timings;
+    let symbols: Vec<&str> = outcome
+        .verdict
+        .symbols
+        .iter()
+        .map(|symbol| &*symbol.hit.symbol)
+        .collect();
+    let id = options
+        .log_tag
+        .clone()
+        .unwrap_or_else(|| format!("{number:08x}"));
+    tracing::info!(
+        id,
+        queue_id = request.envelope.queue_id.as_deref().unwrap_or_default(),
+        size = outcome.size,
+        calendar = outcome.has_calendar,
+        action = outcome.verdict.action.name(),
+        score = (outcome.verdict.score * 1e3).round() / 1e3,
+        symbols = symbols.join(","),
+        partial = outcome.partial.join(","),
+        message_ms = milliseconds(timings.message),
+        calendar_ms = milliseconds(timings.calendar),
+        facts_ms = milliseconds(timings.facts),
+        rules_ms = milliseconds(timings.rules),
+        verdict_ms = milliseconds(timings.verdict),
+        total_ms = milliseconds(timings.total),
+        "scanned"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Thresholds;
+
+    #[test]
+    fn a_scan_that_failed_inserts_nothing() {
+        let outcome = not_scanned(7, Duration::ZERO);
+        let (request, options) = (Request::default(), rspamd::Options::default());
+        let reply = rspamd::reply(&outcome, &request, &options, &Thresholds::default());
+        let reply: serde_json::Value = serde_json::from_slice(&reply).unwrap();
+        assert_eq!(reply["is_skipped"], true);
+        assert_eq!(reply["action"], "no action");
+        assert_eq!(reply["score"], 0.0);
+        assert_eq!(reply["calendar"]["partial"][0], "internal-error");
+        assert_eq!(reply["calendar"]["decision"]["auto_insert"], false);
+        assert_eq!(reply["calendar"]["decision"]["target"], "none");
+    }
+}
