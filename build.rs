@@ -6,12 +6,10 @@ use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=rules");
-    let root = env::var("CARGO_MANIFEST_DIR")?;
+    let root = env!("CARGO_MANIFEST_DIR");
     let mut out = String::new();
-    for (name, folder, ending) in
-        [("RULES", "rules", "cf"), ("LISTS", "rules/lists", "txt")]
-    {
-        let mut files: Vec<_> = fs::read_dir(Path::new(&root).join(folder))?
+    for (name, folder, ending) in [("RULES", "rules", "cf"), ("LISTS", "rules/lists", "txt")] {
+        let mut files: Vec<_> = fs::read_dir(Path::new(root).join(folder))?
             .filter_map(Result::ok)
             .map(|entry| entry.path())
             .filter(|path| path.extension().is_some_and(|found| found == ending))
@@ -24,6 +22,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         writeln!(out, "];")?;
     }
-    fs::write(Path::new(&env::var("OUT_DIR")?).join("stock.rs"), out)?;
+    fs::write(Path::new(&env::var_os("OUT_DIR").ok_or("no OUT_DIR")?).join("stock.rs"), out)?;
     Ok(())
 }

@@ -267,10 +267,7 @@ pub enum Value {
 impl Property {
     /// The parameter's value.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
+        self.parameters.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
     /// Text of text and URI values.
@@ -331,27 +328,18 @@ impl Event {
     pub fn notifications(&self) -> u64 {
         self.alarms
             .iter()
-            .map(|a| {
-                self.recurrence
-                    .instances
-                    .saturating_mul(u64::from(a.repeat) + 1)
-            })
+            .map(|a| self.recurrence.instances.saturating_mul(u64::from(a.repeat) + 1))
             .fold(0, u64::saturating_add)
     }
 
     /// First property of that name of the event itself.
     pub fn property(&self, name: &str) -> Option<&Property> {
-        self.properties
-            .iter()
-            .find(|p| p.within == 0 && p.name == name)
+        self.properties.iter().find(|p| p.within == 0 && p.name == name)
     }
 
     /// `VEVENT[0].NAME` of a property.
     pub fn place(&self, property: &Property) -> String {
-        let component = self
-            .components
-            .get(property.within)
-            .map_or("", String::as_str);
+        let component = self.components.get(property.within).map_or("", String::as_str);
         format!("{component}.{}", property.name)
     }
 }
@@ -378,11 +366,7 @@ pub fn read(message: &Message<'_>, settings: &Settings, expired: &dyn Fn() -> bo
             let part = message.calendar_parts.get(index)?;
             text_of(part, &mut Defects::default())
         };
-        let copied = if several {
-            texts.find(digest, &text, earlier)
-        } else {
-            None
-        };
+        let copied = if several { texts.find(digest, &text, earlier) } else { None };
         match copied {
             Some(originals) => {
                 let at = (index, part.part);
@@ -434,9 +418,7 @@ fn read_text(
     let objects = survey::survey(text, part.part, session);
     if objects.is_empty() && !session.stopped {
         let place = format!("part[{}]", part.part);
-        session
-            .defects
-            .add(DefectKind::NotCalendar, place, "no VCALENDAR inside");
+        session.defects.add(DefectKind::NotCalendar, place, "no VCALENDAR inside");
     }
     for mut object in objects {
         let first_event = reading.events.len();
@@ -482,9 +464,7 @@ fn copy(
             ..Calendar::default()
         };
         let original = first.copy_of.unwrap_or(original);
-        let from = reading
-            .events
-            .partition_point(|event| event.calendar < original);
+        let from = reading.events.partition_point(|event| event.calendar < original);
         let events = reading.events.iter_mut().skip(from);
         for event in events.take_while(|event| event.calendar == original) {
             event.copies.push(index);
@@ -501,18 +481,10 @@ fn compare_method(
     first: usize,
     defects: &mut Defects,
 ) {
-    let Some(declared) = message
-        .parts
-        .get(part)
-        .and_then(|part| part.method.as_deref())
-    else {
+    let Some(declared) = message.parts.get(part).and_then(|part| part.method.as_deref()) else {
         return;
     };
-    let methods = reading
-        .calendars
-        .iter()
-        .skip(first)
-        .filter_map(|c| c.method.as_deref());
+    let methods = reading.calendars.iter().skip(first).filter_map(|c| c.method.as_deref());
     for method in methods {
         if !method.eq_ignore_ascii_case(declared) {
             let detail = format!("{} in the calendar", content::cut(method, 20));

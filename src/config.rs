@@ -47,14 +47,8 @@ pub enum Level {
 }
 
 impl Level {
-    const ALL: [Self; 6] = [
-        Self::Off,
-        Self::Error,
-        Self::Warn,
-        Self::Info,
-        Self::Debug,
-        Self::Trace,
-    ];
+    const ALL: [Self; 6] =
+        [Self::Off, Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
 
     /// Name in the file.
     pub const fn name(self) -> &'static str {
@@ -203,10 +197,7 @@ impl Config {
                 String::new()
             }
             Err(source) => {
-                return Err(Error::Read {
-                    path: file.to_owned(),
-                    source,
-                });
+                return Err(Error::Read { path: file.to_owned(), source });
             }
         };
         Self::parse(file, &text, variables)
@@ -247,16 +238,10 @@ fn message_and_hint(message: &str) -> (String, Option<String>) {
     if let Some((message, hint)) = message.split_once('\n') {
         return (message.to_owned(), Some(hint.to_owned()));
     }
-    match message
-        .strip_prefix("unknown field ")
-        .and_then(|rest| rest.split_once(", expected "))
-    {
+    match message.strip_prefix("unknown field ").and_then(|rest| rest.split_once(", expected ")) {
         Some((key, known)) => {
             let known = known.strip_prefix("one of ").unwrap_or(known);
-            (
-                format!("unknown key {key}"),
-                Some(format!("known here: {known}")),
-            )
+            (format!("unknown key {key}"), Some(format!("known here: {known}")))
         }
         None => (message.to_owned(), None),
     }
@@ -266,12 +251,7 @@ fn mistake(path: &Path, text: &str, error: &toml::de::Error) -> Mistake {
     let start = error.span().map_or(0, |span| span.start);
     let before = text.get(..start).unwrap_or(text);
     let line = before.matches('\n').count();
-    let column = before
-        .rsplit('\n')
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .count();
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
     let source = text.lines().nth(line).unwrap_or_default();
     let (message, hint) = message_and_hint(error.message());
     Mistake {
@@ -290,19 +270,13 @@ fn key_at(text: &str, line: usize) -> String {
     let mut section = "";
     let mut key = "";
     for text in text.lines().take(line + 1).map(str::trim) {
-        if let Some(name) = text
-            .strip_prefix('[')
-            .and_then(|rest| rest.split(']').next())
-        {
+        if let Some(name) = text.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
             (section, key) = (name.trim_matches('['), "");
         } else if let Some((name, _)) = text.split_once('=') {
             key = name.trim();
         }
     }
-    let names: Vec<&str> = [section, key]
-        .into_iter()
-        .filter(|name| !name.is_empty())
-        .collect();
+    let names: Vec<&str> = [section, key].into_iter().filter(|name| !name.is_empty()).collect();
     names.join(".")
 }
 
@@ -311,9 +285,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, Error> {
-        let variables = variables
-            .iter()
-            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+        let variables = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
         Config::parse(Path::new("calspamd.toml"), text, variables)
     }
 
@@ -325,10 +297,7 @@ mod tests {
     fn nothing_at_all_gives_the_defaults() {
         let config = parse("", &[]).unwrap();
         assert_eq!(config.http, server::Settings::default());
-        assert_eq!(
-            format!("{:?}", config.scan),
-            format!("{:?}", scan::Settings::default())
-        );
+        assert_eq!(format!("{:?}", config.scan), format!("{:?}", scan::Settings::default()));
         assert_eq!(config.rule_directories, [PathBuf::from(DEFAULT_RULES)]);
         assert!(config.check_address().is_ok());
     }
@@ -388,10 +357,7 @@ mod tests {
             ("CALSPAMD_ACTIONS__REJECT", "20"),
             ("CALSPAMD_ACTIONS__GREYLIST", "false"),
             ("CALSPAMD_RULES__DIRECTORIES", "/a,/b"),
-            (
-                "CALSPAMD_SITE__TRUSTED_AUTHSERV_IDS",
-                "[\"mx.example.com\"]",
-            ),
+            ("CALSPAMD_SITE__TRUSTED_AUTHSERV_IDS", "[\"mx.example.com\"]"),
             ("CALSPAMD_LOG__FORMAT", "json"),
             ("CALSPAMD_LOG", "debug"),
             ("CALSPAMD_CORPUS", "/corpus"),
@@ -403,10 +369,7 @@ mod tests {
         assert_eq!(config.scan.limits.urls, 7);
         assert_eq!(config.scan.verdict.thresholds.reject, Some(20.0));
         assert_eq!(config.scan.verdict.thresholds.greylist, None);
-        assert_eq!(
-            config.rule_directories,
-            [PathBuf::from("/a"), PathBuf::from("/b")]
-        );
+        assert_eq!(config.rule_directories, [PathBuf::from("/a"), PathBuf::from("/b")]);
         assert_eq!(config.scan.message.trusted_authserv_ids, ["mx.example.com"]);
         assert_eq!(config.log.format, Format::Json);
         assert_eq!(config.log.filter.as_deref(), Some("debug"));
@@ -486,9 +449,6 @@ mod tests {
     fn a_named_file_must_exist() {
         let missing = Path::new("/nonexistent/calspamd.toml");
         let error = Config::read(Some(missing), []).unwrap_err().to_string();
-        assert!(
-            error.starts_with("cannot read /nonexistent/calspamd.toml: "),
-            "{error}"
-        );
+        assert!(error.starts_with("cannot read /nonexistent/calspamd.toml: "), "{error}");
     }
 }

@@ -1,14 +1,33 @@
-//! calspamd.
+//! calspamd reads invitations as a calendar would and says which of them are abuse.
+//!
+//! The pipeline runs in one direction, one stage one module; [`scan`] writes it out once:
+//!
+//! ```text
+//! bytes + envelope → message → calendar → facts → rules → verdict → protocol → reply
+//! ```
+//!
+//! The modules below stand in that order, and a test refuses an import that goes back.
 
 pub mod message;
+
 pub mod calendar;
+
 pub mod facts;
+
 pub mod wordlists;
+
 pub mod rules;
+
 pub mod verdict;
+
 pub mod scan;
+
 pub mod protocol;
+
 pub mod metrics;
+
 pub mod server;
+
 pub mod config;
+
 pub mod cli;

@@ -64,13 +64,8 @@ pub enum Rejection {
 
 impl Rejection {
     /// Every reason.
-    pub const ALL: [Self; 5] = [
-        Self::TooLarge,
-        Self::Timeout,
-        Self::BrokenBody,
-        Self::Compression,
-        Self::UnknownPath,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::TooLarge, Self::Timeout, Self::BrokenBody, Self::Compression, Self::UnknownPath];
 
     /// Label value.
     pub const fn name(self) -> &'static str {
@@ -135,50 +130,17 @@ declare! {
 
 /// The process's own numbers, which the collector of the library brings along.
 const PROCESS: [Declaration; 7] = [
-    process(
-        "process_cpu_seconds_total",
-        "counter",
-        "Total user and system CPU time spent.",
-    ),
-    process(
-        "process_open_fds",
-        "gauge",
-        "Number of open file descriptors.",
-    ),
-    process(
-        "process_max_fds",
-        "gauge",
-        "Maximum number of open file descriptors.",
-    ),
-    process(
-        "process_virtual_memory_bytes",
-        "gauge",
-        "Virtual memory size.",
-    ),
-    process(
-        "process_resident_memory_bytes",
-        "gauge",
-        "Resident memory size.",
-    ),
-    process(
-        "process_start_time_seconds",
-        "gauge",
-        "Start time of the process since 1970.",
-    ),
-    process(
-        "process_threads",
-        "gauge",
-        "Number of threads in the process.",
-    ),
+    process("process_cpu_seconds_total", "counter", "Total user and system CPU time spent."),
+    process("process_open_fds", "gauge", "Number of open file descriptors."),
+    process("process_max_fds", "gauge", "Maximum number of open file descriptors."),
+    process("process_virtual_memory_bytes", "gauge", "Virtual memory size."),
+    process("process_resident_memory_bytes", "gauge", "Resident memory size."),
+    process("process_start_time_seconds", "gauge", "Start time of the process since 1970."),
+    process("process_threads", "gauge", "Number of threads in the process."),
 ];
 
 const fn process(name: &'static str, kind: &'static str, help: &'static str) -> Declaration {
-    Declaration {
-        name,
-        kind,
-        labels: &[],
-        help,
-    }
+    Declaration { name, kind, labels: &[], help }
 }
 
 /// The metrics could not be set up; a mistake of ours or of the symbols handed in.
@@ -262,9 +224,7 @@ impl Metrics {
         add(Box::new(rejected.clone()))?;
 
         let build = IntGaugeVec::new(options(&BUILD), BUILD.labels)?;
-        build
-            .with_label_values(&[env!("CARGO_PKG_VERSION"), &hits.len().to_string()])
-            .set(1);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), &hits.len().to_string()]).set(1);
         add(Box::new(build))?;
         add(Box::new(ProcessCollector::for_self()))?;
 
@@ -290,17 +250,12 @@ impl Metrics {
 
     /// Counts a scan.
     pub fn observe(&self, outcome: &Outcome, protocol: &'static str) {
-        self.scans
-            .with_label_values(&[outcome.verdict.action.name(), protocol])
-            .inc();
-        self.scan_seconds
-            .observe(outcome.timings.total.as_secs_f64());
+        self.scans.with_label_values(&[outcome.verdict.action.name(), protocol]).inc();
+        self.scan_seconds.observe(outcome.timings.total.as_secs_f64());
         for (stage, time) in outcome.timings.stages() {
             // A stage that did not run would only blur how long it takes when it does.
             if time > Duration::ZERO {
-                self.stage_seconds
-                    .with_label_values(&[stage])
-                    .observe(time.as_secs_f64());
+                self.stage_seconds.with_label_values(&[stage]).observe(time.as_secs_f64());
             }
         }
         for symbol in &outcome.verdict.symbols {
@@ -312,16 +267,13 @@ impl Metrics {
             self.defects.with_label_values(&[defect.kind.name()]).inc();
         }
         for reason in &outcome.partial {
-            if let Some(counter) = self
-                .partial
-                .get(reason.as_str())
-                .or_else(|| self.partial.get(OTHER))
+            if let Some(counter) =
+                self.partial.get(reason.as_str()).or_else(|| self.partial.get(OTHER))
             {
                 counter.inc();
             }
         }
-        self.message_bytes
-            .inc_by(u64::try_from(outcome.size).unwrap_or(u64::MAX));
+        self.message_bytes.inc_by(u64::try_from(outcome.size).unwrap_or(u64::MAX));
     }
 
     /// Counts a scan as going on until the guard is dropped.
@@ -343,9 +295,7 @@ impl Metrics {
     /// All metrics in the text format 0.0.4.
     pub fn render(&self) -> String {
         // Encoding fails for a family without metrics only, and gather leaves those out.
-        TextEncoder::new()
-            .encode_to_string(&self.registry.gather())
-            .unwrap_or_default()
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 }
 
@@ -430,10 +380,7 @@ mod tests {
     fn counts_a_scan() {
         let metrics = Metrics::new(["CAL_A", "CAL_B"]).unwrap();
         let guard = metrics.in_flight();
-        metrics.observe(
-            &outcome(&["CAL_A", "NOT_ANNOUNCED"], &["limit:urls", "odd"]),
-            "rspamd",
-        );
+        metrics.observe(&outcome(&["CAL_A", "NOT_ANNOUNCED"], &["limit:urls", "odd"]), "rspamd");
         metrics.panicked();
         metrics.rejected(Rejection::TooLarge);
         let text = metrics.render();
@@ -454,10 +401,7 @@ mod tests {
             r#"calspamd_stage_duration_seconds_count{stage="rules"} 1"#,
             r#"calspamd_stage_duration_seconds_count{stage="message"} 0"#,
         ] {
-            assert!(
-                text.lines().any(|l| l == line),
-                "{line} is missing in\n{text}"
-            );
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }
         assert!(!text.contains("NOT_ANNOUNCED"));
         assert!(text.contains(r#"rules="2""#));
@@ -468,10 +412,8 @@ mod tests {
     #[test]
     fn documentation_is_what_is_rendered() {
         let text = Metrics::new(["CAL_A"]).unwrap().render();
-        let mut rendered: Vec<&str> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("# TYPE "))
-            .collect();
+        let mut rendered: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         let documented: Vec<String> = Metrics::documentation()
             .map(|metric| format!("{} {}", metric.name, metric.kind))
             .collect();

@@ -34,10 +34,12 @@ mod prefilter;
 mod search;
 mod set;
 mod test;
+mod stock;
 mod translate;
 mod units;
 
 pub use set::{RuleKind, RuleSet, Symbol};
+pub use stock::built_in;
 
 /// Rule files as they were found, in load order.
 #[derive(Debug, Clone, Default)]
@@ -89,10 +91,7 @@ pub struct Diagnostic {
 
 /// What a rule means for the decision, said in rule files by `tflags`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent words of `tflags`"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent words of `tflags`")]
 pub struct Flags {
     /// `known`: the organizer is known to the recipient and authenticated.
     pub known: bool,
@@ -175,29 +174,18 @@ pub fn load(files: &Files) -> Result<Loaded, Vec<Diagnostic>> {
 
 /// Loads rule files; without the filter every regex sees every text.
 fn load_with(files: &Files, filtered: bool) -> Result<Loaded, Vec<Diagnostic>> {
-    let lines: Vec<line::Line<'_>> = files
-        .rules
-        .iter()
-        .enumerate()
-        .flat_map(|(index, file)| line::lines(index, file))
-        .collect();
+    let lines: Vec<line::Line<'_>> =
+        files.rules.iter().enumerate().flat_map(|(index, file)| line::lines(index, file)).collect();
     let mut loader = load::Loader::new(&files.lists);
     for line in &lines {
         loader.line(line);
     }
     loader.report_unsupported();
     let (rules, mut diagnostics) = link::link(loader, filtered);
-    let order: BTreeMap<&str, usize> = files
-        .rules
-        .iter()
-        .enumerate()
-        .map(|(index, file)| (file.name.as_str(), index))
-        .collect();
+    let order: BTreeMap<&str, usize> =
+        files.rules.iter().enumerate().map(|(index, file)| (file.name.as_str(), index)).collect();
     diagnostics.sort_by_key(|d| (order.get(d.file.as_str()).copied(), d.line, d.column));
-    if diagnostics
-        .iter()
-        .any(|diagnostic| diagnostic.severity == Severity::Error)
-    {
+    if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         Err(diagnostics)
     } else {
         Ok(Loaded { rules, diagnostics })

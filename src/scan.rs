@@ -188,7 +188,8 @@ pub fn scan(bytes: &[u8], request: &Request, rules: &RuleSet, settings: &Setting
     let reading = calendar::read(&message, &settings.calendar, &expired);
     timings.calendar = clock.lap(&timings);
 
-    let facts = facts::gather(&message, &reading, &request.envelope, request.now, settings.limits.urls);
+    let facts =
+        facts::gather(&message, &reading, &request.envelope, request.now, settings.limits.urls);
     timings.facts = clock.lap(&timings);
 
     let evaluation = rules::evaluate(rules, &facts, request.scope, &expired);
@@ -290,7 +291,12 @@ fn circumstances<'a>(
     }
 }
 
-fn defects(message: &Message<'_>, reading: &Reading, facts: &Facts<'_>, expired: bool) -> Vec<Defect> {
+fn defects(
+    message: &Message<'_>,
+    reading: &Reading,
+    facts: &Facts<'_>,
+    expired: bool,
+) -> Vec<Defect> {
     let mut defects = message.defects.clone();
     defects.extend(reading.defects.iter().cloned());
     if facts.links.cut {
@@ -332,9 +338,13 @@ fn events(reading: &Reading, verdict: &Verdict) -> Vec<EventOutcome> {
                 place: format!("{}[{}]", event.kind.name(), event.ordinal),
                 uid: event.uid.clone(),
                 recurrence_id: event.recurrence_id.clone(),
-                method: reading.calendars.get(event.calendar).and_then(|calendar| calendar.method.clone()),
+                method: reading
+                    .calendars
+                    .get(event.calendar)
+                    .and_then(|calendar| calendar.method.clone()),
                 sequence: event.sequence,
-                organizer: organizer.map(|party| party.address.clone().unwrap_or_else(|| party.value.clone())),
+                organizer: organizer
+                    .map(|party| party.address.clone().unwrap_or_else(|| party.value.clone())),
                 sent_by: organizer.and_then(|party| party.sent_by.clone()),
                 summary: event.property("SUMMARY").and_then(Property::text).map(str::to_owned),
                 start: event.start.and_then(Moment::rfc3339),

@@ -69,10 +69,7 @@ impl FromStr for Address {
         match text.strip_prefix("unix:") {
             Some(path) if path.starts_with('/') => Ok(Self::Unix(path.into())),
             Some(_) => Err(AddressError(text.to_owned())),
-            None => text
-                .parse()
-                .map(Self::Tcp)
-                .map_err(|_| AddressError(text.to_owned())),
+            None => text.parse().map(Self::Tcp).map_err(|_| AddressError(text.to_owned())),
         }
     }
 }
@@ -135,9 +132,7 @@ pub struct State {
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
+        f.debug_struct("State").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
@@ -186,18 +181,10 @@ impl Application {
             }
             Address::Unix(path) => {
                 remove_stale_socket(path)?;
-                (
-                    Listener::Unix(UnixListener::bind(path)?),
-                    settings.listen.clone(),
-                )
+                (Listener::Unix(UnixListener::bind(path)?), settings.listen.clone())
             }
         };
-        Ok(Self {
-            listener,
-            address,
-            settings,
-            state,
-        })
+        Ok(Self { listener, address, settings, state })
     }
 
     /// The address as bound.
@@ -239,10 +226,7 @@ fn remove_stale_socket(path: &Path) -> io::Result<()> {
 
 /// Ready when the process is told to stop (SIGTERM, SIGINT).
 pub async fn stop_signal() {
-    let signals = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    );
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
         tracing::error!("cannot listen for signals; the service stops only when it is killed");
         return std::future::pending().await;

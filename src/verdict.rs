@@ -96,7 +96,9 @@ impl Policy {
     /// Reads a policy's name.
     pub fn parse(name: &str) -> Option<Self> {
         let name = name.trim();
-        [Self::All, Self::Known, Self::Never].into_iter().find(|p| name.eq_ignore_ascii_case(p.name()))
+        [Self::All, Self::Known, Self::Never]
+            .into_iter()
+            .find(|p| name.eq_ignore_ascii_case(p.name()))
     }
 }
 
@@ -254,6 +256,7 @@ names!(Busy { Busy = "busy", Tentative = "tentative", Free = "free" });
 names!(ManualInsert { Allowed = "allowed", Warn = "warn", Denied = "denied" });
 
 /// What a calendar server should do with the events.
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the answer")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// Insert without asking.
@@ -365,7 +368,8 @@ fn action(score: f64, symbols: &[Symbol], thresholds: &Thresholds) -> Action {
         }
         // Nobody hears of a discarded mail, so it takes two kinds of evidence and no doubt.
         if action == Action::Discard && (groups(symbols) < 2 || has_good_sign(symbols)) {
-            reached = reached.max(if thresholds.reject.is_some() { Action::Reject } else { reached });
+            reached =
+                reached.max(if thresholds.reject.is_some() { Action::Reject } else { reached });
             continue;
         }
         reached = reached.max(action);
@@ -493,12 +497,15 @@ fn apply(method: Option<&str>, events: &[Event]) -> Apply {
     match method {
         Some("CANCEL") => Apply::Cancel,
         Some("REPLY" | "ADD") => Apply::Update,
-        // Proposals and questions go to a person; nothing changes by themselves.
-        Some("COUNTER" | "DECLINECOUNTER" | "REFRESH") => Apply::Ignore,
         Some("REQUEST" | "PUBLISH") | None => {
-            if changes { Apply::Update } else { Apply::Create }
+            if changes {
+                Apply::Update
+            } else {
+                Apply::Create
+            }
         }
-        // A METHOD that no document defines has no meaning to apply.
+        // COUNTER, DECLINECOUNTER and REFRESH go to a person, nothing changes by itself; a
+        // METHOD that no document defines has no meaning to apply.
         Some(_) => Apply::Ignore,
     }
 }

@@ -67,8 +67,11 @@ impl WordList {
             if text.is_empty() || index.contains_key(&text) {
                 continue;
             }
-            let owners =
-                owners.split([' ', ',', '\t']).map(|owner| owner.trim().to_lowercase()).filter(|owner| !owner.is_empty()).collect();
+            let owners = owners
+                .split([' ', ',', '\t'])
+                .map(|owner| owner.trim().to_lowercase())
+                .filter(|owner| !owner.is_empty())
+                .collect();
             index.insert(text.clone(), entries.len());
             entries.push(Entry { text, owners });
         }
@@ -177,7 +180,13 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric()
         && !matches!(
             c.script(),
-            Script::Han | Script::Hiragana | Script::Katakana | Script::Thai | Script::Lao | Script::Khmer | Script::Myanmar
+            Script::Han
+                | Script::Hiragana
+                | Script::Katakana
+                | Script::Thai
+                | Script::Lao
+                | Script::Khmer
+                | Script::Myanmar
         )
 }
 
@@ -192,12 +201,18 @@ mod tests {
 
     #[test]
     fn phrases_stand_on_word_boundaries() {
-        assert_eq!(phrases("gift card\nsale # comment\n", "A Gift Card for sale!"), ["gift card", "sale"]);
+        assert_eq!(
+            phrases("gift card\nsale # comment\n", "A Gift Card for sale!"),
+            ["gift card", "sale"]
+        );
         assert!(phrases("sale\n", "wholesale salesman").is_empty());
         assert_eq!(phrases("paypal\n", "call PayPal, now"), ["paypal"]);
         assert_eq!(phrases("größe\n", "die Größe zählt"), ["größe"]);
         assert_eq!(phrases("пароль\n", "Ваш пароль истёк"), ["пароль"]);
-        assert_eq!(phrases("当選\nパスワード\n", "おめでとう当選です、パスワードを"), ["当選", "パスワード"]);
+        assert_eq!(
+            phrases("当選\nパスワード\n", "おめでとう当選です、パスワードを"),
+            ["当選", "パスワード"]
+        );
         assert_eq!(phrases("密码\n", "请更新您的密码以继续"), ["密码"]);
     }
 

@@ -91,16 +91,10 @@ fn boundary(head: &[u8]) -> Option<bool> {
         b'E' | b'e' => b"END",
         _ => return None,
     };
-    let end = head
-        .iter()
-        .position(|byte| matches!(byte, b':' | b';' | b',' | b'='))?;
+    let end = head.iter().position(|byte| matches!(byte, b':' | b';' | b',' | b'='))?;
     let name = head.get(..end).unwrap_or_default();
-    let mut letters = name
-        .iter()
-        .filter(|byte| is_name(**byte) || !byte.is_ascii());
-    let same = word
-        .iter()
-        .all(|byte| letters.next().is_some_and(|l| l.eq_ignore_ascii_case(byte)));
+    let mut letters = name.iter().filter(|byte| is_name(**byte) || !byte.is_ascii());
+    let same = word.iter().all(|byte| letters.next().is_some_and(|l| l.eq_ignore_ascii_case(byte)));
     (same && letters.next().is_none()).then_some(word.len() == 5)
 }
 
@@ -109,11 +103,8 @@ pub(super) fn component_name(written: &str) -> String {
     if written.len() <= MOST_NAME && name_length(written.as_bytes()) == written.len() {
         return written.to_ascii_uppercase();
     }
-    let mut name: String = written
-        .chars()
-        .filter(|c| u8::try_from(*c).is_ok_and(is_name))
-        .take(MOST_NAME)
-        .collect();
+    let mut name: String =
+        written.chars().filter(|c| u8::try_from(*c).is_ok_and(is_name)).take(MOST_NAME).collect();
     name.make_ascii_uppercase();
     name
 }
@@ -132,19 +123,13 @@ const fn is_name(byte: u8) -> bool {
 }
 
 /// A table of octets: every octet of every name and parameter is looked up.
-#[expect(
-    clippy::indexing_slicing,
-    reason = "evaluated by the compiler, which would refuse it"
-)]
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which would refuse it")]
 const fn table(stops: bool) -> [bool; 256] {
     let mut table = [false; 256];
     let mut byte = 0_u8;
     while byte < 128 {
-        table[byte as usize] = if stops {
-            matches!(byte, b'"' | b'=' | b',' | b';' | b':')
-        } else {
-            is_name(byte)
-        };
+        table[byte as usize] =
+            if stops { matches!(byte, b'"' | b'=' | b',' | b';' | b':') } else { is_name(byte) };
         byte += 1;
     }
     table
@@ -160,9 +145,7 @@ fn is_in(table: &[bool; 256], byte: u8) -> bool {
 }
 
 fn name_length(head: &[u8]) -> usize {
-    head.iter()
-        .position(|byte| !is_in(&NAMES, *byte))
-        .unwrap_or(head.len())
+    head.iter().position(|byte| !is_in(&NAMES, *byte)).unwrap_or(head.len())
 }
 
 /// Scans parameters from the semicolon after the name to the colon before the value.
@@ -176,9 +159,8 @@ fn parameters(raw: &[u8], from: usize) -> (Option<usize>, Parameters) {
     let mut pieces = 0_usize;
     let mut value = None;
     let mut offset = from + 1;
-    while let Some(skipped) = raw
-        .get(offset..)
-        .and_then(|rest| rest.iter().position(|byte| is_in(&STOPS, *byte)))
+    while let Some(skipped) =
+        raw.get(offset..).and_then(|rest| rest.iter().position(|byte| is_in(&STOPS, *byte)))
     {
         offset += skipped;
         let byte = raw.get(offset).copied().unwrap_or_default();
@@ -188,10 +170,8 @@ fn parameters(raw: &[u8], from: usize) -> (Option<usize>, Parameters) {
             b'=' if equals.is_none() => {
                 equals = Some(offset);
                 let name = raw.get(start..offset).unwrap_or_default();
-                found.repeated |= names
-                    .iter()
-                    .take(known)
-                    .any(|earlier| earlier.eq_ignore_ascii_case(name));
+                found.repeated |=
+                    names.iter().take(known).any(|earlier| earlier.eq_ignore_ascii_case(name));
                 if let Some(slot) = names.get_mut(known) {
                     *slot = name;
                     known += 1;
@@ -260,16 +240,13 @@ pub(super) fn values<'v>(name: &str, value: &'v str, most: usize) -> &'v str {
     if is_single(name) {
         return value;
     }
-    let end = memchr2_iter(b',', b';', value.as_bytes())
-        .nth(most)
-        .unwrap_or(value.len());
+    let end = memchr2_iter(b',', b';', value.as_bytes()).nth(most).unwrap_or(value.len());
     value.get(..end).unwrap_or_default()
 }
 
 /// The text cut to a length in octets, at a character boundary.
 pub(super) fn cut(text: &str, length: usize) -> &str {
-    text.get(..text.floor_char_boundary(length))
-        .unwrap_or_default()
+    text.get(..text.floor_char_boundary(length)).unwrap_or_default()
 }
 
 /// True when there are control characters other than tab and line ends.
@@ -306,15 +283,9 @@ mod tests {
     #[test]
     fn names_and_values() {
         check("SUMMARY:a:b", Some(("SUMMARY", "a:b")));
-        check(
-            "ATTENDEE;CN=\"a:b;c\";ROLE=x:mailto:d",
-            Some(("ATTENDEE", "mailto:d")),
-        );
+        check("ATTENDEE;CN=\"a:b;c\";ROLE=x:mailto:d", Some(("ATTENDEE", "mailto:d")));
         check("ATTENDEE;CN=a;ROLE", None);
-        check(
-            "item1.URL:http://example.com",
-            Some(("item1.URL", "http://example.com")),
-        );
+        check("item1.URL:http://example.com", Some(("item1.URL", "http://example.com")));
         check("a line of text", None);
         check("style=\"color: red\"", None);
         check(":", None);

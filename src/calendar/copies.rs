@@ -69,9 +69,7 @@ pub(super) fn digest(text: &str) -> u64 {
 }
 
 fn same(one: &str, other: &str) -> bool {
-    lines(one)
-        .map(|line| line.unfolded())
-        .eq(lines(other).map(|line| line.unfolded()))
+    lines(one).map(|line| line.unfolded()).eq(lines(other).map(|line| line.unfolded()))
 }
 
 /// METHOD and PRODID of each VCALENDAR of a text that is not read again.
@@ -102,20 +100,10 @@ pub(super) fn varying_values(text: &str) -> Vec<(Option<String>, Option<String>)
 /// Compares the events of different parts, merges equal ones and marks the others.
 pub(super) fn compare(reading: &mut Reading, message: &Message<'_>) {
     let part_of = |event: &Event, reading: &Reading| {
-        reading
-            .calendars
-            .get(event.calendar)
-            .map_or(0, |calendar| calendar.part)
+        reading.calendars.get(event.calendar).map_or(0, |calendar| calendar.part)
     };
-    let parts: Vec<usize> = reading
-        .events
-        .iter()
-        .map(|event| part_of(event, reading))
-        .collect();
-    if parts
-        .first()
-        .is_none_or(|first| parts.iter().all(|part| part == first))
-    {
+    let parts: Vec<usize> = reading.events.iter().map(|event| part_of(event, reading)).collect();
+    if parts.first().is_none_or(|first| parts.iter().all(|part| part == first)) {
         return;
     }
     let merged = by_uid(reading, &parts);
@@ -131,12 +119,7 @@ fn by_uid(reading: &mut Reading, parts: &[usize]) -> Vec<Option<usize>> {
         let Some(event) = reading.events.get(index) else {
             break;
         };
-        let Some(uid) = event
-            .uid
-            .as_deref()
-            .map(str::trim)
-            .filter(|uid| !uid.is_empty())
-        else {
+        let Some(uid) = event.uid.as_deref().map(str::trim).filter(|uid| !uid.is_empty()) else {
             continue;
         };
         let earlier = match first.entry((uid.to_owned(), event.recurrence_id.clone())) {
@@ -249,9 +232,7 @@ fn remove(reading: &mut Reading, merged: &[Option<usize>]) {
         kept += usize::from(place.is_none());
     }
     let mut flags = merged.iter();
-    reading
-        .events
-        .retain(|_| flags.next().is_none_or(Option::is_none));
+    reading.events.retain(|_| flags.next().is_none_or(Option::is_none));
     for calendar in &mut reading.calendars {
         for line in &mut calendar.backslash_lines {
             line.event = line.event.and_then(|event| places.get(event).copied());
@@ -266,23 +247,13 @@ fn differences(one: &Event, other: &Event) -> Vec<&'static str> {
     if moment(one) != moment(other) {
         names.push("DTSTART");
     }
-    let summary = |event: &Event| {
-        event
-            .property("SUMMARY")
-            .and_then(Property::text)
-            .map(spaced)
-    };
+    let summary = |event: &Event| event.property("SUMMARY").and_then(Property::text).map(spaced);
     if summary(one).unwrap_or_default() != summary(other).unwrap_or_default() {
         names.push("SUMMARY");
     }
     let organizer = |event: &Event| {
         let organizer = event.organizers.first()?;
-        Some(
-            organizer
-                .address
-                .clone()
-                .unwrap_or_else(|| organizer.value.trim().to_lowercase()),
-        )
+        Some(organizer.address.clone().unwrap_or_else(|| organizer.value.trim().to_lowercase()))
     };
     if organizer(one) != organizer(other) {
         names.push("ORGANIZER");
@@ -331,10 +302,7 @@ fn links_of(text: &str, found: &mut Vec<String>) {
         let end = rest
             .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ')' | ']'))
             .unwrap_or(rest.len());
-        let link = rest
-            .get(..end)
-            .unwrap_or_default()
-            .trim_end_matches(['.', ',', ';', '!', '?']);
+        let link = rest.get(..end).unwrap_or_default().trim_end_matches(['.', ',', ';', '!', '?']);
         let link = link.trim_end_matches('/').replace("&amp;", "&");
         found.push(format!("{scheme}{link}"));
     }

@@ -26,11 +26,7 @@ impl Defects {
             return;
         }
         let place = place.into();
-        if self
-            .list
-            .iter()
-            .any(|known| known.kind == kind && known.place == place)
-        {
+        if self.list.iter().any(|known| known.kind == kind && known.place == place) {
             return;
         }
         if self.list.len() >= MOST {
@@ -87,18 +83,9 @@ mod tests {
     #[test]
     fn one_per_kind_and_place() {
         check(&[], 0);
-        check(
-            &[(DefectKind::BadValue, "a"), (DefectKind::BadValue, "a")],
-            1,
-        );
-        check(
-            &[(DefectKind::BadValue, "a"), (DefectKind::BadValue, "b")],
-            2,
-        );
-        check(
-            &[(DefectKind::BadValue, "a"), (DefectKind::Unclosed, "a")],
-            2,
-        );
+        check(&[(DefectKind::BadValue, "a"), (DefectKind::BadValue, "a")], 1);
+        check(&[(DefectKind::BadValue, "a"), (DefectKind::BadValue, "b")], 2);
+        check(&[(DefectKind::BadValue, "a"), (DefectKind::Unclosed, "a")], 2);
     }
 
     #[test]
@@ -112,10 +99,7 @@ mod tests {
         defects.add(DefectKind::LimitTime, "elsewhere", "");
         let list = defects.into_list();
         assert_eq!(list.len(), MOST);
-        assert_eq!(
-            list.iter().filter(|defect| defect.kind.is_limit()).count(),
-            1
-        );
+        assert_eq!(list.iter().filter(|defect| defect.kind.is_limit()).count(), 1);
     }
 
     #[test]

@@ -98,12 +98,7 @@ impl Draft {
             properties: Vec::with_capacity(properties + 4),
             ..Event::default()
         };
-        Self {
-            event,
-            notes,
-            children: vec![[0; CLASSES]],
-            ..Self::default()
-        }
+        Self { event, notes, children: vec![[0; CLASSES]], ..Self::default() }
     }
 
     /// Adds an inner component and returns its index.
@@ -116,12 +111,7 @@ impl Draft {
             *counter += 1;
             *counter - 1
         });
-        let mut path = self
-            .event
-            .components
-            .get(parent)
-            .cloned()
-            .unwrap_or_default();
+        let mut path = self.event.components.get(parent).cloned().unwrap_or_default();
         // Writing to a string cannot fail.
         let _ = write!(path, ".{name}[{ordinal}]");
         self.event.components.push(path);
@@ -183,10 +173,7 @@ impl Draft {
             }
             "RRULE" if !shown(property).trim().is_empty() => {
                 // Calcard's rule has lost what did not fit; the text as written has not.
-                let rule = self
-                    .notes
-                    .as_ref()
-                    .and_then(|notes| notes.rules.get(self.rules));
+                let rule = self.notes.as_ref().and_then(|notes| notes.rules.get(self.rules));
                 self.rules += 1;
                 if let Some(rule) = rule.cloned()
                     && let Some(property) = self.event.properties.get_mut(known)
@@ -227,20 +214,13 @@ impl Draft {
             *first = Some(known);
             return;
         };
-        let same = self
-            .event
-            .properties
-            .get(first)
-            .is_some_and(|first| first.value == property.value);
+        let same =
+            self.event.properties.get(first).is_some_and(|first| first.value == property.value);
         let name = SINGLES.get(at).copied().unwrap_or_default();
         if !same && !self.event.duplicated.contains(&name) {
             self.event.duplicated.push(name);
             let place = self.event.place(property);
-            session.defects.add(
-                DefectKind::DuplicateProperty,
-                place,
-                "the first value counts",
-            );
+            session.defects.add(DefectKind::DuplicateProperty, place, "the first value counts");
         }
     }
 
@@ -311,17 +291,9 @@ impl Draft {
             }
         } else if *name == ICalendarProperty::Rdate || *name == ICalendarProperty::Exdate {
             let added = *name == ICalendarProperty::Rdate;
-            let Dates {
-                added: to_add,
-                removed,
-                added_count,
-                removed_count,
-            } = &mut self.dates;
-            let (list, count) = if added {
-                (to_add, added_count)
-            } else {
-                (removed, removed_count)
-            };
+            let Dates { added: to_add, removed, added_count, removed_count } = &mut self.dates;
+            let (list, count) =
+                if added { (to_add, added_count) } else { (removed, removed_count) };
             *count += entry.values.len();
             for value in &entry.values {
                 match read(value) {
@@ -338,9 +310,7 @@ impl Draft {
         if bad {
             let place = self.event.components.first().cloned().unwrap_or_default();
             let place = format!("{place}.{}", name.as_str());
-            session
-                .defects
-                .add(DefectKind::BadValue, place, "no date or duration");
+            session.defects.add(DefectKind::BadValue, place, "no date or duration");
         }
     }
 
@@ -374,30 +344,13 @@ impl Draft {
 
 /// Completes an event once all its properties are known.
 pub(super) fn finish(draft: Draft, session: &mut Session<'_>) -> Event {
-    let Draft {
-        mut event,
-        notes,
-        start,
-        end,
-        due,
-        duration,
-        has_end,
-        mut dates,
-        ..
-    } = draft;
-    let start = if event.kind == Kind::Todo {
-        start.or(due)
-    } else {
-        start
-    };
+    let Draft { mut event, notes, start, end, due, duration, has_end, mut dates, .. } = draft;
+    let start = if event.kind == Kind::Todo { start.or(due) } else { start };
     event.start = start.map(|start| start.moment);
     event.end_missing = !has_end;
     event.end = end.or(due).map(|end| end.moment).or_else(|| {
         let start = event.start?;
-        Some(Moment {
-            timestamp: start.timestamp.checked_add(duration?)?,
-            ..start
-        })
+        Some(Moment { timestamp: start.timestamp.checked_add(duration?)?, ..start })
     });
     if let Some(notes) = &notes {
         dates.added_count += notes.dates_left_out;
@@ -408,23 +361,12 @@ pub(super) fn finish(draft: Draft, session: &mut Session<'_>) -> Event {
     let limit = session.settings.instances;
     let (recurrence, trouble) = recurrence::expand(notes, start, dates, limit, &mut session.work);
     event.recurrence = recurrence;
-    let place = || {
-        format!(
-            "{}.RRULE",
-            event.components.first().map_or("", String::as_str)
-        )
-    };
+    let place = || format!("{}.RRULE", event.components.first().map_or("", String::as_str));
     if trouble.bad_rule {
-        session
-            .defects
-            .add(DefectKind::BadValue, place(), "no recurrence rule");
+        session.defects.add(DefectKind::BadValue, place(), "no recurrence rule");
     }
     if trouble.given_up {
-        session.defects.add(
-            DefectKind::LimitRecurrence,
-            place(),
-            "an upper bound is given",
-        );
+        session.defects.add(DefectKind::LimitRecurrence, place(), "an upper bound is given");
     }
     event
 }

@@ -51,9 +51,7 @@ pub(super) fn read(
         }
         reader.component(index, component);
     }
-    let Reader {
-        drafts, session, ..
-    } = reader;
+    let Reader { drafts, session, .. } = reader;
     for draft in drafts {
         let event = finish(draft, session);
         events.push(event);
@@ -73,48 +71,30 @@ struct Reader<'c, 's, 'a> {
 impl Reader<'_, '_, '_> {
     /// Reads a component whose parent has been read before.
     fn component(&mut self, index: usize, component: ICalendarComponent) {
-        let ICalendarComponent {
-            component_type,
-            entries,
-            component_ids,
-        } = component;
+        let ICalendarComponent { component_type, entries, component_ids } = component;
         let mut slot = self.slots.get(index).copied().unwrap_or_default();
         let name = component_type.as_str().to_ascii_uppercase();
         if let Some(kind) = object::kind(&name) {
-            slot = Slot {
-                event: Some(self.drafts.len()),
-                ..Slot::default()
-            };
+            slot = Slot { event: Some(self.drafts.len()), ..Slot::default() };
             let notes = self.notes.next().filter(|notes| notes.kind == kind);
-            let ordinal = notes
-                .as_ref()
-                .map_or_else(|| self.session.next_ordinal(kind), |n| n.ordinal);
+            let ordinal =
+                notes.as_ref().map_or_else(|| self.session.next_ordinal(kind), |n| n.ordinal);
             let calendar = self.session.calendars;
-            self.drafts
-                .push(Draft::new(kind, ordinal, calendar, notes, entries.len()));
+            self.drafts.push(Draft::new(kind, ordinal, calendar, notes, entries.len()));
         } else if let Some(draft) = slot.event.and_then(|at| self.drafts.get_mut(at)) {
             slot.within = draft.open(slot.within, &name);
             if component_type == ICalendarComponentType::VAlarm {
                 slot.alarm = Some(draft.event.alarms.len());
-                draft.event.alarms.push(Alarm {
-                    within: slot.within,
-                    ..Alarm::default()
-                });
+                draft.event.alarms.push(Alarm { within: slot.within, ..Alarm::default() });
             }
             slot.participant = component_type == ICalendarComponentType::Participant;
         } else {
             slot.zone |= component_type == ICalendarComponentType::VTimezone;
         }
         for child in component_ids {
-            let child = usize::try_from(child)
-                .ok()
-                .and_then(|child| self.slots.get_mut(child));
+            let child = usize::try_from(child).ok().and_then(|child| self.slots.get_mut(child));
             if let Some(child) = child {
-                *child = Slot {
-                    alarm: None,
-                    participant: false,
-                    ..slot
-                };
+                *child = Slot { alarm: None, participant: false, ..slot };
             }
         }
         match slot.event.and_then(|at| self.drafts.get_mut(at)) {
@@ -150,17 +130,11 @@ impl Reader<'_, '_, '_> {
             "CALSCALE" => &mut self.calendar.calscale,
             _ => return,
         };
-        let text = if matches!(name, "METHOD" | "CALSCALE") {
-            text.to_uppercase()
-        } else {
-            text
-        };
+        let text = if matches!(name, "METHOD" | "CALSCALE") { text.to_uppercase() } else { text };
         if field.as_ref().is_some_and(|first| *first != text) {
             let place = format!("VCALENDAR[{}].{name}", self.session.calendars);
             let detail = "the first value counts";
-            self.session
-                .defects
-                .add(DefectKind::DuplicateProperty, place, detail);
+            self.session.defects.add(DefectKind::DuplicateProperty, place, detail);
         }
         field.get_or_insert(text);
     }

@@ -72,16 +72,8 @@ fn write_property(property: &Value, out: &mut String) {
         return;
     }
     let parameters = array.get(1).and_then(Value::as_object);
-    let kind = array
-        .get(2)
-        .and_then(Value::as_str)
-        .unwrap_or("unknown")
-        .to_ascii_lowercase();
-    let mut values = array
-        .iter()
-        .skip(3)
-        .map(|value| written(value, &kind))
-        .collect::<Vec<_>>();
+    let kind = array.get(2).and_then(Value::as_str).unwrap_or("unknown").to_ascii_lowercase();
+    let mut values = array.iter().skip(3).map(|value| written(value, &kind)).collect::<Vec<_>>();
     if values.is_empty() {
         values.push(String::new());
     }
@@ -129,11 +121,7 @@ fn written(value: &Value, kind: &str) -> String {
             let parts = parts.iter().map(|(name, value)| {
                 let name = component_name(name);
                 let value = plain(value);
-                let value = if name == "UNTIL" {
-                    compact(&value)
-                } else {
-                    value
-                };
+                let value = if name == "UNTIL" { compact(&value) } else { value };
                 format!("{name}={}", escape(&value, false))
             });
             parts.collect::<Vec<_>>().join(";")
@@ -147,9 +135,7 @@ fn written(value: &Value, kind: &str) -> String {
         }
         // Structured values: GEO and REQUEST-STATUS.
         (_, Value::Array(parts)) => {
-            let parts = parts
-                .iter()
-                .map(|part| escape(&plain(part), kind == "text"));
+            let parts = parts.iter().map(|part| escape(&plain(part), kind == "text"));
             parts.collect::<Vec<_>>().join(";")
         }
         ("text" | "unknown", value) => escape(&plain(value), true),
@@ -175,18 +161,9 @@ mod tests {
 
     #[test]
     fn values_of_every_type() {
-        property(
-            r#"["summary",{},"text","a, b; c\nd\\e"]"#,
-            r"SUMMARY:a\, b\; c\nd\\e",
-        );
-        property(
-            r#"["categories",{},"text","a,b","c"]"#,
-            r"CATEGORIES:a\,b,c",
-        );
-        property(
-            r#"["dtstart",{},"date","2025-01-31"]"#,
-            "DTSTART;VALUE=DATE:20250131",
-        );
+        property(r#"["summary",{},"text","a, b; c\nd\\e"]"#, r"SUMMARY:a\, b\; c\nd\\e");
+        property(r#"["categories",{},"text","a,b","c"]"#, r"CATEGORIES:a\,b,c");
+        property(r#"["dtstart",{},"date","2025-01-31"]"#, "DTSTART;VALUE=DATE:20250131");
         property(
             r#"["dtstart",{"tzid":"Europe/Berlin"},"date-time","2025-01-31T10:00:00"]"#,
             "DTSTART;TZID=\"Europe/Berlin\":20250131T100000",
@@ -206,21 +183,13 @@ mod tests {
             r#"["attendee",{"cn":"A \"b\" ^","member":["x","y"]},"cal-address","mailto:a@b.c"]"#,
             "ATTENDEE;CN=\"A ^'b^' ^^\";MEMBER=\"x\",\"y\":mailto:a@b.c",
         );
-        property(
-            r#"["attach",{},"binary","QUJD"]"#,
-            "ATTACH;ENCODING=BASE64;VALUE=BINARY:QUJD",
-        );
+        property(r#"["attach",{},"binary","QUJD"]"#, "ATTACH;ENCODING=BASE64;VALUE=BINARY:QUJD");
         property(r#"["x-a",{},"unknown","1\r\n2"]"#, r"X-A:1\n2");
     }
 
     #[test]
     fn pieces_may_be_missing() {
-        let whole = [
-            "BEGIN:VCALENDAR",
-            "BEGIN:VEVENT",
-            "END:VEVENT",
-            "END:VCALENDAR",
-        ];
+        let whole = ["BEGIN:VCALENDAR", "BEGIN:VEVENT", "END:VEVENT", "END:VCALENDAR"];
         check(r#"["vcalendar",[],[["vevent",[],[]]]]"#, &whole);
         check(r#"["vevent"]"#, &whole);
         check(r#"[["vevent",[],[]]]"#, &whole);

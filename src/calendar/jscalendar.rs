@@ -129,11 +129,7 @@ impl Writer {
             head.push_str(";TZID=");
             quote(zone, &mut head);
         }
-        let value = if date_only {
-            value.split('T').next().unwrap_or_default()
-        } else {
-            value
-        };
+        let value = if date_only { value.split('T').next().unwrap_or_default() } else { value };
         self.raw(&head, &compact(value));
     }
 
@@ -178,19 +174,13 @@ impl Writer {
         self.text(event, "title", "SUMMARY");
         let html = string(event, "descriptionContentType")
             .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"));
-        let description = if html {
-            "STYLED-DESCRIPTION;VALUE=TEXT;FMTTYPE=text/html"
-        } else {
-            "DESCRIPTION"
-        };
+        let description =
+            if html { "STYLED-DESCRIPTION;VALUE=TEXT;FMTTYPE=text/html" } else { "DESCRIPTION" };
         self.text(event, "description", description);
         let zone = string(event, "timeZone").or_else(|| string(whole, "timeZone"));
         let date_only = flag(event, "showWithoutTime") || flag(whole, "showWithoutTime");
-        for (key, name) in [
-            ("start", "DTSTART"),
-            ("due", "DUE"),
-            ("recurrenceId", "RECURRENCE-ID"),
-        ] {
+        for (key, name) in [("start", "DTSTART"), ("due", "DUE"), ("recurrenceId", "RECURRENCE-ID")]
+        {
             if let Some(value) = string(event, key) {
                 self.date(name, value, zone, date_only);
             }
@@ -200,11 +190,7 @@ impl Writer {
                 self.date(name, value, None, false);
             }
         }
-        for (key, name) in [
-            ("status", "STATUS"),
-            ("progress", "STATUS"),
-            ("privacy", "CLASS"),
-        ] {
+        for (key, name) in [("status", "STATUS"), ("progress", "STATUS"), ("privacy", "CLASS")] {
             self.word(event, key, name);
         }
         for (key, name) in [
@@ -220,11 +206,8 @@ impl Writer {
         if string(event, "freeBusyStatus") == Some("free") {
             self.raw("TRANSP", "TRANSPARENT");
         }
-        for keyword in event
-            .get("keywords")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flat_map(Map::keys)
+        for keyword in
+            event.get("keywords").and_then(Value::as_object).into_iter().flat_map(Map::keys)
         {
             self.line("CATEGORIES", keyword);
         }
@@ -310,9 +293,7 @@ impl Writer {
                     quote(&value.to_uppercase(), &mut parameters);
                 }
             }
-            let role = ["chair", "optional", "informational"]
-                .into_iter()
-                .find(|role| has(role));
+            let role = ["chair", "optional", "informational"].into_iter().find(|role| has(role));
             parameters.push_str(match role {
                 Some("chair") => ";ROLE=CHAIR",
                 Some("optional") => ";ROLE=OPT-PARTICIPANT",
@@ -330,10 +311,7 @@ impl Writer {
 
     fn recurrence(&mut self, event: &Object) {
         let several = event.get("recurrenceRules").and_then(Value::as_array);
-        let rules = several
-            .into_iter()
-            .flatten()
-            .chain(event.get("recurrenceRule"));
+        let rules = several.into_iter().flatten().chain(event.get("recurrenceRule"));
         for rule in rules.filter_map(Value::as_object) {
             let parts = rule.iter().filter_map(|(key, value)| {
                 let name = match key.as_str() {
@@ -359,24 +337,14 @@ impl Writer {
         let date_only = flag(event, "showWithoutTime");
         let overrides = event.get("recurrenceOverrides").and_then(Value::as_object);
         for (start, patch) in overrides.into_iter().flatten() {
-            let excluded = patch
-                .as_object()
-                .is_some_and(|patch| flag(patch, "excluded"));
-            self.date(
-                if excluded { "EXDATE" } else { "RDATE" },
-                start,
-                zone,
-                date_only,
-            );
+            let excluded = patch.as_object().is_some_and(|patch| flag(patch, "excluded"));
+            self.date(if excluded { "EXDATE" } else { "RDATE" }, start, zone, date_only);
         }
     }
 
     fn alert(&mut self, alert: &Object) {
         self.0.push_str("BEGIN:VALARM\n");
-        self.raw(
-            "ACTION",
-            &string(alert, "action").unwrap_or("display").to_uppercase(),
-        );
+        self.raw("ACTION", &string(alert, "action").unwrap_or("display").to_uppercase());
         if let Some(trigger) = alert.get("trigger").and_then(Value::as_object) {
             if let Some(when) = string(trigger, "when") {
                 self.raw("TRIGGER;VALUE=DATE-TIME", &compact(when));

@@ -17,10 +17,7 @@ pub(super) fn plain(value: &Value) -> String {
 
 /// `2025-01-01T12:00:00Z` becomes `20250101T120000Z`; durations keep their sign.
 pub(super) fn compact(text: &str) -> String {
-    let is_date = text
-        .bytes()
-        .next()
-        .is_some_and(|byte| byte.is_ascii_digit());
+    let is_date = text.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
     let mut characters = text.chars();
     let mut compact = String::with_capacity(text.len());
     if !is_date {

@@ -41,11 +41,7 @@ impl<'x> Line<'x> {
 
     /// The line with folds undone.
     pub(super) fn unfolded(&self) -> Cow<'x, str> {
-        if self.folded {
-            Cow::Owned(unfold(self.raw))
-        } else {
-            Cow::Borrowed(self.raw)
-        }
+        if self.folded { Cow::Owned(unfold(self.raw)) } else { Cow::Borrowed(self.raw) }
     }
 }
 
@@ -146,11 +142,7 @@ pub(super) fn line_feeds(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let bare = memchr2(b'\r', b'\n', bytes)
         .and_then(|at| bytes.get(at..))
-        .and_then(|rest| {
-            rest.iter()
-                .position(|byte| *byte != b'\r')
-                .map(|at| (rest, at))
-        })
+        .and_then(|rest| rest.iter().position(|byte| *byte != b'\r').map(|at| (rest, at)))
         .is_some_and(|(rest, at)| at > 0 && rest.get(at) != Some(&b'\n'));
     if bare {
         Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
@@ -165,9 +157,7 @@ mod tests {
 
     fn check(text: &str, expected: &[&str]) {
         let text = line_feeds(text);
-        let lines: Vec<_> = Lines::new(&text)
-            .map(|line| line.unfolded().into_owned())
-            .collect();
+        let lines: Vec<_> = Lines::new(&text).map(|line| line.unfolded().into_owned()).collect();
         assert_eq!(lines, expected, "{text:?}");
     }
 

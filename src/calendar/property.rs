@@ -15,11 +15,7 @@ const MOST_VALUES: usize = 1_000;
 
 /// Adds an entry's values to the list, one property each.
 pub(super) fn push(entry: ICalendarEntry, within: usize, list: &mut Vec<Property>) {
-    let ICalendarEntry {
-        name,
-        params,
-        mut values,
-    } = entry;
+    let ICalendarEntry { name, params, mut values } = entry;
     let joined = is_joined(&name);
     let attached = matches!(name, ICalendarProperty::Attach | ICalendarProperty::Image);
     let binary = !params.is_empty() && has_binary_type(&params);
@@ -31,37 +27,19 @@ pub(super) fn push(entry: ICalendarEntry, within: usize, list: &mut Vec<Property
             || Value::Text(String::new()),
             |value| convert(value, binary, attached, &parameters),
         );
-        list.push(Property {
-            name,
-            within,
-            parameters,
-            value,
-        });
+        list.push(Property { name, within, parameters, value });
         return;
     }
     if joined {
-        list.push(Property {
-            name,
-            within,
-            parameters,
-            value: join(values),
-        });
+        list.push(Property { name, within, parameters, value: join(values) });
         return;
     }
     let final_index = values.len().min(MOST_VALUES).saturating_sub(1);
     for (index, value) in values.into_iter().take(MOST_VALUES).enumerate() {
-        let parameters = if index == final_index {
-            std::mem::take(&mut parameters)
-        } else {
-            parameters.clone()
-        };
+        let parameters =
+            if index == final_index { std::mem::take(&mut parameters) } else { parameters.clone() };
         let value = convert(value, binary, attached, &parameters);
-        list.push(Property {
-            name: name.clone(),
-            within,
-            parameters,
-            value,
-        });
+        list.push(Property { name: name.clone(), within, parameters, value });
     }
 }
 
@@ -89,11 +67,7 @@ fn join(values: Vec<ICalendarValue>) -> Value {
             Value::Binary { data, .. } => text.push_str(&String::from_utf8_lossy(&data)),
         }
     }
-    if uri {
-        Value::Uri(text)
-    } else {
-        Value::Text(text)
-    }
+    if uri { Value::Uri(text) } else { Value::Text(text) }
 }
 
 /// The name in upper case.
@@ -110,10 +84,7 @@ fn property_name(name: ICalendarProperty) -> Cow<'static, str> {
 fn has_binary_type(parameters: &[ICalendarParameter]) -> bool {
     parameters.iter().any(|parameter| {
         parameter.name == ICalendarParameterName::Value
-            && parameter
-                .value
-                .as_text()
-                .is_some_and(|kind| kind.eq_ignore_ascii_case("BINARY"))
+            && parameter.value.as_text().is_some_and(|kind| kind.eq_ignore_ascii_case("BINARY"))
     })
 }
 
@@ -176,29 +147,19 @@ fn convert(
     };
     match value {
         // Calcard turns decoded base64 into text wherever it is valid UTF-8.
-        ICalendarValue::Text(text) if binary => Value::Binary {
-            media_type: media_type(),
-            data: text.into_bytes(),
-        },
+        ICalendarValue::Text(text) if binary => {
+            Value::Binary { media_type: media_type(), data: text.into_bytes() }
+        }
         ICalendarValue::Text(text) => Value::Text(text),
         ICalendarValue::Uri(Uri::Location(text)) if attached && is_content(&text) => {
-            Value::Binary {
-                media_type: media_type(),
-                data: text.into_bytes(),
-            }
+            Value::Binary { media_type: media_type(), data: text.into_bytes() }
         }
         ICalendarValue::Uri(Uri::Location(text)) => Value::Uri(text),
         ICalendarValue::Uri(Uri::Data(data)) => Value::Binary {
-            media_type: data
-                .content_type
-                .map(|kind| kind.to_ascii_lowercase())
-                .or_else(media_type),
+            media_type: data.content_type.map(|kind| kind.to_ascii_lowercase()).or_else(media_type),
             data: data.data,
         },
-        ICalendarValue::Binary(data) => Value::Binary {
-            media_type: media_type(),
-            data,
-        },
+        ICalendarValue::Binary(data) => Value::Binary { media_type: media_type(), data },
         ICalendarValue::PartialDateTime(date) => Value::Other(time::written(&date)),
         other => Value::Other(other.into_text().map_or_else(String::new, Cow::into_owned)),
     }
@@ -221,19 +182,11 @@ pub(super) fn address(value: &str) -> Option<String> {
         Some(_) => return None,
         None => value,
     };
-    let rest = rest
-        .split('?')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .trim_matches(['<', '>']);
+    let rest = rest.split('?').next().unwrap_or_default().trim().trim_matches(['<', '>']);
     let decoded = percent_decoded(rest);
     let address = decoded.trim();
-    let address = if address.is_ascii() {
-        address.to_ascii_lowercase()
-    } else {
-        address.to_lowercase()
-    };
+    let address =
+        if address.is_ascii() { address.to_ascii_lowercase() } else { address.to_lowercase() };
     let (local, domain) = address.rsplit_once('@')?;
     let usable = !local.is_empty()
         && !domain.is_empty()
@@ -243,9 +196,7 @@ pub(super) fn address(value: &str) -> Option<String> {
 
 /// The address of `mailto:` and plain characters, which nearly all are: nothing to decode.
 fn plain_address(value: &str) -> Option<&str> {
-    let scheme = value
-        .get(..7)
-        .filter(|scheme| scheme.eq_ignore_ascii_case("mailto:"))?;
+    let scheme = value.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("mailto:"))?;
     let rest = value.get(scheme.len()..)?;
     let mut at = None;
     for (index, byte) in rest.bytes().enumerate() {
@@ -283,11 +234,7 @@ fn percent_decoded(text: &str) -> Cow<'_, str> {
 /// Reads ORGANIZER, ATTENDEE or CALENDAR-ADDRESS.
 pub(super) fn party(property: &Property) -> Party {
     let value = property.text().unwrap_or_default().to_owned();
-    let mut party = Party {
-        address: address(&value),
-        value,
-        ..Party::default()
-    };
+    let mut party = Party { address: address(&value), value, ..Party::default() };
     for (name, text) in &property.parameters {
         let slot = match name.as_ref() {
             "CN" => &mut party.name,
@@ -329,10 +276,7 @@ mod tests {
         check("MAILTO: ann@example.com ", Some("ann@example.com"));
         check("ann@example.com", Some("ann@example.com"));
         check("mailto:<ann@example.com>", Some("ann@example.com"));
-        check(
-            "mailto:ann%40example.com?subject=x",
-            Some("ann@example.com"),
-        );
+        check("mailto:ann%40example.com?subject=x", Some("ann@example.com"));
         check("mailto:ann%", None);
         check("invalid:nomail", None);
         check("urn:uuid:1@2", None);

@@ -171,9 +171,8 @@ fn instances(
 
 /// A clock of the event as seconds since 1970.
 fn zoned(clock: i64, start: Local) -> i64 {
-    DateTime::from_timestamp(clock, 0).map_or(clock, |clock| {
-        time::timestamp(clock.naive_utc(), start.zone)
-    })
+    DateTime::from_timestamp(clock, 0)
+        .map_or(clock, |clock| time::timestamp(clock.naive_utc(), start.zone))
 }
 
 /// HOURLY and MINUTELY without lists: plain arithmetic.
@@ -217,16 +216,10 @@ fn estimate(rule: &Rule, start: Local) -> Instances {
 
 /// Puts several rules and dates together.
 fn merge(found: &mut Recurrence, each: &[Instances], start: Local, dates: &Dates, work: &mut Work) {
-    let listed = each
-        .iter()
-        .all(|rule| rule.clocks.len() as u64 == rule.total);
+    let listed = each.iter().all(|rule| rule.clocks.len() as u64 == rule.total);
     let size = each.iter().map(|rule| rule.clocks.len()).sum::<usize>() + dates.added.len() + 1;
     if !listed || found.estimated || !work.spend(size) {
-        let rules = each
-            .iter()
-            .map(|rule| rule.total)
-            .fold(0, u64::saturating_add)
-            .max(1);
+        let rules = each.iter().map(|rule| rule.total).fold(0, u64::saturating_add).max(1);
         found.instances = rules.saturating_add(dates.added_count as u64);
         found.estimated = true;
         return;
@@ -251,8 +244,7 @@ fn merge(found: &mut Recurrence, each: &[Instances], start: Local, dates: &Dates
     let end = first.saturating_add(DAYS * DAY);
     found.instances = all.iter().filter(|at| **at < end).count() as u64;
     let complete = each.iter().all(|rule| {
-        rule.last
-            .is_some_and(|last| rule.clocks.last().is_some_and(|listed| *listed == last))
+        rule.last.is_some_and(|last| rule.clocks.last().is_some_and(|listed| *listed == last))
     });
     if !found.endless && complete {
         found.last = all.last().copied();

@@ -60,21 +60,11 @@ struct Days {
 
 impl Days {
     fn read(list: &str) -> Self {
-        let mut days = Self {
-            any: true,
-            ..Self::default()
-        };
+        let mut days = Self { any: true, ..Self::default() };
         for number in numbers(list) {
-            let bits = if number > 0 {
-                &mut days.forward
-            } else {
-                &mut days.backward
-            };
+            let bits = if number > 0 { &mut days.forward } else { &mut days.backward };
             let number = number.unsigned_abs();
-            if let Some(word) = usize::try_from(number / 64)
-                .ok()
-                .and_then(|at| bits.get_mut(at))
-            {
+            if let Some(word) = usize::try_from(number / 64).ok().and_then(|at| bits.get_mut(at)) {
                 *word |= 1 << (number % 64);
             }
         }
@@ -84,8 +74,7 @@ impl Days {
     /// True when the day is in the list; `length` is that of the month or year.
     fn hold(&self, day: u32, length: u32) -> bool {
         let holds = |bits: &[u64; 6], number: u32| {
-            bits.get(number as usize / 64)
-                .is_some_and(|word| word >> (number % 64) & 1 == 1)
+            bits.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
         };
         !self.any
             || holds(&self.forward, day)
@@ -94,8 +83,7 @@ impl Days {
 }
 
 fn numbers(list: &str) -> impl Iterator<Item = i64> {
-    list.split(',')
-        .filter_map(|number| number.trim().parse().ok())
+    list.split(',').filter_map(|number| number.trim().parse().ok())
 }
 
 /// A list of small numbers as bits.
@@ -201,10 +189,8 @@ impl Rule {
                 "BYMINUTE" => rule.minutes = bits(value, 60),
                 "BYSECOND" => rule.seconds = bits(value, 60),
                 "BYSETPOS" => {
-                    rule.positions = numbers(value)
-                        .filter(|n| n.abs() <= 366)
-                        .take(1_000)
-                        .collect();
+                    rule.positions =
+                        numbers(value).filter(|n| n.abs() <= 366).take(1_000).collect();
                     rule.positions.sort_unstable();
                     rule.positions.dedup();
                 }
@@ -255,28 +241,10 @@ impl Rule {
             (0, false) => 1 << own,
             (set, _) => set,
         };
-        let hours = pick(
-            self.hours,
-            self.frequency <= Frequency::Hourly,
-            24,
-            start.hour(),
-        );
-        let minutes = pick(
-            self.minutes,
-            self.frequency <= Frequency::Minutely,
-            60,
-            start.minute(),
-        );
-        let seconds = pick(
-            self.seconds,
-            self.frequency <= Frequency::Secondly,
-            60,
-            start.second(),
-        );
-        let total = [hours, minutes, seconds]
-            .iter()
-            .map(|set| set.count_ones() as usize)
-            .product();
+        let hours = pick(self.hours, self.frequency <= Frequency::Hourly, 24, start.hour());
+        let minutes = pick(self.minutes, self.frequency <= Frequency::Minutely, 60, start.minute());
+        let seconds = pick(self.seconds, self.frequency <= Frequency::Secondly, 60, start.second());
+        let total = [hours, minutes, seconds].iter().map(|set| set.count_ones() as usize).product();
         if total > most {
             return None;
         }
@@ -385,9 +353,7 @@ impl Rule {
         };
         let forward = i64::from((day - 1) / 7 + 1);
         let backward = -i64::from((length - day) / 7 + 1);
-        self.nth
-            .iter()
-            .any(|(nth, day)| *day == weekday && (*nth == forward || *nth == backward))
+        self.nth.iter().any(|(nth, day)| *day == weekday && (*nth == forward || *nth == backward))
     }
 
     fn in_week(&self, date: NaiveDate) -> bool {
@@ -440,16 +406,10 @@ fn until(value: &str) -> Option<Until> {
     }
     let clock = date.to_date_time()?.date_time;
     if date.has_time() {
-        return Some(Until {
-            clock,
-            utc: date.tz_hour.is_some(),
-        });
+        return Some(Until { clock, utc: date.tz_hour.is_some() });
     }
     // The whole last day counts.
-    clock
-        .date()
-        .and_hms_opt(23, 59, 59)
-        .map(|clock| Until { clock, utc: false })
+    clock.date().and_hms_opt(23, 59, 59).map(|clock| Until { clock, utc: false })
 }
 
 #[cfg(test)]
@@ -466,42 +426,15 @@ mod tests {
 
     #[test]
     fn lists_choose_days() {
-        check(
-            "FREQ=MONTHLY;BYDAY=2MO",
-            &[(2025, 9, 8, true), (2025, 9, 1, false)],
-        );
-        check(
-            "FREQ=MONTHLY;BYDAY=-1FR",
-            &[(2025, 10, 31, true), (2025, 10, 24, false)],
-        );
-        check(
-            "FREQ=YEARLY;BYDAY=20MO",
-            &[(1997, 5, 19, true), (1997, 5, 12, false)],
-        );
-        check(
-            "BYDAY=1SU;FREQ=YEARLY;BYMONTH=11",
-            &[(2025, 11, 2, true), (2025, 10, 5, false)],
-        );
-        check(
-            "FREQ=MONTHLY;BYMONTHDAY=-1",
-            &[(2024, 2, 29, true), (2024, 2, 28, false)],
-        );
-        check(
-            "FREQ=YEARLY;BYYEARDAY=-1,100",
-            &[(2025, 12, 31, true), (2025, 4, 10, true)],
-        );
-        check(
-            "FREQ=YEARLY;BYWEEKNO=20",
-            &[(1997, 5, 12, true), (1997, 5, 11, false)],
-        );
-        check(
-            "FREQ=YEARLY;BYWEEKNO=-1",
-            &[(2020, 12, 28, true), (2021, 1, 3, true)],
-        );
-        check(
-            "FREQ=WEEKLY;BYDAY=MO,we",
-            &[(2025, 9, 3, true), (2025, 9, 4, false)],
-        );
+        check("FREQ=MONTHLY;BYDAY=2MO", &[(2025, 9, 8, true), (2025, 9, 1, false)]);
+        check("FREQ=MONTHLY;BYDAY=-1FR", &[(2025, 10, 31, true), (2025, 10, 24, false)]);
+        check("FREQ=YEARLY;BYDAY=20MO", &[(1997, 5, 19, true), (1997, 5, 12, false)]);
+        check("BYDAY=1SU;FREQ=YEARLY;BYMONTH=11", &[(2025, 11, 2, true), (2025, 10, 5, false)]);
+        check("FREQ=MONTHLY;BYMONTHDAY=-1", &[(2024, 2, 29, true), (2024, 2, 28, false)]);
+        check("FREQ=YEARLY;BYYEARDAY=-1,100", &[(2025, 12, 31, true), (2025, 4, 10, true)]);
+        check("FREQ=YEARLY;BYWEEKNO=20", &[(1997, 5, 12, true), (1997, 5, 11, false)]);
+        check("FREQ=YEARLY;BYWEEKNO=-1", &[(2020, 12, 28, true), (2021, 1, 3, true)]);
+        check("FREQ=WEEKLY;BYDAY=MO,we", &[(2025, 9, 3, true), (2025, 9, 4, false)]);
     }
 
     #[test]

@@ -50,11 +50,7 @@ impl<'a> Session<'a> {
     pub(super) fn out_of_time(&mut self) -> bool {
         let expired = (self.expired)();
         if expired {
-            self.stop(
-                DefectKind::LimitTime,
-                String::new(),
-                "the rest was not read",
-            );
+            self.stop(DefectKind::LimitTime, String::new(), "the rest was not read");
         }
         expired
     }

@@ -109,11 +109,7 @@ pub(super) fn survey<'x>(text: &'x str, part: usize, session: &mut Session<'_>) 
             if content::name_is_folded(&line) {
                 // Rare enough that the copy does not matter: the name itself is folded.
                 let unfolded = line.unfolded();
-                let mut whole = Line {
-                    raw: &unfolded,
-                    folded: false,
-                    ..line
-                };
+                let mut whole = Line { raw: &unfolded, folded: false, ..line };
                 let parsed = content::parse(&mut whole, &mut Lines::new(""));
                 walk.repair(line.start);
                 walk.line(&whole, parsed);
@@ -129,10 +125,7 @@ pub(super) fn survey<'x>(text: &'x str, part: usize, session: &mut Session<'_>) 
         carriage_returns -= line.carriage_returns.min(carriage_returns);
     }
     if carriage_returns > 0 && !walk.session.stopped {
-        walk.report_part(
-            DefectKind::ControlCharacters,
-            "carriage return inside a line",
-        );
+        walk.report_part(DefectKind::ControlCharacters, "carriage return inside a line");
     }
     walk.close_all(end);
     walk.done
@@ -166,18 +159,11 @@ impl Walk<'_, '_, '_> {
                 self.report(DefectKind::GarbageLine, "no content line");
                 self.garbage += 1;
                 // Calcard would step over most of them, but a million take their time.
-                if self.garbage > MOST_GARBAGE {
-                    Fate::Drop
-                } else {
-                    Fate::Keep
-                }
+                if self.garbage > MOST_GARBAGE { Fate::Drop } else { Fate::Keep }
             }
-            Content::Named {
-                name,
-                value,
-                parameters,
-                ..
-            } => self.property(line, name, value, parameters),
+            Content::Named { name, value, parameters, .. } => {
+                self.property(line, name, value, parameters)
+            }
         };
         match fate {
             Fate::Keep => {
@@ -207,20 +193,15 @@ impl Walk<'_, '_, '_> {
         if parameters.repeated {
             self.report(DefectKind::RepeatedParameter, name);
         }
-        let (event, is_event) = self
-            .frames
-            .last()
-            .map_or((None, false), |frame| (frame.event, frame.is_event));
+        let (event, is_event) =
+            self.frames.last().map_or((None, false), |frame| (frame.event, frame.is_event));
         if name.eq_ignore_ascii_case("ATTENDEE") {
             if is_event && let Some(notes) = event.and_then(|at| self.object.events.get_mut(at)) {
                 notes.attendees += 1;
             }
             self.session.attendees += 1;
             if self.session.attendees > self.session.settings.attendees {
-                self.report(
-                    DefectKind::LimitAttendees,
-                    "later attendees were counted only",
-                );
+                self.report(DefectKind::LimitAttendees, "later attendees were counted only");
                 return Fate::Drop;
             }
         } else if is_event
@@ -230,9 +211,7 @@ impl Walk<'_, '_, '_> {
         {
             notes.rule_count += 1;
             if notes.rules.len() < MOST_RULES {
-                notes
-                    .rules
-                    .push(content::cut(&super::lines::unfold(value), RULE).to_owned());
+                notes.rules.push(content::cut(&super::lines::unfold(value), RULE).to_owned());
             }
         }
         self.session.count_line(self.part);
@@ -258,11 +237,7 @@ impl Walk<'_, '_, '_> {
         let limit = self.session.settings.line;
         let too_long = line.raw.len() > limit;
         let value_limit = limit.saturating_sub(line.raw.len() - value.len());
-        let kept = if too_long {
-            content::cut(value, value_limit)
-        } else {
-            value
-        };
+        let kept = if too_long { content::cut(value, value_limit) } else { value };
         let separators = content::separators(name, kept) + parameters.pieces;
         let left = self.session.pieces_left;
         self.session.pieces_left = left.saturating_sub(separators);
@@ -472,11 +447,7 @@ impl Walk<'_, '_, '_> {
 
     /// `VEVENT[0].VALARM[1]` of the innermost open component.
     fn place(&self) -> String {
-        let from = self
-            .frames
-            .iter()
-            .rposition(|frame| frame.is_event)
-            .unwrap_or(0);
+        let from = self.frames.iter().rposition(|frame| frame.is_event).unwrap_or(0);
         let mut place = String::new();
         for frame in self.frames.iter().skip(from) {
             if !place.is_empty() {
@@ -489,23 +460,16 @@ impl Walk<'_, '_, '_> {
     }
 
     fn report(&mut self, kind: DefectKind, detail: &str) {
-        let first = self
-            .frames
-            .last_mut()
-            .is_some_and(|frame| frame.reported.first(kind));
+        let first = self.frames.last_mut().is_some_and(|frame| frame.reported.first(kind));
         if first && self.session.defects.takes(kind) {
             let place = self.place();
-            self.session
-                .defects
-                .add(kind, place, content::cut(detail, 40));
+            self.session.defects.add(kind, place, content::cut(detail, 40));
         }
     }
 
     fn report_part(&mut self, kind: DefectKind, detail: &str) {
         if self.reported.first(kind) {
-            self.session
-                .defects
-                .add(kind, format!("part[{}]", self.part), detail);
+            self.session.defects.add(kind, format!("part[{}]", self.part), detail);
         }
     }
 }

@@ -12,21 +12,12 @@ use crate::message::{CalendarPart, DefectKind, Format, Message, Part};
 
 /// A calendar part with that text.
 fn part(text: &str) -> CalendarPart<'_> {
-    CalendarPart {
-        part: 0,
-        format: Format::ICalendar,
-        text: text.into(),
-        typed: true,
-        named: true,
-    }
+    CalendarPart { part: 0, format: Format::ICalendar, text: text.into(), typed: true, named: true }
 }
 
 /// Reads one part under the given limits.
 fn read_with(text: &str, settings: &Settings) -> Reading {
-    let message = Message {
-        calendar_parts: vec![part(text)],
-        ..Message::default()
-    };
+    let message = Message { calendar_parts: vec![part(text)], ..Message::default() };
     read(&message, settings, &|| false)
 }
 
@@ -50,18 +41,10 @@ fn event(lines: &str) -> Event {
 
 /// Kinds and places of the defects.
 fn defects(reading: &Reading) -> Vec<(DefectKind, &str)> {
-    reading
-        .defects
-        .iter()
-        .map(|defect| (defect.kind, defect.place.as_str()))
-        .collect()
+    reading.defects.iter().map(|defect| (defect.kind, defect.place.as_str())).collect()
 }
 
 /// A MIME part of that type inside another.
 fn mime(content_type: &str, parent: Option<usize>) -> Part<'static> {
-    Part {
-        content_type: content_type.to_owned(),
-        parent,
-        ..Part::default()
-    }
+    Part { content_type: content_type.to_owned(), parent, ..Part::default() }
 }

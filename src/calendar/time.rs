@@ -38,9 +38,8 @@ impl Zones {
             }
             if let Some((name, zone)) = component.timezone() {
                 zones.known.insert(name.to_owned(), zone);
-            } else if let Some(ICalendarValue::Text(name)) = component
-                .property(&ICalendarProperty::Tzid)
-                .and_then(|entry| entry.values.first())
+            } else if let Some(ICalendarValue::Text(name)) =
+                component.property(&ICalendarProperty::Tzid).and_then(|entry| entry.values.first())
                 && let Some(zone) = offset(component, components)
             {
                 zones.known.insert(name.clone(), zone);
@@ -54,10 +53,7 @@ impl Zones {
         if let Some(zone) = self.known.get(name) {
             return *zone;
         }
-        let zone = Tz::from_str(name)
-            .ok()
-            .or_else(|| within_path(name))
-            .unwrap_or(Tz::UTC);
+        let zone = Tz::from_str(name).ok().or_else(|| within_path(name)).unwrap_or(Tz::UTC);
         if self.known.len() < MOST_REMEMBERED {
             self.known.insert(name.to_owned(), zone);
         }
@@ -79,18 +75,12 @@ fn within_path(name: &str) -> Option<Tz> {
 
 /// TZOFFSETTO of the zone's standard time, else of its first observance.
 fn offset(zone: &ICalendarComponent, components: &[ICalendarComponent]) -> Option<Tz> {
-    let observances = || {
-        zone.component_ids
-            .iter()
-            .filter_map(|at| components.get(usize::try_from(*at).ok()?))
-    };
+    let observances =
+        || zone.component_ids.iter().filter_map(|at| components.get(usize::try_from(*at).ok()?));
     let observance = observances()
         .find(|inner| inner.component_type == ICalendarComponentType::Standard)
         .or_else(|| observances().next())?;
-    let value = observance
-        .property(&ICalendarProperty::Tzoffsetto)?
-        .values
-        .first()?;
+    let value = observance.property(&ICalendarProperty::Tzoffsetto)?.values.first()?;
     let ICalendarValue::PartialDateTime(offset) = value else {
         return None;
     };
@@ -113,10 +103,7 @@ pub(super) struct Local {
 pub(super) fn local(date: &PartialDateTime, zone: Option<Tz>) -> Option<Local> {
     // A leap second is written 60; no clock shows it.
     let second = date.second.unwrap_or(0);
-    let leap = PartialDateTime {
-        second: date.second.map(|_| second.min(59)),
-        ..date.clone()
-    };
+    let leap = PartialDateTime { second: date.second.map(|_| second.min(59)), ..date.clone() };
     let read = leap.to_date_time()?;
     if second > 60 {
         return None;
@@ -132,11 +119,7 @@ pub(super) fn local(date: &PartialDateTime, zone: Option<Tz>) -> Option<Local> {
     Some(Local {
         clock: read.date_time,
         zone,
-        moment: Moment {
-            timestamp: timestamp(read.date_time, zone),
-            date_only,
-            second,
-        },
+        moment: Moment { timestamp: timestamp(read.date_time, zone), date_only, second },
     })
 }
 
@@ -147,9 +130,7 @@ pub(super) fn timestamp(clock: NaiveDateTime, zone: Tz) -> i64 {
     if zone.is_utc() || zone.is_floating() {
         return utc;
     }
-    zone.from_local_datetime(&clock)
-        .earliest()
-        .map_or(utc, |found| found.timestamp())
+    zone.from_local_datetime(&clock).earliest().map_or(utc, |found| found.timestamp())
 }
 
 /// The clock in a zone at a point in time.
@@ -211,10 +192,7 @@ fn digits(text: &mut String, number: u32, unit: u32) {
     const DIGITS: &[u8; 10] = b"0123456789";
     let mut unit = unit;
     while unit > 0 {
-        let digit = DIGITS
-            .get((number / unit % 10) as usize)
-            .copied()
-            .unwrap_or(b'0');
+        let digit = DIGITS.get((number / unit % 10) as usize).copied().unwrap_or(b'0');
         text.push(char::from(digit));
         unit /= 10;
     }
@@ -237,56 +215,23 @@ mod tests {
     fn points_in_time() {
         check("20250101T120000Z", None, Some((1_735_732_800, false)));
         check("20250101T120000", None, Some((1_735_732_800, false)));
-        check(
-            "20250101T120000",
-            Some("Europe/Berlin"),
-            Some((1_735_729_200, false)),
-        );
-        check(
-            "20250101T120000",
-            Some("W. Europe Standard Time"),
-            Some((1_735_729_200, false)),
-        );
-        check(
-            "20250101T120000",
-            Some("No/Such Zone"),
-            Some((1_735_732_800, false)),
-        );
-        check(
-            "20250101T120000Z",
-            Some("Europe/Berlin"),
-            Some((1_735_732_800, false)),
-        );
-        check(
-            "20250101",
-            Some("Europe/Berlin"),
-            Some((1_735_689_600, true)),
-        );
+        check("20250101T120000", Some("Europe/Berlin"), Some((1_735_729_200, false)));
+        check("20250101T120000", Some("W. Europe Standard Time"), Some((1_735_729_200, false)));
+        check("20250101T120000", Some("No/Such Zone"), Some((1_735_732_800, false)));
+        check("20250101T120000Z", Some("Europe/Berlin"), Some((1_735_732_800, false)));
+        check("20250101", Some("Europe/Berlin"), Some((1_735_689_600, true)));
         check("20250230T120000Z", None, None);
         check("20251301", None, None);
         check("20250101T250000Z", None, None);
         check("20161231T235960Z", None, Some((1_483_228_799, false)));
         // Skipped and repeated by daylight saving.
-        check(
-            "20250330T023000",
-            Some("Europe/Berlin"),
-            Some((1_743_301_800, false)),
-        );
-        check(
-            "20251026T023000",
-            Some("Europe/Berlin"),
-            Some((1_761_438_600, false)),
-        );
+        check("20250330T023000", Some("Europe/Berlin"), Some((1_743_301_800, false)));
+        check("20251026T023000", Some("Europe/Berlin"), Some((1_761_438_600, false)));
     }
 
     #[test]
     fn dates_as_written() {
-        for text in [
-            "20250101T120000Z",
-            "20250101T120000",
-            "20250101",
-            "00010101T000000",
-        ] {
+        for text in ["20250101T120000Z", "20250101T120000", "20250101", "00010101T000000"] {
             let mut date = PartialDateTime::default();
             date.parse_timestamp(&mut text.as_bytes().iter().peekable(), false);
             assert_eq!(written(&date), text);

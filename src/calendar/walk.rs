@@ -32,10 +32,7 @@ pub(super) struct Work {
 
 impl Default for Work {
     fn default() -> Self {
-        Self {
-            near: 4_000_000,
-            far: 1_000_000,
-        }
+        Self { near: 4_000_000, far: 1_000_000 }
     }
 }
 
@@ -133,10 +130,7 @@ impl Walker<'_> {
         let by_position = !rule.positions.is_empty();
         if by_position {
             // The set a position counts in begins with the period, not with the event.
-            while let Some(day) = date
-                .pred_opt()
-                .filter(|day| rule.period(*day) == first_period)
-            {
+            while let Some(day) = date.pred_opt().filter(|day| rule.period(*day) == first_period) {
                 date = day;
             }
         }
@@ -171,11 +165,7 @@ impl Walker<'_> {
                 return Some(true);
             }
             // Months that are not chosen need no asking.
-            let next = if by_position {
-                None
-            } else {
-                rule.past_months(date)
-            };
+            let next = if by_position { None } else { rule.past_months(date) };
             let Some(next) = next.or_else(|| date.succ_opt()) else {
                 return Some(false);
             };
@@ -186,9 +176,7 @@ impl Walker<'_> {
 
     fn add_day(&mut self, day: i64) -> bool {
         let times = self.times;
-        times
-            .iter()
-            .all(|seconds| self.add(day * DAY + i64::from(*seconds)))
+        times.iter().all(|seconds| self.add(day * DAY + i64::from(*seconds)))
     }
 
     /// Adds the days of one period that BYSETPOS picks.
@@ -199,11 +187,7 @@ impl Walker<'_> {
             .iter()
             .filter_map(|position| {
                 let back = usize::try_from(position.unsigned_abs()).ok()?;
-                if *position > 0 {
-                    Some(back - 1)
-                } else {
-                    total.checked_sub(back)
-                }
+                if *position > 0 { Some(back - 1) } else { total.checked_sub(back) }
             })
             .filter(|index| *index < total)
             .collect();
@@ -212,8 +196,7 @@ impl Walker<'_> {
         picked.into_iter().all(|index| {
             let day = days.get(index / per_day.max(1));
             let time = self.times.get(index % per_day.max(1));
-            day.zip(time)
-                .is_none_or(|(day, time)| self.add(day * DAY + i64::from(*time)))
+            day.zip(time).is_none_or(|(day, time)| self.add(day * DAY + i64::from(*time)))
         })
     }
 }
@@ -246,12 +229,7 @@ pub(super) fn walk(
         left: rule.count.map_or(u64::MAX, |count| count.saturating_sub(1)),
         limit,
         // DTSTART is the first instance, whether the rule chooses it or not.
-        instances: Instances {
-            clocks: vec![clock],
-            total: 1,
-            estimated: false,
-            last: Some(clock),
-        },
+        instances: Instances { clocks: vec![clock], total: 1, estimated: false, last: Some(clock) },
     };
     // Days beyond the horizon are looked at only for a last instance that arithmetic does
     // not give.
@@ -269,11 +247,7 @@ pub(super) fn walk(
             walker.steps(days, far, work)?
         }
         Frequency::Monthly | Frequency::Yearly if plain_days => {
-            let months = if rule.frequency == Frequency::Yearly {
-                12
-            } else {
-                1
-            };
+            let months = if rule.frequency == Frequency::Yearly { 12 } else { 1 };
             let step = u32::try_from(rule.interval.checked_mul(months)?).ok()?;
             let days = (0..)
                 .map_while(|number: u32| {
@@ -321,9 +295,7 @@ fn far_last(rule: &Rule, plain: bool, start: NaiveDateTime, until: Option<i64>) 
     }
     let start = start.and_utc().timestamp();
     let step = i64::try_from(rule.interval).ok()?.checked_mul(step)?;
-    let by_count = rule
-        .count
-        .and_then(|count| i64::try_from(count.saturating_sub(1)).ok());
+    let by_count = rule.count.and_then(|count| i64::try_from(count.saturating_sub(1)).ok());
     let by_until = until.map(|until| (until - start).max(0) / DAY / step);
     let steps = [by_count, by_until].into_iter().flatten().min()?;
     start.checked_add(steps.checked_mul(step)?.checked_mul(DAY)?)
@@ -334,16 +306,8 @@ fn months(rule: &Rule, plain: bool, start: NaiveDateTime) -> Option<i64> {
     if !plain || start.day() > 28 {
         return None;
     }
-    let step = if rule.frequency == Frequency::Yearly {
-        12
-    } else {
-        1
-    };
-    let steps = rule
-        .count?
-        .saturating_sub(1)
-        .checked_mul(rule.interval)?
-        .checked_mul(step)?;
+    let step = if rule.frequency == Frequency::Yearly { 12 } else { 1 };
+    let steps = rule.count?.saturating_sub(1).checked_mul(rule.interval)?.checked_mul(step)?;
     let last = start.checked_add_months(Months::new(u32::try_from(steps).ok()?))?;
     Some(last.and_utc().timestamp())
 }

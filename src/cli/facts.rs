@@ -41,26 +41,16 @@ pub(super) fn run(
             return Ok(ExitCode::FAILURE);
         }
     };
-    let request = arguments
-        .envelope
-        .request(&arguments.path, &bytes, &config.scan);
+    let request = arguments.envelope.request(&arguments.path, &bytes, &config.scan);
     let settings = &config.scan;
     let message = message::parse(&bytes, request.bare, &request.envelope, &settings.message);
     let reading = calendar::read(&message, &settings.calendar, &|| false);
-    let facts = facts::gather(
-        &message,
-        &reading,
-        &request.envelope,
-        request.now,
-        settings.limits.urls,
-    );
+    let facts =
+        facts::gather(&message, &reading, &request.envelope, request.now, settings.limits.urls);
 
     let shared = Memo::new();
     let mail = View::new(&facts, &shared, None);
-    let printer = Printer {
-        paint,
-        all: arguments.all,
-    };
+    let printer = Printer { paint, all: arguments.all };
     writeln!(out, "{}", paint.style(Style::Bold, "message"))?;
     printer.print(&mail, Scope::Message, out)?;
     for event in &facts.events {
@@ -78,11 +68,7 @@ struct Printer {
 
 impl Printer {
     fn print(&self, view: &View<'_, '_>, scope: Scope, out: &mut dyn Write) -> Result<(), Error> {
-        let width = TABLE
-            .iter()
-            .map(|fact| fact.name.len())
-            .max()
-            .unwrap_or_default();
+        let width = TABLE.iter().map(|fact| fact.name.len()).max().unwrap_or_default();
         for fact in TABLE.iter().filter(|fact| fact.scope == scope) {
             let Some(id) = FactId::find(fact.name) else {
                 continue;

@@ -16,17 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const REPLY: u64 = 4096;
 
 pub(super) fn run(address: &Address, out: &mut dyn Write) -> Result<ExitCode, Error> {
-    let not_well = |reason: String| Error::NotWell {
-        address: address.clone(),
-        reason,
-    };
+    let not_well = |reason: String| Error::NotWell { address: address.clone(), reason };
     let reply = ask(address).map_err(|error| not_well(error.to_string()))?;
     let status = reply.lines().next().unwrap_or_default();
     if status.split_whitespace().nth(1) != Some("200") {
-        return Err(not_well(format!(
-            "it answers `{}`",
-            super::terminal::clean(status)
-        )));
+        return Err(not_well(format!("it answers `{}`", super::terminal::clean(status))));
     }
     writeln!(out, "ok")?;
     Ok(ExitCode::SUCCESS)

@@ -35,28 +35,16 @@ pub(super) fn print(
         writeln!(out, "  event    {}", describe(event))?;
     }
     if !verdict.decision.reasons.is_empty() {
-        writeln!(
-            out,
-            "  reasons  {}",
-            clean(&verdict.decision.reasons.join(", "))
-        )?;
+        writeln!(out, "  reasons  {}", clean(&verdict.decision.reasons.join(", ")))?;
     }
     for defect in &outcome.defects {
-        let place = if defect.place.is_empty() {
-            "message"
-        } else {
-            &defect.place
-        };
+        let place = if defect.place.is_empty() { "message" } else { &defect.place };
         let (place, detail) = (clean(place), clean(&defect.detail));
         writeln!(out, "  defect   {} at {place}: {detail}", defect.kind)?;
     }
     if !outcome.partial.is_empty() {
         let reasons = clean(&outcome.partial.join(", ")).into_owned();
-        writeln!(
-            out,
-            "  {}  {reasons}",
-            paint.style(Style::Yellow, "partial")
-        )?;
+        writeln!(out, "  {}  {reasons}", paint.style(Style::Yellow, "partial"))?;
     }
     Ok(())
 }
@@ -64,11 +52,7 @@ pub(super) fn print(
 /// What a calendar should do, in a few words.
 fn decision(decision: &Decision) -> String {
     let keep = |keep: bool| if keep { "keep" } else { "strip" };
-    let insert = if decision.auto_insert {
-        "insert"
-    } else {
-        "do not insert"
-    };
+    let insert = if decision.auto_insert { "insert" } else { "do not insert" };
     format!(
         "{insert}, {}, calendar {}, {}, {} alarms, {} attachments, by hand {}",
         decision.apply.name(),
@@ -84,40 +68,19 @@ fn decision(decision: &Decision) -> String {
 fn symbols(symbols: &[Symbol], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     let mut sorted: Vec<&Symbol> = symbols.iter().collect();
     sorted.sort_by(|a, b| b.score.abs().total_cmp(&a.score.abs()));
-    let width = sorted
-        .iter()
-        .map(|symbol| symbol.hit.symbol.len())
-        .max()
-        .unwrap_or_default();
+    let width = sorted.iter().map(|symbol| symbol.hit.symbol.len()).max().unwrap_or_default();
     for symbol in sorted {
-        let style = if symbol.score < 0.0 {
-            Style::Green
-        } else {
-            Style::Red
-        };
+        let style = if symbol.score < 0.0 { Style::Green } else { Style::Red };
         let score = format!("{:>7.2}", symbol.score);
         let name = format!("{:width$}", symbol.hit.symbol);
         let description = symbol.hit.description.as_deref().unwrap_or_default();
-        writeln!(
-            out,
-            "  {}  {name}  {}",
-            paint.style(style, score),
-            clean(description)
-        )?;
+        writeln!(out, "  {}  {name}  {}", paint.style(style, score), clean(description))?;
         for evidence in &symbol.hit.evidence {
             let place = clean(&evidence.place);
             let text = clean_and_cut(&evidence.text, SHOWN);
-            let line = if text.is_empty() {
-                place.into_owned()
-            } else {
-                format!("{place}: {text}")
-            };
-            writeln!(
-                out,
-                "           {:width$}  {}",
-                "",
-                paint.style(Style::Dim, line)
-            )?;
+            let line =
+                if text.is_empty() { place.into_owned() } else { format!("{place}: {text}") };
+            writeln!(out, "           {:width$}  {}", "", paint.style(Style::Dim, line))?;
         }
     }
     Ok(())

@@ -59,28 +59,14 @@ pub(super) fn warn(diagnostics: &[Diagnostic]) {
 
 /// Loads the rules that the command line and the configuration name.
 pub(super) fn load(common: &Common, config: &Config) -> Result<Loaded, Error> {
-    let mut files = if common.no_stock_rules {
-        Files::default()
-    } else {
-        stock()
-    };
-    let named = if common.rules.is_empty() {
-        &config.rule_directories
-    } else {
-        &common.rules
-    };
+    let mut files = if common.no_stock_rules { Files::default() } else { rules::built_in() };
+    let named = if common.rules.is_empty() { &config.rule_directories } else { &common.rules };
     let theirs = read_rules(named)?;
     files.rules.extend(theirs.rules);
     for list in theirs.lists {
         add_list(&mut files.lists, list);
     }
     rules::load(&files).map_err(Error::Rules)
-}
-
-/// The built-in rules.
-// joined later: `crate::rules::built_in()` takes the place of this function.
-fn stock() -> Files {
-    Files::default()
 }
 
 /// Reads every `*.cf` and `lists/*.txt` of the directories, by name within each.
@@ -92,26 +78,13 @@ pub(super) fn read_rules(directories: &[PathBuf]) -> Result<Files, ReadError> {
             continue;
         }
         for path in named(directory, "cf")? {
-            files.rules.push(File {
-                name: path.display().to_string(),
-                text: read(&path)?,
-            });
+            files.rules.push(File { name: path.display().to_string(), text: read(&path)? });
         }
         let lists = directory.join("lists");
         if lists.is_dir() {
             for path in named(&lists, "txt")? {
-                let name = path
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
-                add_list(
-                    &mut files.lists,
-                    File {
-                        name,
-                        text: read(&path)?,
-                    },
-                );
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                add_list(&mut files.lists, File { name, text: read(&path)? });
             }
         }
     }
@@ -128,10 +101,7 @@ fn add_list(lists: &mut Vec<File>, list: File) {
 
 /// Files in a directory with an ending, by name.
 fn named(directory: &Path, ending: &str) -> Result<Vec<PathBuf>, ReadError> {
-    let failed = |source| ReadError {
-        path: directory.to_owned(),
-        source,
-    };
+    let failed = |source| ReadError { path: directory.to_owned(), source };
     let mut paths = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -145,10 +115,7 @@ fn named(directory: &Path, ending: &str) -> Result<Vec<PathBuf>, ReadError> {
 
 /// Rules are text in UTF-8; a stray byte of another charset must not stop the service.
 fn read(path: &Path) -> Result<String, ReadError> {
-    let bytes = fs::read(path).map_err(|source| ReadError {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes = fs::read(path).map_err(|source| ReadError { path: path.to_owned(), source })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -189,29 +156,17 @@ pub(super) fn run(
 }
 
 fn lint(loaded: &Loaded, strict: bool, out: &mut dyn Write) -> Result<ExitCode, Error> {
-    let warnings = loaded
-        .diagnostics
-        .iter()
-        .filter(|d| d.severity == Severity::Warning)
-        .count();
+    let warnings = loaded.diagnostics.iter().filter(|d| d.severity == Severity::Warning).count();
     if !loaded.diagnostics.is_empty() {
         writeln!(out, "{}\n", list(&loaded.diagnostics))?;
     }
     let symbols = loaded.rules.symbols().count();
     writeln!(out, "symbols: {symbols}, warnings: {warnings}")?;
-    Ok(if strict && warnings > 0 {
-        ExitCode::from(2)
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if strict && warnings > 0 { ExitCode::from(2) } else { ExitCode::SUCCESS })
 }
 
 fn print_list(rules: &RuleSet, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let width = rules
-        .symbols()
-        .map(|symbol| symbol.name.len())
-        .max()
-        .unwrap_or_default();
+    let width = rules.symbols().map(|symbol| symbol.name.len()).max().unwrap_or_default();
     let groups = rules.symbols().filter_map(|symbol| symbol.group.as_deref());
     let group_width = groups.map(str::len).max().unwrap_or_default();
     for symbol in rules.symbols() {
@@ -242,19 +197,10 @@ fn show(symbol: &Symbol, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     .collect();
     for (name, value) in [
         ("score", format!("{:?}", symbol.score)),
-        (
-            "group",
-            symbol.group.as_deref().unwrap_or_default().to_owned(),
-        ),
-        (
-            "means",
-            symbol.description.as_deref().unwrap_or_default().to_owned(),
-        ),
+        ("group", symbol.group.as_deref().unwrap_or_default().to_owned()),
+        ("means", symbol.description.as_deref().unwrap_or_default().to_owned()),
         ("flags", flags.join(" ")),
-        (
-            "source",
-            symbol.source.as_deref().unwrap_or_default().to_owned(),
-        ),
+        ("source", symbol.source.as_deref().unwrap_or_default().to_owned()),
         ("file", format!("{}:{}", symbol.file, symbol.line)),
         ("rule", symbol.definition.to_string()),
     ] {

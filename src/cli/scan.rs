@@ -94,9 +94,7 @@ impl Envelope {
     /// The request for one input.
     pub(super) fn request(&self, path: &Path, bytes: &[u8], settings: &scan::Settings) -> Request {
         let bare_name = |address: &str| {
-            let inner = address
-                .strip_prefix('<')
-                .and_then(|rest| rest.strip_suffix('>'));
+            let inner = address.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
             inner.unwrap_or(address).to_owned()
         };
         let envelope = message::Envelope {
@@ -108,9 +106,7 @@ impl Envelope {
             ..message::Envelope::default()
         };
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
-        let bare = ["ics", "ical", "ifb", "vcs"]
-            .iter()
-            .any(|name| ending == *name);
+        let bare = ["ics", "ical", "ifb", "vcs"].iter().any(|name| ending == *name);
         let scope = match self.scope {
             ScopeName::Message => EvidenceScope::Message,
             ScopeName::Calendar => EvidenceScope::Calendar,
@@ -123,14 +119,7 @@ impl Envelope {
             }
             None => now(),
         };
-        Request {
-            envelope,
-            bare,
-            scope,
-            policy: self.policy,
-            now,
-            ..Request::default()
-        }
+        Request { envelope, bare, scope, policy: self.policy, now, ..Request::default() }
     }
 }
 
@@ -155,11 +144,7 @@ pub(super) fn read_input(path: &Path, limit: usize) -> Result<Vec<u8>, InputErro
     let mut bytes = Vec::new();
     let past_limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     reader.take(past_limit).read_to_end(&mut bytes)?;
-    if bytes.len() > limit {
-        Err(InputError::TooLarge(limit))
-    } else {
-        Ok(bytes)
-    }
+    if bytes.len() > limit { Err(InputError::TooLarge(limit)) } else { Ok(bytes) }
 }
 
 pub(super) fn run(
@@ -175,10 +160,7 @@ pub(super) fn run(
     let mut failed = false;
     let mut fail = |path: &Path, error: &dyn std::fmt::Display| {
         failed = true;
-        complain(format_args!(
-            "{}: {error}",
-            clean(&path.display().to_string())
-        ));
+        complain(format_args!("{}: {error}", clean(&path.display().to_string())));
     };
     let mut paths = Vec::new();
     for path in &arguments.paths {
@@ -206,11 +188,7 @@ pub(super) fn run(
         progress.advance();
     }
     progress.finish();
-    Ok(if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 #[derive(Serialize)]
@@ -234,13 +212,7 @@ fn print(
     if json {
         let options = rspamd::Options::default();
         let answer = rspamd::answer(outcome, request, &options, thresholds);
-        serde_json::to_writer(
-            &mut *out,
-            &Line {
-                file: &file,
-                answer,
-            },
-        )?;
+        serde_json::to_writer(&mut *out, &Line { file: &file, answer })?;
         writeln!(out)
     } else {
         report::print(&file, outcome, paint, out)
@@ -286,10 +258,7 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}") {
             bar.set_style(style);
         }
-        Self {
-            bar,
-            started: Instant::now(),
-        }
+        Self { bar, started: Instant::now() }
     }
 
     fn advance(&self) {

@@ -20,10 +20,7 @@ pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
     let loaded = rules::load(common, &config)?;
     for diagnostic in &loaded.diagnostics {
         if diagnostic.severity == Severity::Warning {
-            let place = format!(
-                "{}:{}:{}",
-                diagnostic.file, diagnostic.line, diagnostic.column
-            );
+            let place = format!("{}:{}:{}", diagnostic.file, diagnostic.line, diagnostic.column);
             tracing::warn!(place, "rules: {}", diagnostic.message);
         }
     }
@@ -33,9 +30,7 @@ pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
     let address = config.http.listen.clone();
     let application = Application::build(config.http, state)
         .map_err(|source| Error::Listen { address, source })?;
-    application
-        .serve(server::stop_signal())
-        .map_err(Error::Serve)?;
+    application.serve(server::stop_signal()).map_err(Error::Serve)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -66,13 +61,7 @@ fn start_log(log: &Log, colour: bool) -> Result<(), Error> {
 /// A panic's message may quote the mail it happened in; the log gets the place in our code.
 fn hide_panic_messages() {
     panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        tracing::error!(
-            place,
-            "panic: this is a mistake in calspamd, please report it"
-        );
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panic: this is a mistake in calspamd, please report it");
     }));
 }

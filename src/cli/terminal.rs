@@ -26,17 +26,12 @@ pub(super) enum Style {
 impl Paint {
     /// For the standard output.
     pub(super) fn new(color: Color) -> Self {
-        Self {
-            on: is_on(color, io::stdout().is_terminal()),
-        }
+        Self { on: is_on(color, io::stdout().is_terminal()) }
     }
 
     /// The same text, painted.
     pub(super) fn style(self, style: Style, text: impl Display) -> impl Display {
-        Painted {
-            style: self.on.then_some(style),
-            text,
-        }
+        Painted { style: self.on.then_some(style), text }
     }
 }
 
@@ -112,10 +107,7 @@ mod tests {
 
     #[test]
     fn nothing_obeyed_gets_through() {
-        assert_eq!(
-            clean("a\u{1b}[31mb\nc\u{202e}d"),
-            "a\u{fffd}[31mb c\u{fffd}d"
-        );
+        assert_eq!(clean("a\u{1b}[31mb\nc\u{202e}d"), "a\u{fffd}[31mb c\u{fffd}d");
         assert_eq!(clean("Grüße"), "Grüße");
         assert_eq!(clean_and_cut("äöü", 2), "äö…");
         assert_eq!(clean_and_cut("äö", 2), "äö");

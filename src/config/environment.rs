@@ -34,11 +34,7 @@ pub(super) fn read(
             Some(name) => {
                 let one = setting(name, &value).map_err(|message| {
                     let (message, hint) = message_and_hint(&message);
-                    Error::Environment {
-                        variable,
-                        message,
-                        hint,
-                    }
+                    Error::Environment { variable, message, hint }
                 })?;
                 overrides.sections = overrides.sections.overlaid(one);
             }
@@ -54,23 +50,16 @@ fn setting(name: &str, value: &str) -> Result<Sections, String> {
     let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
     };
-    let Some((section, key)) = lower
-        .split_once("__")
-        .filter(|(section, key)| is_name(section) && is_name(key))
+    let Some((section, key)) =
+        lower.split_once("__").filter(|(section, key)| is_name(section) && is_name(key))
     else {
-        return Err(
-            "there is no such setting\nwrite CALSPAMD_SECTION__KEY, as in \
+        return Err("there is no such setting\nwrite CALSPAMD_SECTION__KEY, as in \
                     CALSPAMD_HTTP__LISTEN"
-                .to_owned(),
-        );
+            .to_owned());
     };
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let list: Vec<String> = value.split(',').map(|item| quoted(item.trim())).collect();
-    let forms = [
-        value.to_owned(),
-        quoted(value),
-        format!("[{}]", list.join(",")),
-    ];
+    let forms = [value.to_owned(), quoted(value), format!("[{}]", list.join(","))];
     let mut first_error = None;
     for (index, form) in forms.iter().enumerate() {
         let file = format!("[{section}]\n{key} = {form}\n");

@@ -45,22 +45,12 @@ fn list(values: impl IntoIterator<Item = impl Display>) -> String {
 }
 
 pub(super) fn print(config: &Config) -> String {
-    let Config {
-        http,
-        insecure,
-        scan,
-        rule_directories,
-        log,
-    } = config;
+    let Config { http, insecure, scan, rule_directories, log } = config;
     let mut page = Page::default();
 
     page.section("http");
     page.key("listen", text(&http.listen), "IP:PORT or unix:/PATH.");
-    page.key(
-        "max_message",
-        text(Size(http.max_message)),
-        "Larger messages are refused with 413.",
-    );
+    page.key("max_message", text(Size(http.max_message)), "Larger messages are refused with 413.");
     page.key(
         "insecure",
         insecure,
@@ -75,42 +65,18 @@ pub(super) fn print(config: &Config) -> String {
     );
 
     page.section("limits");
-    page.key(
-        "time",
-        text(Time(scan.limits.time)),
-        "A scan answers with what it has after this.",
-    );
+    page.key("time", text(Time(scan.limits.time)), "A scan answers with what it has after this.");
     page.key("parts", scan.message.parts, "MIME parts read.");
-    page.key(
-        "depth",
-        scan.message.depth,
-        "Messages in messages, components in components.",
-    );
-    page.key(
-        "components",
-        scan.calendar.components,
-        "Calendar components read per message.",
-    );
+    page.key("depth", scan.message.depth, "Messages in messages, components in components.");
+    page.key("components", scan.calendar.components, "Calendar components read per message.");
     page.key(
         "calendar_text",
         text(Size(scan.message.calendar_text)),
         "Calendar text read from one part.",
     );
-    page.key(
-        "attendees",
-        scan.calendar.attendees,
-        "Attendees read per message.",
-    );
-    page.key(
-        "line",
-        text(Size(scan.calendar.line)),
-        "Longest content line; longer ones are cut.",
-    );
-    page.key(
-        "instances",
-        scan.calendar.instances,
-        "Instances of a recurrence looked at.",
-    );
+    page.key("attendees", scan.calendar.attendees, "Attendees read per message.");
+    page.key("line", text(Size(scan.calendar.line)), "Longest content line; longer ones are cut.");
+    page.key("instances", scan.calendar.instances, "Instances of a recurrence looked at.");
     page.key("urls", scan.limits.urls, "Links read per message.");
 
     page.section("site");
@@ -141,11 +107,7 @@ pub(super) fn print(config: &Config) -> String {
     );
 
     page.section("log");
-    page.key(
-        "level",
-        text(log.level.name()),
-        "off, error, warn, info, debug or trace.",
-    );
+    page.key("level", text(log.level.name()), "off, error, warn, info, debug or trace.");
     page.key("format", text(log.format.name()), "text or json.");
     page.text()
 }

@@ -87,10 +87,7 @@ impl Sections {
     pub(super) fn into_config(self) -> Config {
         let mut http = server::Settings::default();
         set(&mut http.listen, self.http.listen.map(|listen| listen.0));
-        set(
-            &mut http.max_message,
-            self.http.max_message.map(|size| size.0),
-        );
+        set(&mut http.max_message, self.http.max_message.map(|size| size.0));
 
         let mut log = Log::default();
         set(&mut log.level, self.log.level.map(|word| word.0));
@@ -120,10 +117,7 @@ fn scan_settings(
     set(&mut scan.limits.time, limits.time.map(|time| time.0));
     set(&mut scan.limits.urls, number(limits.urls));
     set(&mut scan.message.parts, number(limits.parts));
-    set(
-        &mut scan.message.calendar_text,
-        limits.calendar_text.map(|size| size.0),
-    );
+    set(&mut scan.message.calendar_text, limits.calendar_text.map(|size| size.0));
     // One word for the operator: how deep things may be nested, messages and components.
     set(&mut scan.message.depth, number(limits.depth));
     set(&mut scan.calendar.depth, number(limits.depth));
@@ -131,32 +125,14 @@ fn scan_settings(
     set(&mut scan.calendar.attendees, number(limits.attendees));
     set(&mut scan.calendar.line, limits.line.map(|size| size.0));
     set(&mut scan.calendar.instances, number(limits.instances));
-    set(
-        &mut scan.message.trusted_authserv_ids,
-        site.trusted_authserv_ids,
-    );
+    set(&mut scan.message.trusted_authserv_ids, site.trusted_authserv_ids);
 
     let thresholds = &mut scan.verdict.thresholds;
-    set(
-        &mut thresholds.greylist,
-        actions.greylist.map(|limit| limit.0),
-    );
-    set(
-        &mut thresholds.add_header,
-        actions.add_header.map(|limit| limit.0),
-    );
-    set(
-        &mut thresholds.quarantine,
-        actions.quarantine.map(|limit| limit.0),
-    );
+    set(&mut thresholds.greylist, actions.greylist.map(|limit| limit.0));
+    set(&mut thresholds.add_header, actions.add_header.map(|limit| limit.0));
+    set(&mut thresholds.quarantine, actions.quarantine.map(|limit| limit.0));
     set(&mut thresholds.reject, actions.reject.map(|limit| limit.0));
-    set(
-        &mut thresholds.discard,
-        actions.discard.map(|limit| limit.0),
-    );
-    set(
-        &mut scan.verdict.auto_insert,
-        policy.auto_insert.map(|word| word.0),
-    );
+    set(&mut thresholds.discard, actions.discard.map(|limit| limit.0));
+    set(&mut scan.verdict.auto_insert, policy.auto_insert.map(|word| word.0));
     scan
 }

@@ -14,23 +14,16 @@ use crate::verdict::Policy;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Time(pub(super) Duration);
 
-const TIMES: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+const TIMES: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 impl FromStr for Time {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        number_with_unit(text, &TIMES)
-            .map(|n| Self(Duration::from_millis(n)))
-            .ok_or_else(|| {
-                format!("`{text}` is no duration\nwrite a number with ms, s, m, h or d: 500ms, 3s")
-            })
+        number_with_unit(text, &TIMES).map(|n| Self(Duration::from_millis(n))).ok_or_else(|| {
+            format!("`{text}` is no duration\nwrite a number with ms, s, m, h or d: 500ms, 3s")
+        })
     }
 }
 
@@ -79,18 +72,12 @@ fn number_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;
     let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
-    number
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(*factor)
-        .filter(|number| *number > 0)
+    number.parse::<u64>().ok()?.checked_mul(*factor).filter(|number| *number > 0)
 }
 
 /// Writes a number with the largest unit that divides it.
 fn write_with_unit(f: &mut fmt::Formatter<'_>, number: u64, units: &[(&str, u64)]) -> fmt::Result {
-    let fitting = units
-        .iter()
-        .filter(|(_, factor)| number.is_multiple_of(*factor));
+    let fitting = units.iter().filter(|(_, factor)| number.is_multiple_of(*factor));
     match fitting.max_by_key(|(_, factor)| *factor) {
         Some((unit, factor)) if number > 0 => write!(f, "{}{unit}", number / factor),
         _ => write!(f, "{number}{}", units.first().map_or("", |(unit, _)| unit)),
@@ -118,10 +105,7 @@ struct Written<T> {
 
 impl<T> Written<T> {
     fn new(expecting: &'static str) -> Self {
-        Self {
-            expecting,
-            value: PhantomData,
-        }
+        Self { expecting, value: PhantomData }
     }
 }
 
@@ -138,9 +122,7 @@ impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Written<T> {
 
     fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<T, E> {
         let bytes = format!("{number}B");
-        bytes
-            .parse()
-            .map_err(|_| E::invalid_type(Unexpected::Signed(number), &self))
+        bytes.parse().map_err(|_| E::invalid_type(Unexpected::Signed(number), &self))
     }
 }
 
@@ -170,11 +152,7 @@ impl<'de> Deserialize<'de> for Threshold {
             }
 
             fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Threshold, E> {
-                if number.is_finite() {
-                    Ok(Threshold(Some(number)))
-                } else {
-                    Err(refused(number))
-                }
+                if number.is_finite() { Ok(Threshold(Some(number))) } else { Err(refused(number)) }
             }
 
             fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Threshold, E> {
@@ -183,11 +161,7 @@ impl<'de> Deserialize<'de> for Threshold {
             }
 
             fn visit_bool<E: serde::de::Error>(self, on: bool) -> Result<Threshold, E> {
-                if on {
-                    Err(refused(on))
-                } else {
-                    Ok(Threshold(None))
-                }
+                if on { Err(refused(on)) } else { Ok(Threshold(None)) }
             }
         }
 
@@ -207,10 +181,7 @@ pub(super) struct Parsed<T>(pub(super) T);
 
 impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Parsed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map(Parsed)
-            .map_err(D::Error::custom)
+        String::deserialize(deserializer)?.parse().map(Parsed).map_err(D::Error::custom)
     }
 }
 
@@ -238,9 +209,7 @@ impl Words for Format {
 
 impl Words for Policy {
     fn words() -> Vec<(&'static str, Self)> {
-        [Self::All, Self::Known, Self::Never]
-            .map(|policy| (policy.name(), policy))
-            .to_vec()
+        [Self::All, Self::Known, Self::Never].map(|policy| (policy.name(), policy)).to_vec()
     }
 }
 
@@ -265,37 +234,20 @@ mod tests {
 
     #[test]
     fn times_and_sizes() {
-        for (text, milliseconds) in [
-            ("3s", 3_000),
-            ("500ms", 500),
-            ("2m", 120_000),
-            ("1d", 86_400_000),
-        ] {
+        for (text, milliseconds) in
+            [("3s", 3_000), ("500ms", 500), ("2m", 120_000), ("1d", 86_400_000)]
+        {
             let time: Time = text.parse().unwrap();
             assert_eq!(time.0.as_millis(), milliseconds);
             assert_eq!(time.to_string(), text);
         }
-        for (text, bytes) in [
-            ("50MiB", 52_428_800),
-            ("10KB", 10_000),
-            ("7B", 7),
-            ("1GiB", 1 << 30),
-        ] {
+        for (text, bytes) in [("50MiB", 52_428_800), ("10KB", 10_000), ("7B", 7), ("1GiB", 1 << 30)]
+        {
             let size: Size = text.parse().unwrap();
             assert_eq!(size.0, bytes);
             assert_eq!(size.to_string(), text);
         }
-        for text in [
-            "",
-            "3",
-            "s",
-            "3 s",
-            "-3s",
-            "0s",
-            "3S",
-            "99999999999999999999s",
-            "3½s",
-        ] {
+        for text in ["", "3", "s", "3 s", "-3s", "0s", "3S", "99999999999999999999s", "3½s"] {
             assert!(text.parse::<Time>().is_err(), "{text}");
         }
     }

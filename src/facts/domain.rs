@@ -16,7 +16,8 @@ pub fn canonical_host(host: &str) -> Option<String> {
         return address.parse::<Ipv6Addr>().ok().map(|ip| ip.to_canonical().to_string());
     }
     idna::domain_to_ascii(host).ok().filter(|host| {
-        !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+        !host.is_empty()
+            && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
     })
 }
 
@@ -33,10 +34,10 @@ pub fn registered(host: &str) -> Cow<'_, str> {
     }
     match psl::domain_str(&host).map(str::len) {
         Some(length) if length < host.len() => match host {
-            Cow::Borrowed(host) => {
-                Cow::Borrowed(host.get(host.len() - length..).unwrap_or(host))
+            Cow::Borrowed(host) => Cow::Borrowed(host.get(host.len() - length..).unwrap_or(host)),
+            Cow::Owned(host) => {
+                Cow::Owned(host.get(host.len() - length..).unwrap_or(&host).to_owned())
             }
-            Cow::Owned(host) => Cow::Owned(host.get(host.len() - length..).unwrap_or(&host).to_owned()),
         },
         _ => host,
     }

@@ -14,8 +14,17 @@ const MAIL_TEXT: usize = 256 * 1024;
 
 /// Properties whose text a calendar shows.
 const TEXTS: [&str; 11] = [
-    "SUMMARY", "DESCRIPTION", "LOCATION", "COMMENT", "CONTACT", "CATEGORIES", "RESOURCES",
-    "NAME", "STYLED-DESCRIPTION", "X-ALT-DESC", "X-WR-CALNAME",
+    "SUMMARY",
+    "DESCRIPTION",
+    "LOCATION",
+    "COMMENT",
+    "CONTACT",
+    "CATEGORIES",
+    "RESOURCES",
+    "NAME",
+    "STYLED-DESCRIPTION",
+    "X-ALT-DESC",
+    "X-WR-CALNAME",
 ];
 
 /// Text properties of a VCALENDAR.
@@ -109,7 +118,9 @@ pub fn gather<'f>(
     let mut events: Vec<EventFacts<'f>> = Vec::with_capacity(reading.events.len());
     let mut calendar_done = vec![false; reading.calendars.len()];
     for (index, event) in reading.events.iter().enumerate() {
-        let own = calendar_done.get_mut(event.calendar).is_some_and(|done| !std::mem::replace(done, true));
+        let own = calendar_done
+            .get_mut(event.calendar)
+            .is_some_and(|done| !std::mem::replace(done, true));
         events.push(gather_event(index, event, own.then_some(reading), &mut links));
     }
     let mail_texts = mail_texts(message, &mut links);
@@ -125,7 +136,8 @@ fn gather_event<'f>(
     let first_link = links.len();
     let mut texts = Vec::new();
     // The HTML twins come last, so that a link counts for them only when it is nowhere else.
-    let twin = |property: &&'f Property| matches!(&*property.name, "X-ALT-DESC" | "STYLED-DESCRIPTION");
+    let twin =
+        |property: &&'f Property| matches!(&*property.name, "X-ALT-DESC" | "STYLED-DESCRIPTION");
     let (twins, others): (Vec<&'f Property>, Vec<&'f Property>) =
         event.properties.iter().partition(twin);
     for property in others {
@@ -133,7 +145,14 @@ fn gather_event<'f>(
     }
     if let Some(calendar) = calendar_too.and_then(|reading| reading.calendars.get(event.calendar)) {
         for property in &calendar.properties {
-            collect(property, Place::Calendar(property), &CALENDAR_TEXTS, Some(index), &mut texts, links);
+            collect(
+                property,
+                Place::Calendar(property),
+                &CALENDAR_TEXTS,
+                Some(index),
+                &mut texts,
+                links,
+            );
         }
     }
     for property in twins {

@@ -64,7 +64,11 @@ pub(super) fn decode_entities(text: &str) -> Cow<'_, str> {
         })
     });
     // A `<` of prose would be taken for a tag, so it is hidden from the tokenizer.
-    if entity { Cow::Owned(render(&text.replace('<', "&lt;")).visible) } else { Cow::Borrowed(text) }
+    if entity {
+        Cow::Owned(render(&text.replace('<', "&lt;")).visible)
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// Renders HTML.
@@ -75,12 +79,13 @@ pub(super) fn render(html: &str) -> Rendered {
     }
     let html = html.get(..end).unwrap_or_default();
     let mut reader = Reader::default();
-    let mut emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, _span: html5gum::Span<()>| -> Option<()> {
-        reader.event(&event);
-        None
-    });
+    let mut emitter =
+        CallbackEmitter::new(|event: CallbackEvent<'_>, _span: html5gum::Span<()>| -> Option<()> {
+            reader.event(&event);
+            None
+        });
     emitter.naively_switch_states(true);
-    for _ in Tokenizer::new_with_emitter(html, emitter).flatten() {}
+    for () in Tokenizer::new_with_emitter(html, emitter).flatten() {}
     reader.finish()
 }
 
@@ -183,8 +188,7 @@ impl Reader {
             return;
         }
         let text = String::from_utf8_lossy(value);
-        let out =
-            if self.hidden_depth > 0 { &mut self.out.hidden } else { &mut self.out.visible };
+        let out = if self.hidden_depth > 0 { &mut self.out.hidden } else { &mut self.out.visible };
         // White space runs are one space in HTML.
         let mut pending = out.is_empty() || out.ends_with([' ', '\n']);
         for word in text.split_inclusive(|c: char| c.is_ascii_whitespace()) {
@@ -238,17 +242,50 @@ impl Reader {
 fn is_void(tag: &[u8]) -> bool {
     matches!(
         tag,
-        b"area" | b"base" | b"br" | b"col" | b"embed" | b"hr" | b"img" | b"input" | b"link"
-            | b"meta" | b"param" | b"source" | b"track" | b"wbr"
+        b"area"
+            | b"base"
+            | b"br"
+            | b"col"
+            | b"embed"
+            | b"hr"
+            | b"img"
+            | b"input"
+            | b"link"
+            | b"meta"
+            | b"param"
+            | b"source"
+            | b"track"
+            | b"wbr"
     )
 }
 
 fn breaks_line(tag: &[u8]) -> bool {
     matches!(
         tag,
-        b"br" | b"p" | b"div" | b"tr" | b"li" | b"ul" | b"ol" | b"table" | b"h1" | b"h2" | b"h3"
-            | b"h4" | b"h5" | b"h6" | b"blockquote" | b"pre" | b"hr" | b"section" | b"article"
-            | b"header" | b"footer" | b"dt" | b"dd" | b"html-blob"
+        b"br"
+            | b"p"
+            | b"div"
+            | b"tr"
+            | b"li"
+            | b"ul"
+            | b"ol"
+            | b"table"
+            | b"h1"
+            | b"h2"
+            | b"h3"
+            | b"h4"
+            | b"h5"
+            | b"h6"
+            | b"blockquote"
+            | b"pre"
+            | b"hr"
+            | b"section"
+            | b"article"
+            | b"header"
+            | b"footer"
+            | b"dt"
+            | b"dd"
+            | b"html-blob"
     )
 }
 

@@ -87,7 +87,10 @@ impl<'f> Collector<'f> {
 
     /// A link of HTML.
     pub(super) fn anchor(&mut self, anchor: &Anchor, source: Source<'f>) {
-        if !is_mailto(&anchor.target) && !anchor.target.starts_with('#') && !starts_with_ignore_case(&anchor.target, "cid:") {
+        if !is_mailto(&anchor.target)
+            && !anchor.target.starts_with('#')
+            && !starts_with_ignore_case(&anchor.target, "cid:")
+        {
             self.add(&anchor.target, anchor.text.as_deref(), source);
         }
     }
@@ -226,7 +229,9 @@ fn disguise(shown: &str, target: Option<&str>) -> Option<String> {
     if shown.len() > 300 || !shown.contains('.') || shown.contains(char::is_whitespace) {
         return None;
     }
-    let host = if shown.contains("://") { host_of(shown)? } else {
+    let host = if shown.contains("://") {
+        host_of(shown)?
+    } else {
         let host = shown.split(['/', '?', '#']).next()?;
         if host.contains('@') {
             return None;
@@ -327,7 +332,20 @@ fn bare_link(text: &str, dot: usize) -> Option<(usize, usize)> {
     let file_name = !has_path
         && matches!(
             last,
-            "zip" | "md" | "py" | "sh" | "rs" | "pl" | "mov" | "app" | "ps" | "cc" | "so" | "java" | "doc" | "bat"
+            "zip"
+                | "md"
+                | "py"
+                | "sh"
+                | "rs"
+                | "pl"
+                | "mov"
+                | "app"
+                | "ps"
+                | "cc"
+                | "so"
+                | "java"
+                | "doc"
+                | "bat"
         );
     // `the end.Next one` lacks a space, it is no host.
     let sentence = !has_path
@@ -351,10 +369,29 @@ fn link_end(text: &str, from: usize) -> usize {
         .find(|(_, c)| {
             c.is_whitespace()
                 || c.is_control()
-                || matches!(c, '<' | '>' | '"' | '`' | '{' | '}' | '|' | '^' | '“' | '”' | '»' | '«' | '，' | '。' | '、' | '」' | '）')
+                || matches!(
+                    c,
+                    '<' | '>'
+                        | '"'
+                        | '`'
+                        | '{'
+                        | '}'
+                        | '|'
+                        | '^'
+                        | '“'
+                        | '”'
+                        | '»'
+                        | '«'
+                        | '，'
+                        | '。'
+                        | '、'
+                        | '」'
+                        | '）'
+                )
         })
         .map_or(rest.len(), |(at, _)| at);
-    let mut link = rest.get(..length.min(LENGTH)).unwrap_or_else(|| rest.get(..length).unwrap_or_default());
+    let mut link =
+        rest.get(..length.min(LENGTH)).unwrap_or_else(|| rest.get(..length).unwrap_or_default());
     loop {
         let trimmed = link.trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '*', '_', '~']);
         let trimmed = without_unbalanced(trimmed, '(', ')');
@@ -385,7 +422,10 @@ mod tests {
     #[test]
     fn finds_links_in_text() {
         check("see http://a.example/x?y=1.", &["http://a.example/x?y=1"]);
-        check("(https://a.example/x_(y)) and <https://b.example>", &["https://a.example/x_(y)", "https://b.example"]);
+        check(
+            "(https://a.example/x_(y)) and <https://b.example>",
+            &["https://a.example/x_(y)", "https://b.example"],
+        );
         check("www.shop.test, now", &["www.shop.test"]);
         check("go to calphish.com/win today", &["http://calphish.com/win"]);
         check("mail me@shop.com or visit shop.com.", &["http://shop.com"]);

@@ -69,7 +69,13 @@ fn candidate_end(bytes: &[u8], start: usize) -> usize {
         let is_separator = matches!(byte, b' ' | b'-' | b'.' | b'(' | b')' | b'/' | b'+');
         let stands_for_digit = matches!(byte, b'O' | b'o' | b'l' | b'I') && digits > 0;
         if byte.is_ascii_digit() || stands_for_digit {
-            if stands_for_digit && separators == 0 && !bytes.get(at + 1).is_some_and(|b| b.is_ascii_digit() || matches!(b, b' ' | b'-' | b'.' | b'O' | b'o' | b'l' | b'I')) {
+            if stands_for_digit
+                && separators == 0
+                && !bytes.get(at + 1).is_some_and(|b| {
+                    b.is_ascii_digit()
+                        || matches!(b, b' ' | b'-' | b'.' | b'O' | b'o' | b'l' | b'I')
+                })
+            {
                 break;
             }
             digits += 1;
@@ -95,10 +101,14 @@ fn candidate_end(bytes: &[u8], start: usize) -> usize {
 fn touches_word(bytes: &[u8], start: usize, end: usize) -> bool {
     let before = start.checked_sub(1).and_then(|at| bytes.get(at));
     let after = bytes.get(end);
-    let glued = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'@' | b'=' | b'%' | b'&' | b'#');
-    before.is_some_and(|byte| glued(byte) || matches!(byte, b'/' | b'-' | b'.' | b',' | b':' | b'$'))
-        && !before.is_some_and(|byte| *byte == b':' || *byte == b'-' && bytes.get(start) == Some(&b'+'))
-        || after.is_some_and(|byte| glued(byte))
+    let glued = |byte: &u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'@' | b'=' | b'%' | b'&' | b'#')
+    };
+    before
+        .is_some_and(|byte| glued(byte) || matches!(byte, b'/' | b'-' | b'.' | b',' | b':' | b'$'))
+        && !before
+            .is_some_and(|byte| *byte == b':' || *byte == b'-' && bytes.get(start) == Some(&b'+'))
+        || after.is_some_and(glued)
 }
 
 fn read_phone(candidate: &str) -> Option<String> {
@@ -146,6 +156,20 @@ fn read_phone(candidate: &str) -> Option<String> {
     national.then_some(digits)
 }
 
+/// Groupings of North American numbers in use.
+const GROUPINGS: [&[usize]; 10] = [
+    &[10],
+    &[11],
+    &[3, 7],
+    &[3, 3, 4],
+    &[1, 3, 3, 4],
+    &[1, 10],
+    &[1, 3, 7],
+    &[3, 3, 2, 2],
+    &[4, 3, 4],
+    &[1, 3, 3, 2, 2],
+];
+
 /// Ten digits, or eleven with a leading 1, in a grouping people use, with an area code and an
 /// exchange that may exist.
 fn is_north_american(digits: &str, lengths: &[usize]) -> bool {
@@ -154,25 +178,79 @@ fn is_north_american(digits: &str, lengths: &[usize]) -> bool {
         11 if digits.starts_with('1') => digits.get(1..).unwrap_or_default(),
         _ => return false,
     };
-    let plausible = |at: usize| ten.as_bytes().get(at).is_some_and(|byte| (b'2'..=b'9').contains(byte));
-    let grouping = matches!(
-        lengths,
-        [10 | 11] | [3, 7] | [3, 3, 4] | [1, 3, 3, 4] | [1, 10] | [1, 3, 7] | [3, 3, 2, 2] | [4, 3, 4]
-    );
+    let plausible =
+        |at: usize| ten.as_bytes().get(at).is_some_and(|byte| (b'2'..=b'9').contains(byte));
+    let grouping = GROUPINGS.contains(&lengths);
     plausible(0) && plausible(3) && grouping
 }
 
 /// Currency signs; each stands before or after its number.
-const SIGNS: [char; 14] =
-    ['$', '€', '£', '¥', '₹', '₽', '₺', '₩', '₿', '₴', '₦', '₫', '฿', '￥'];
+const SIGNS: [char; 14] = ['$', '€', '£', '¥', '₹', '₽', '₺', '₩', '₿', '₴', '₦', '₫', '฿', '￥'];
 
 /// ISO 4217 codes and everyday words that stand beside an amount.
 const CODES: [&str; 62] = [
-    "usd", "eur", "gbp", "jpy", "cny", "rmb", "inr", "rub", "try", "krw", "chf", "cad", "aud", "nzd",
-    "sek", "nok", "dkk", "pln", "czk", "huf", "ron", "bgn", "brl", "mxn", "ars", "clp", "cop", "zar",
-    "ngn", "kes", "ghs", "egp", "aed", "sar", "ils", "sgd", "hkd", "twd", "thb", "idr", "myr", "php",
-    "vnd", "btc", "eth", "usdt", "dollar", "dollars", "euro", "euros", "pounds", "kr", "zł", "руб",
-    "рублей", "лира", "lira", "tl", "円", "元", "rs", "kč",
+    "usd",
+    "eur",
+    "gbp",
+    "jpy",
+    "cny",
+    "rmb",
+    "inr",
+    "rub",
+    "try",
+    "krw",
+    "chf",
+    "cad",
+    "aud",
+    "nzd",
+    "sek",
+    "nok",
+    "dkk",
+    "pln",
+    "czk",
+    "huf",
+    "ron",
+    "bgn",
+    "brl",
+    "mxn",
+    "ars",
+    "clp",
+    "cop",
+    "zar",
+    "ngn",
+    "kes",
+    "ghs",
+    "egp",
+    "aed",
+    "sar",
+    "ils",
+    "sgd",
+    "hkd",
+    "twd",
+    "thb",
+    "idr",
+    "myr",
+    "php",
+    "vnd",
+    "btc",
+    "eth",
+    "usdt",
+    "dollar",
+    "dollars",
+    "euro",
+    "euros",
+    "pounds",
+    "kr",
+    "zł",
+    "руб",
+    "рублей",
+    "лира",
+    "lira",
+    "tl",
+    "円",
+    "元",
+    "rs",
+    "kč",
 ];
 
 /// Counts amounts of money: a number with a currency sign, code or word beside it.
@@ -184,10 +262,11 @@ pub(super) fn amounts(text: &str) -> Vec<Range<usize>> {
         bytes.iter().enumerate().skip(at).find(|(_, b)| b.is_ascii_digit()).map(|(i, _)| i)
     {
         let mut end = start;
-        while bytes
-            .get(end)
-            .is_some_and(|b| b.is_ascii_digit() || (matches!(b, b'.' | b',' | b'\'') && bytes.get(end + 1).is_some_and(u8::is_ascii_digit)))
-        {
+        while bytes.get(end).is_some_and(|b| {
+            b.is_ascii_digit()
+                || (matches!(b, b'.' | b',' | b'\'')
+                    && bytes.get(end + 1).is_some_and(u8::is_ascii_digit))
+        }) {
             end += 1;
         }
         at = end;
@@ -243,10 +322,12 @@ pub(super) fn emails(text: &str) -> Vec<&str> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
     for at in memchr::memchr_iter(b'@', bytes).take(LIMIT) {
-        let local = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+' | b'=');
+        let local =
+            |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+' | b'=');
         let host = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
         let start = bytes.iter().take(at).rposition(|b| !local(b)).map_or(0, |i| i + 1);
-        let end = bytes.iter().skip(at + 1).position(|b| !host(b)).map_or(bytes.len(), |i| at + 1 + i);
+        let end =
+            bytes.iter().skip(at + 1).position(|b| !host(b)).map_or(bytes.len(), |i| at + 1 + i);
         let domain = text.get(at + 1..end).unwrap_or_default().trim_end_matches(['.', '-']);
         if start < at && domain.contains('.') && !domain.starts_with('.') {
             found.extend(text.get(start..at + 1 + domain.len()));
@@ -317,7 +398,10 @@ mod tests {
 
     #[test]
     fn finds_addresses() {
-        assert_eq!(emails("mail a.b@shop.example, or <c@d.example>."), ["a.b@shop.example", "c@d.example"]);
+        assert_eq!(
+            emails("mail a.b@shop.example, or <c@d.example>."),
+            ["a.b@shop.example", "c@d.example"]
+        );
         assert!(emails("@home a@b @").is_empty());
     }
 }

@@ -17,7 +17,8 @@ fn is_opened(name: &str) -> bool {
     matches!(
         name,
         "URL" | "ATTACH" | "CONFERENCE" | "IMAGE" | "SOURCE" | "LINK" | "TZURL" | "STRUCTURED-DATA"
-    ) || (name.starts_with("X-") && (name.contains("URL") || name.contains("URI") || name.contains("CONFERENCE")))
+    ) || (name.starts_with("X-")
+        && (name.contains("URL") || name.contains("URI") || name.contains("CONFERENCE")))
 }
 
 /// UNC paths of an event's raw lines: in values that are opened and in parameters
@@ -53,7 +54,10 @@ fn split(rest: &str) -> (&str, &str) {
         match byte {
             b'"' => quoted = !quoted,
             b':' if !quoted => {
-                return (rest.get(..at).unwrap_or_default(), rest.get(at + 1..).unwrap_or_default());
+                return (
+                    rest.get(..at).unwrap_or_default(),
+                    rest.get(at + 1..).unwrap_or_default(),
+                );
             }
             _ => {}
         }
@@ -81,7 +85,12 @@ fn find(text: &str) -> Option<String> {
             && (host.contains('.') || host.contains('@') || host.len() >= 3);
         if plausible {
             let path = text.get(at..).unwrap_or_default();
-            return Some(path.chars().take_while(|c| !matches!(c, '"' | '<' | '>') && !c.is_whitespace()).take(120).collect());
+            return Some(
+                path.chars()
+                    .take_while(|c| !matches!(c, '"' | '<' | '>') && !c.is_whitespace())
+                    .take(120)
+                    .collect(),
+            );
         }
     }
     None
@@ -114,7 +123,12 @@ mod tests {
 
     #[test]
     fn finds_paths_in_text() {
-        check("DESCRIPTION", r":see \\\\files.corp.test\\team", false, &[r"\\files.corp.test\team"]);
+        check(
+            "DESCRIPTION",
+            r":see \\\\files.corp.test\\team",
+            false,
+            &[r"\\files.corp.test\team"],
+        );
         check("DESCRIPTION", r":line\\nnext C:\\Users\\vic", false, &[]);
         check("DESCRIPTION", r":\\\\alpha + \\\\beta", false, &[]);
         check("DESCRIPTION", r":a\\\\b", false, &[]);

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 
 use super::domain;
 use super::gather::{EventFacts, TextValue};
-use super::{Answer, Datum, Fact, Facts, Kind, Link, Origin, Place, Read, Scope, Value, paths, text};
+use super::{
+    Answer, Datum, Fact, Facts, Kind, Link, Origin, Place, Read, Scope, Value, paths, text,
+};
 use crate::calendar::{Moment, Party, Property};
 use crate::message::{DefectKind, Format, Mailbox, Mechanism};
 
@@ -22,7 +24,15 @@ const fn event(
     example: &'static str,
     read: EventReader,
 ) -> Fact {
-    Fact { name, kind, scope: Scope::Event, origin: Calendar, meaning, example, read: Read::Event(read) }
+    Fact {
+        name,
+        kind,
+        scope: Scope::Event,
+        origin: Calendar,
+        meaning,
+        example,
+        read: Read::Event(read),
+    }
 }
 
 const fn message(
@@ -39,137 +49,779 @@ const fn message(
 /// Every fact a rule may ask.
 pub static TABLE: &[Fact] = &[
     // The iTIP message and the calendar object.
-    event("method", Text, "METHOD of the event's calendar, upper case (RFC 5546 §1.4).", "REQUEST", |e, f| calendar_text(e, f, |c| c.method.as_deref(), "VCALENDAR.METHOD")),
-    event("kind", Text, "The component's name: VEVENT, VTODO, VJOURNAL or VFREEBUSY.", "VEVENT", |e, _| one(Value::Text(e.event.kind.name().into()), Place::Event(e.event))),
-    event("prodid", Text, "PRODID of the event's calendar.", "-//Example Corp//Scheduler 1.0//EN", |e, f| calendar_text(e, f, |c| c.prodid.as_deref(), "VCALENDAR.PRODID")),
-    event("calscale", Text, "CALSCALE of the event's calendar, upper case.", "GREGORIAN", |e, f| calendar_text(e, f, |c| c.calscale.as_deref(), "VCALENDAR.CALSCALE")),
-    event("uid", Text, "UID.", "d41f6a0e-1b5c-4f6b-a3a3-1c9c9c3a7c55", |e, _| text_option(e, e.event.uid.as_deref(), "UID")),
-    event("uid.has_recipient", Flag, "UID contains a recipient's address.", "yes", uid_has_recipient),
-    event("recurrence_id", Text, "RECURRENCE-ID as written.", "20261201T100000Z", |e, _| text_option(e, e.event.recurrence_id.as_deref(), "RECURRENCE-ID")),
-    event("sequence", Number, "SEQUENCE; 0 when it is missing (RFC 5545 §3.8.7.4).", "0", |e, _| number(e, e.event.sequence.unwrap_or(0))),
-    event("status", Text, "STATUS, upper case.", "CONFIRMED", |e, _| text_option(e, e.event.status.as_deref(), "STATUS")),
-    event("transparency", Text, "TRANSP, upper case.", "OPAQUE", |e, _| text_option(e, e.event.transparency.as_deref(), "TRANSP")),
-    event("busy_status", Text, "X-MICROSOFT-CDO-BUSYSTATUS, upper case.", "BUSY", |e, _| text_option(e, e.event.busy_status.as_deref(), "X-MICROSOFT-CDO-BUSYSTATUS")),
-    event("missing", Text, "Required properties that are missing or empty: UID DTSTAMP DTSTART PRODID VERSION (RFC 5545 §3.6).", "UID", |e, f| words(e, missing(e, f))),
-    event("missing.properties", Number, "How many required properties are missing.", "1", |e, f| number(e, missing(e, f).len())),
-    event("duplicated", Text, "Properties that may stand once and stand more often with other values.", "SUMMARY", |e, _| words(e, e.event.duplicated.clone())),
-    event("copies.differ", Text, "Properties in which copies of the same object in one mail differ.", "SUMMARY", |e, _| words(e, e.event.differs.clone())),
-    event("xprops.encoded", Number, "X- properties of no known calendar product whose value is 32 or more characters of hex or base64.", "0", |e, _| number(e, x_properties(e).filter(|p| p.text().is_some_and(is_encoded)).count())),
-    event("xprops.unknown", Number, "X- properties of no known calendar product.", "2", |e, _| number(e, x_properties(e).count())),
-
+    event(
+        "method",
+        Text,
+        "METHOD of the event's calendar, upper case (RFC 5546 §1.4).",
+        "REQUEST",
+        |e, f| calendar_text(e, f, |c| c.method.as_deref(), "VCALENDAR.METHOD"),
+    ),
+    event(
+        "kind",
+        Text,
+        "The component's name: VEVENT, VTODO, VJOURNAL or VFREEBUSY.",
+        "VEVENT",
+        |e, _| one(Value::Text(e.event.kind.name().into()), Place::Event(e.event)),
+    ),
+    event(
+        "prodid",
+        Text,
+        "PRODID of the event's calendar.",
+        "-//Example Corp//Scheduler 1.0//EN",
+        |e, f| calendar_text(e, f, |c| c.prodid.as_deref(), "VCALENDAR.PRODID"),
+    ),
+    event(
+        "calscale",
+        Text,
+        "CALSCALE of the event's calendar, upper case.",
+        "GREGORIAN",
+        |e, f| calendar_text(e, f, |c| c.calscale.as_deref(), "VCALENDAR.CALSCALE"),
+    ),
+    event("uid", Text, "UID.", "d41f6a0e-1b5c-4f6b-a3a3-1c9c9c3a7c55", |e, _| {
+        text_option(e, e.event.uid.as_deref(), "UID")
+    }),
+    event(
+        "uid.has_recipient",
+        Flag,
+        "UID contains a recipient's address.",
+        "yes",
+        uid_has_recipient,
+    ),
+    event("recurrence_id", Text, "RECURRENCE-ID as written.", "20261201T100000Z", |e, _| {
+        text_option(e, e.event.recurrence_id.as_deref(), "RECURRENCE-ID")
+    }),
+    event(
+        "sequence",
+        Number,
+        "SEQUENCE; 0 when it is missing (RFC 5545 §3.8.7.4).",
+        "0",
+        |e, _| number(e, e.event.sequence.unwrap_or(0)),
+    ),
+    event("status", Text, "STATUS, upper case.", "CONFIRMED", |e, _| {
+        text_option(e, e.event.status.as_deref(), "STATUS")
+    }),
+    event("transparency", Text, "TRANSP, upper case.", "OPAQUE", |e, _| {
+        text_option(e, e.event.transparency.as_deref(), "TRANSP")
+    }),
+    event("busy_status", Text, "X-MICROSOFT-CDO-BUSYSTATUS, upper case.", "BUSY", |e, _| {
+        text_option(e, e.event.busy_status.as_deref(), "X-MICROSOFT-CDO-BUSYSTATUS")
+    }),
+    event(
+        "missing",
+        Text,
+        "Required properties that are missing or empty: UID DTSTAMP DTSTART PRODID VERSION (RFC 5545 §3.6).",
+        "UID",
+        |e, f| words(e, missing(e, f)),
+    ),
+    event(
+        "missing.properties",
+        Number,
+        "How many required properties are missing.",
+        "1",
+        |e, f| number(e, missing(e, f).len()),
+    ),
+    event(
+        "duplicated",
+        Text,
+        "Properties that may stand once and stand more often with other values.",
+        "SUMMARY",
+        |e, _| words(e, e.event.duplicated.clone()),
+    ),
+    event(
+        "copies.differ",
+        Text,
+        "Properties in which copies of the same object in one mail differ.",
+        "SUMMARY",
+        |e, _| words(e, e.event.differs.clone()),
+    ),
+    event(
+        "xprops.encoded",
+        Number,
+        "X- properties of no known calendar product whose value is 32 or more characters of hex or base64.",
+        "0",
+        |e, _| number(e, x_properties(e).filter(|p| p.text().is_some_and(is_encoded)).count()),
+    ),
+    event("xprops.unknown", Number, "X- properties of no known calendar product.", "2", |e, _| {
+        number(e, x_properties(e).count())
+    }),
     // Texts.
-    event("summary", Text, "SUMMARY, normalised.", "Team meeting", |e, _| texts(e, &["SUMMARY"], TextValue::normal)),
-    event("summary.raw", Text, "SUMMARY as unescaped.", "Team meeting", |e, _| texts(e, &["SUMMARY"], |t| t.raw)),
-    event("summary.confusables", Number, "Words of SUMMARY and LOCATION that mix Latin with look-alike letters of another script, or are in small capitals or mathematical letters.", "0", |e, _| number(e, disguises(e, &["SUMMARY", "LOCATION"], |t| t.disguise.confusables))),
-    event("description", Text, "DESCRIPTION, normalised.", "Agenda: budget", |e, _| texts(e, &["DESCRIPTION"], TextValue::normal)),
-    event("description.raw", Text, "DESCRIPTION as unescaped, markup kept.", "<p>Agenda</p>", |e, _| texts(e, &["DESCRIPTION"], |t| t.raw)),
-    event("location", Text, "LOCATION, normalised.", "Room 4", |e, _| texts(e, &["LOCATION"], TextValue::normal)),
-    event("location.raw", Text, "LOCATION as unescaped.", "Room 4", |e, _| texts(e, &["LOCATION"], |t| t.raw)),
-    event("comment", Text, "COMMENT, normalised.", "See you there", |e, _| texts(e, &["COMMENT"], TextValue::normal)),
-    event("comment.raw", Text, "COMMENT as unescaped.", "See you there", |e, _| texts(e, &["COMMENT"], |t| t.raw)),
-    event("categories", Text, "CATEGORIES, each value, normalised.", "Travel", |e, _| texts(e, &["CATEGORIES"], TextValue::normal)),
-    event("text", Text, "Every text a calendar shows, one value per property, alarms and the calendar's name included, normalised.", "Agenda: budget", |e, _| texts(e, &[], TextValue::normal)),
-    event("text.raw", Text, "The same texts as unescaped, markup kept.", "<p>Agenda</p>", |e, _| texts(e, &[], |t| t.raw)),
-    event("text.hidden", Text, "Text that HTML styles hide.", "preheader", |e, _| texts(e, &[], |t| &t.hidden)),
-    event("markup", Text, "Values of any property or parameter that hold a `<`, and inline content of text types.", "<b>Agenda</b>", markup),
-    event("text.phones", Number, "Distinct phone numbers in the event's texts.", "1", |e, _| number(e, e.phones.len())),
-    event("text.phone.context", Text, "For each phone number the paragraph around it, up to 200 characters either side.", "Call +1 202 555 0143 to cancel", phone_contexts),
-    event("text.amounts", Number, "Amounts of money in the event's texts.", "1", |e, _| number(e, e.amounts.len())),
-    event("text.emails", Number, "Mail addresses in the event's texts.", "0", |e, _| number(e, e.emails.len())),
-    event("text.invisibles", Number, "Zero-width and bidi characters inside words of scripts that have no use for them.", "0", |e, _| number(e, disguises(e, &[], |t| t.disguise.invisibles))),
-    event("text.tag_characters", Number, "Tag characters, variation selector supplements and invisible operators (those of flag emoji do not count).", "0", |e, _| number(e, disguises(e, &[], |t| t.disguise.tag_characters))),
-    event("html.only", Flag, "There is an HTML description, but DESCRIPTION is missing or empty.", "no", |e, _| flag(e, html_twin(e).is_some() && !e.texts.iter().any(|t| t.property.name == "DESCRIPTION"))),
-    event("html.extra_links", Number, "Links of X-ALT-DESC or STYLED-DESCRIPTION whose host stands nowhere else in the event.", "0", extra_links),
-    event("html.extra_words", Number, "Words of four letters or more in X-ALT-DESC or STYLED-DESCRIPTION that are not in DESCRIPTION; 0 without a DESCRIPTION.", "0", extra_words),
-    event("body.shows_event", Flag, "The mail's Subject or text shows a word of SUMMARY or the date; no value without SUMMARY, unknown without a mail.", "yes", shows_event),
-
+    event("summary", Text, "SUMMARY, normalised.", "Team meeting", |e, _| {
+        texts(e, &["SUMMARY"], TextValue::normal)
+    }),
+    event("summary.raw", Text, "SUMMARY as unescaped.", "Team meeting", |e, _| {
+        texts(e, &["SUMMARY"], |t| t.raw)
+    }),
+    event(
+        "summary.confusables",
+        Number,
+        "Words of SUMMARY and LOCATION that mix Latin with look-alike letters of another script, or are in small capitals or mathematical letters.",
+        "0",
+        |e, _| number(e, disguises(e, &["SUMMARY", "LOCATION"], |t| t.disguise.confusables)),
+    ),
+    event("description", Text, "DESCRIPTION, normalised.", "Agenda: budget", |e, _| {
+        texts(e, &["DESCRIPTION"], TextValue::normal)
+    }),
+    event(
+        "description.raw",
+        Text,
+        "DESCRIPTION as unescaped, markup kept.",
+        "<p>Agenda</p>",
+        |e, _| texts(e, &["DESCRIPTION"], |t| t.raw),
+    ),
+    event("location", Text, "LOCATION, normalised.", "Room 4", |e, _| {
+        texts(e, &["LOCATION"], TextValue::normal)
+    }),
+    event("location.raw", Text, "LOCATION as unescaped.", "Room 4", |e, _| {
+        texts(e, &["LOCATION"], |t| t.raw)
+    }),
+    event("comment", Text, "COMMENT, normalised.", "See you there", |e, _| {
+        texts(e, &["COMMENT"], TextValue::normal)
+    }),
+    event("comment.raw", Text, "COMMENT as unescaped.", "See you there", |e, _| {
+        texts(e, &["COMMENT"], |t| t.raw)
+    }),
+    event("categories", Text, "CATEGORIES, each value, normalised.", "Travel", |e, _| {
+        texts(e, &["CATEGORIES"], TextValue::normal)
+    }),
+    event(
+        "text",
+        Text,
+        "Every text a calendar shows, one value per property, alarms and the calendar's name included, normalised.",
+        "Agenda: budget",
+        |e, _| texts(e, &[], TextValue::normal),
+    ),
+    event(
+        "text.raw",
+        Text,
+        "The same texts as unescaped, markup kept.",
+        "<p>Agenda</p>",
+        |e, _| texts(e, &[], |t| t.raw),
+    ),
+    event("text.hidden", Text, "Text that HTML styles hide.", "preheader", |e, _| {
+        texts(e, &[], |t| &t.hidden)
+    }),
+    event(
+        "markup",
+        Text,
+        "Values of any property or parameter that hold a `<`, and inline content of text types.",
+        "<b>Agenda</b>",
+        markup,
+    ),
+    event("text.phones", Number, "Distinct phone numbers in the event's texts.", "1", |e, _| {
+        number(e, e.phones.len())
+    }),
+    event(
+        "text.phone.context",
+        Text,
+        "For each phone number the paragraph around it, up to 200 characters either side.",
+        "Call +1 202 555 0143 to cancel",
+        phone_contexts,
+    ),
+    event("text.amounts", Number, "Amounts of money in the event's texts.", "1", |e, _| {
+        number(e, e.amounts.len())
+    }),
+    event("text.emails", Number, "Mail addresses in the event's texts.", "0", |e, _| {
+        number(e, e.emails.len())
+    }),
+    event(
+        "text.invisibles",
+        Number,
+        "Zero-width and bidi characters inside words of scripts that have no use for them.",
+        "0",
+        |e, _| number(e, disguises(e, &[], |t| t.disguise.invisibles)),
+    ),
+    event(
+        "text.tag_characters",
+        Number,
+        "Tag characters, variation selector supplements and invisible operators (those of flag emoji do not count).",
+        "0",
+        |e, _| number(e, disguises(e, &[], |t| t.disguise.tag_characters)),
+    ),
+    event(
+        "html.only",
+        Flag,
+        "There is an HTML description, but DESCRIPTION is missing or empty.",
+        "no",
+        |e, _| {
+            flag(
+                e,
+                html_twin(e).is_some() && !e.texts.iter().any(|t| t.property.name == "DESCRIPTION"),
+            )
+        },
+    ),
+    event(
+        "html.extra_links",
+        Number,
+        "Links of X-ALT-DESC or STYLED-DESCRIPTION whose host stands nowhere else in the event.",
+        "0",
+        extra_links,
+    ),
+    event(
+        "html.extra_words",
+        Number,
+        "Words of four letters or more in X-ALT-DESC or STYLED-DESCRIPTION that are not in DESCRIPTION; 0 without a DESCRIPTION.",
+        "0",
+        extra_words,
+    ),
+    event(
+        "body.shows_event",
+        Flag,
+        "The mail's Subject or text shows a word of SUMMARY or the date; no value without SUMMARY, unknown without a mail.",
+        "yes",
+        shows_event,
+    ),
     // Links.
-    event("url", Text, "Links of the event from every property, parameter, text and href; also the targets inside redirectors.", "https://meet.example/abc", |e, f| links(e, f, |l| Some(Cow::Borrowed(&*l.url)))),
-    event("url.scheme", Text, "Their schemes, lower case.", "https", |e, f| links(e, f, |l| Some(Cow::Borrowed(&*l.scheme)))),
-    event("url.host", Kind::Domain, "Their hosts, lower case, punycode.", "meet.example", |e, f| links(e, f, |l| l.host.as_deref().map(Cow::Borrowed))),
-    event("url.domain", Kind::Domain, "Their registered domains.", "meet.example", |e, f| links(e, f, |l| l.domain())),
-    event("urls", Number, "Number of distinct links.", "1", |e, f| number(e, own_links(e, f).filter(|l| !l.unwrapped).count())),
-    event("url.disguised", Text, "Links whose text shows another registered domain than their target.", "bank.example -> evil.example", |e, f| links(e, f, |l| l.disguise.as_deref().map(Cow::Borrowed))),
-    event("unc.property", Text, "UNC paths in values and parameters that programs open.", "\\\\host.example\\share", |e, f| unc(e, f, true)),
-    event("unc.text", Text, "UNC paths in running text.", "\\\\files.example\\team", |e, f| unc(e, f, false)),
-
+    event(
+        "url",
+        Text,
+        "Links of the event from every property, parameter, text and href; also the targets inside redirectors.",
+        "https://meet.example/abc",
+        |e, f| links(e, f, |l| Some(Cow::Borrowed(&*l.url))),
+    ),
+    event("url.scheme", Text, "Their schemes, lower case.", "https", |e, f| {
+        links(e, f, |l| Some(Cow::Borrowed(&*l.scheme)))
+    }),
+    event(
+        "url.host",
+        Kind::Domain,
+        "Their hosts, lower case, punycode.",
+        "meet.example",
+        |e, f| links(e, f, |l| l.host.as_deref().map(Cow::Borrowed)),
+    ),
+    event("url.domain", Kind::Domain, "Their registered domains.", "meet.example", |e, f| {
+        links(e, f, registered)
+    }),
+    event("urls", Number, "Number of distinct links.", "1", |e, f| {
+        number(e, own_links(e, f).filter(|l| !l.unwrapped).count())
+    }),
+    event(
+        "url.disguised",
+        Text,
+        "Links whose text shows another registered domain than their target.",
+        "bank.example -> evil.example",
+        |e, f| links(e, f, |l| l.disguise.as_deref().map(Cow::Borrowed)),
+    ),
+    event(
+        "unc.property",
+        Text,
+        "UNC paths in values and parameters that programs open.",
+        "\\\\host.example\\share",
+        |e, f| unc(e, f, true),
+    ),
+    event("unc.text", Text, "UNC paths in running text.", "\\\\files.example\\team", |e, f| {
+        unc(e, f, false)
+    }),
     // Time.
-    event("start_in", Duration, "Time from the scan to the first start; negative in the past.", "2d", |e, f| moment_delta(e, e.event.start, |start| start - f.now)),
-    event("ended_ago", Duration, "Time since the end of the last instance; no value unless that is in the past.", "8d", ended_ago),
+    event(
+        "start_in",
+        Duration,
+        "Time from the scan to the first start; negative in the past.",
+        "2d",
+        |e, f| moment_delta(e, e.event.start, |start| start - f.now),
+    ),
+    event(
+        "ended_ago",
+        Duration,
+        "Time since the end of the last instance; no value unless that is in the past.",
+        "8d",
+        ended_ago,
+    ),
     event("duration", Duration, "Length of one instance.", "1h", duration),
-    event("all_day", Flag, "DTSTART is a date.", "no", |e, _| flag(e, e.event.start.is_some_and(|start| start.date_only))),
-    event("end.missing", Flag, "A timed event has neither DTEND nor DURATION.", "no", |e, _| flag(e, e.event.end_missing && e.event.start.is_some_and(|start| !start.date_only))),
-    event("start.second", Number, "Seconds field of DTSTART; no value for all-day events.", "0", start_second),
-    event("dtstamp.age", Duration, "Time from DTSTAMP to the scan.", "5m", |e, f| values(e.event.dtstamp.map(|stamp| seconds(f.now - stamp)), Place::Event(e.event))),
-    event("instances", Number, "Instances in the first year; 1 without recurrence.", "52", |e, _| number(e, e.event.recurrence.instances)),
-    event("recurrence.frequency", Text, "FREQ of the first RRULE, upper case.", "WEEKLY", |e, _| text_option(e, e.event.recurrence.frequency.as_deref(), "RRULE")),
-    event("recurrence.endless", Flag, "An RRULE has neither COUNT nor UNTIL.", "no", |e, _| flag(e, e.event.recurrence.endless)),
-    event("recurrence.abusive", Text, "Forms of recurrence made to hurt.", "secondly", |e, _| words(e, e.event.recurrence.abusive.clone())),
+    event("all_day", Flag, "DTSTART is a date.", "no", |e, _| {
+        flag(e, e.event.start.is_some_and(|start| start.date_only))
+    }),
+    event("end.missing", Flag, "A timed event has neither DTEND nor DURATION.", "no", |e, _| {
+        flag(e, e.event.end_missing && e.event.start.is_some_and(|start| !start.date_only))
+    }),
+    event(
+        "start.second",
+        Number,
+        "Seconds field of DTSTART; no value for all-day events.",
+        "0",
+        start_second,
+    ),
+    event("dtstamp.age", Duration, "Time from DTSTAMP to the scan.", "5m", |e, f| {
+        values(e.event.dtstamp.map(|stamp| seconds(f.now - stamp)), Place::Event(e.event))
+    }),
+    event(
+        "instances",
+        Number,
+        "Instances in the first year; 1 without recurrence.",
+        "52",
+        |e, _| number(e, e.event.recurrence.instances),
+    ),
+    event(
+        "recurrence.frequency",
+        Text,
+        "FREQ of the first RRULE, upper case.",
+        "WEEKLY",
+        |e, _| text_option(e, e.event.recurrence.frequency.as_deref(), "RRULE"),
+    ),
+    event("recurrence.endless", Flag, "An RRULE has neither COUNT nor UNTIL.", "no", |e, _| {
+        flag(e, e.event.recurrence.endless)
+    }),
+    event("recurrence.abusive", Text, "Forms of recurrence made to hurt.", "secondly", |e, _| {
+        words(e, e.event.recurrence.abusive.clone())
+    }),
     event("alarms", Number, "VALARM components.", "1", |e, _| number(e, e.event.alarms.len())),
-    event("alarm.rings", Number, "Notifications of one instance: the sum of REPEAT + 1 over all alarms.", "1", |e, _| number(e, e.event.alarms.iter().map(|a| u64::from(a.repeat) + 1).sum::<u64>())),
-    event("alarm.repeat", Number, "REPEAT of each alarm.", "0", |e, _| all(e.event.alarms.iter().map(|a| (Value::Number(f64::from(a.repeat)), Place::Event(e.event))))),
-    event("alarm.action", Text, "ACTION of each alarm, upper case.", "DISPLAY", |e, _| all(e.event.alarms.iter().filter_map(|a| a.action.as_deref()).map(|a| (Value::Text(a.into()), Place::Name("VALARM.ACTION"))))),
-    event("alarm.attach", Text, "ATTACH values of alarms as written.", "Basso", |e, _| all(e.event.alarms.iter().flat_map(|a| &a.attachments).map(|a| (Value::Text(a.into()), Place::Name("VALARM.ATTACH"))))),
-    event("alarm.attendee.address", Address, "ATTENDEEs of EMAIL alarms.", "vic@corp.example", |e, _| all(e.event.alarms.iter().flat_map(|a| &a.attendees).map(|a| (Value::Text(a.into()), Place::Name("VALARM.ATTENDEE"))))),
-    event("notifications", Number, "Notifications in the first year: instances × rings.", "52", |e, _| number(e, e.event.notifications())),
-
+    event(
+        "alarm.rings",
+        Number,
+        "Notifications of one instance: the sum of REPEAT + 1 over all alarms.",
+        "1",
+        |e, _| number(e, e.event.alarms.iter().map(|a| u64::from(a.repeat) + 1).sum::<u64>()),
+    ),
+    event("alarm.repeat", Number, "REPEAT of each alarm.", "0", |e, _| {
+        all(e
+            .event
+            .alarms
+            .iter()
+            .map(|a| (Value::Number(f64::from(a.repeat)), Place::Event(e.event))))
+    }),
+    event("alarm.action", Text, "ACTION of each alarm, upper case.", "DISPLAY", |e, _| {
+        all(e
+            .event
+            .alarms
+            .iter()
+            .filter_map(|a| a.action.as_deref())
+            .map(|a| (Value::Text(a.into()), Place::Name("VALARM.ACTION"))))
+    }),
+    event("alarm.attach", Text, "ATTACH values of alarms as written.", "Basso", |e, _| {
+        all(e
+            .event
+            .alarms
+            .iter()
+            .flat_map(|a| &a.attachments)
+            .map(|a| (Value::Text(a.into()), Place::Name("VALARM.ATTACH"))))
+    }),
+    event(
+        "alarm.attendee.address",
+        Address,
+        "ATTENDEEs of EMAIL alarms.",
+        "vic@corp.example",
+        |e, _| {
+            all(e
+                .event
+                .alarms
+                .iter()
+                .flat_map(|a| &a.attendees)
+                .map(|a| (Value::Text(a.into()), Place::Name("VALARM.ATTENDEE"))))
+        },
+    ),
+    event(
+        "notifications",
+        Number,
+        "Notifications in the first year: instances × rings.",
+        "52",
+        |e, _| number(e, e.event.notifications()),
+    ),
     // People.
-    event("organizers", Number, "ORGANIZER properties.", "1", |e, _| number(e, e.event.organizers.len())),
-    event("organizer.address", Address, "The organizer's address.", "ann@corp.example", |e, _| organizer(e, |p| p.address.as_deref().map(Cow::Borrowed))),
-    event("organizer.domain", Kind::Domain, "Registered domain of that address.", "corp.example", |e, _| organizer(e, |p| p.address.as_deref().and_then(domain_of))),
-    event("organizer.name", Text, "CN of the organizer, normalised.", "Ann Example", |e, _| organizer(e, |p| p.name.as_deref().map(normal))),
-    event("organizer.name.raw", Text, "CN of the organizer as written.", "Ann Example", |e, _| organizer(e, |p| p.name.as_deref().map(Cow::Borrowed))),
-    event("organizer.value", Text, "The ORGANIZER value as written.", "mailto:ann@corp.example", |e, _| organizer(e, |p| Some(Cow::Borrowed(&*p.value)))),
-    event("organizer.unusable", Flag, "An ORGANIZER stands there but holds no usable mail address.", "no", |e, _| flag(e, e.event.organizers.iter().any(|p| p.address.is_none()))),
-    event("organizer.sent_by", Address, "SENT-BY of the organizer (RFC 5545 §3.2.18).", "pat@corp.example", |e, _| organizer(e, |p| p.sent_by.as_deref().map(Cow::Borrowed))),
-    event("organizer.sent_by.domain", Kind::Domain, "Registered domain of SENT-BY.", "corp.example", |e, _| organizer(e, |p| p.sent_by.as_deref().and_then(domain_of))),
-    event("organizer.email.domain", Kind::Domain, "Registered domain of the organizer's EMAIL parameter (RFC 7986 §6.2).", "corp.example", |e, _| organizer(e, |p| p.email.as_deref().and_then(domain_of))),
-    event("organizer.is_attendee", Flag, "The organizer is among the attendees.", "yes", |e, _| flag(e, e.event.organizers.iter().filter_map(|o| o.address.as_deref()).any(|o| e.event.attendees.iter().any(|a| a.address.as_deref() == Some(o))))),
-    event("attendees", Number, "ATTENDEE properties and participants.", "3", |e, _| number(e, e.event.attendee_count)),
-    event("attendee.address", Address, "Addresses of the attendees.", "vic@corp.example", |e, _| attendees(e, |p| p.address.as_deref().map(Cow::Borrowed))),
-    event("attendee.domain", Kind::Domain, "Registered domains of the attendees.", "corp.example", |e, _| attendees(e, |p| p.address.as_deref().and_then(domain_of))),
-    event("attendee.name", Text, "CN of the attendees, normalised.", "Vic Tim", |e, _| attendees(e, |p| p.name.as_deref().map(normal))),
-    event("attendee.status", Text, "PARTSTAT of the attendees, upper case.", "NEEDS-ACTION", |e, _| attendees(e, |p| p.status.as_deref().map(Cow::Borrowed))),
-    event("names.confusables", Number, "Words in CN of organizer and attendees that mix Latin with look-alike letters of another script, or are in small capitals or mathematical letters.", "0", |e, _| number(e, e.event.organizers.iter().chain(e.event.attendees.iter().take(100)).filter_map(|p| p.name.as_deref()).map(|n| text::normalise(n).1.confusables).sum::<usize>())),
-
+    event("organizers", Number, "ORGANIZER properties.", "1", |e, _| {
+        number(e, e.event.organizers.len())
+    }),
+    event("organizer.address", Address, "The organizer's address.", "ann@corp.example", |e, _| {
+        organizer(e, |p| p.address.as_deref().map(Cow::Borrowed))
+    }),
+    event(
+        "organizer.domain",
+        Kind::Domain,
+        "Registered domain of that address.",
+        "corp.example",
+        |e, _| organizer(e, |p| p.address.as_deref().and_then(domain_of)),
+    ),
+    event("organizer.name", Text, "CN of the organizer, normalised.", "Ann Example", |e, _| {
+        organizer(e, |p| p.name.as_deref().map(normal))
+    }),
+    event("organizer.name.raw", Text, "CN of the organizer as written.", "Ann Example", |e, _| {
+        organizer(e, |p| p.name.as_deref().map(Cow::Borrowed))
+    }),
+    event(
+        "organizer.value",
+        Text,
+        "The ORGANIZER value as written.",
+        "mailto:ann@corp.example",
+        |e, _| organizer(e, |p| Some(Cow::Borrowed(&*p.value))),
+    ),
+    event(
+        "organizer.unusable",
+        Flag,
+        "An ORGANIZER stands there but holds no usable mail address.",
+        "no",
+        |e, _| flag(e, e.event.organizers.iter().any(|p| p.address.is_none())),
+    ),
+    event(
+        "organizer.sent_by",
+        Address,
+        "SENT-BY of the organizer (RFC 5545 §3.2.18).",
+        "pat@corp.example",
+        |e, _| organizer(e, |p| p.sent_by.as_deref().map(Cow::Borrowed)),
+    ),
+    event(
+        "organizer.sent_by.domain",
+        Kind::Domain,
+        "Registered domain of SENT-BY.",
+        "corp.example",
+        |e, _| organizer(e, |p| p.sent_by.as_deref().and_then(domain_of)),
+    ),
+    event(
+        "organizer.email.domain",
+        Kind::Domain,
+        "Registered domain of the organizer's EMAIL parameter (RFC 7986 §6.2).",
+        "corp.example",
+        |e, _| organizer(e, |p| p.email.as_deref().and_then(domain_of)),
+    ),
+    event("organizer.is_attendee", Flag, "The organizer is among the attendees.", "yes", |e, _| {
+        flag(
+            e,
+            e.event
+                .organizers
+                .iter()
+                .filter_map(|o| o.address.as_deref())
+                .any(|o| e.event.attendees.iter().any(|a| a.address.as_deref() == Some(o))),
+        )
+    }),
+    event("attendees", Number, "ATTENDEE properties and participants.", "3", |e, _| {
+        number(e, e.event.attendee_count)
+    }),
+    event(
+        "attendee.address",
+        Address,
+        "Addresses of the attendees.",
+        "vic@corp.example",
+        |e, _| attendees(e, |p| p.address.as_deref().map(Cow::Borrowed)),
+    ),
+    event(
+        "attendee.domain",
+        Kind::Domain,
+        "Registered domains of the attendees.",
+        "corp.example",
+        |e, _| attendees(e, |p| p.address.as_deref().and_then(domain_of)),
+    ),
+    event("attendee.name", Text, "CN of the attendees, normalised.", "Vic Tim", |e, _| {
+        attendees(e, |p| p.name.as_deref().map(normal))
+    }),
+    event(
+        "attendee.status",
+        Text,
+        "PARTSTAT of the attendees, upper case.",
+        "NEEDS-ACTION",
+        |e, _| attendees(e, |p| p.status.as_deref().map(Cow::Borrowed)),
+    ),
+    event(
+        "names.confusables",
+        Number,
+        "Words in CN of organizer and attendees that mix Latin with look-alike letters of another script, or are in small capitals or mathematical letters.",
+        "0",
+        |e, _| {
+            number(
+                e,
+                e.event
+                    .organizers
+                    .iter()
+                    .chain(e.event.attendees.iter().take(100))
+                    .filter_map(|p| p.name.as_deref())
+                    .map(|n| text::normalise(n).1.confusables)
+                    .sum::<usize>(),
+            )
+        },
+    ),
     // The message's calendars as a whole.
-    message("objects", Number, Calendar, "Distinct UIDs of the message.", "1", |f| count(distinct(f.reading.events.iter().map(|e| e.uid.as_deref().unwrap_or_default())), Calendar)),
-    message("methods", Number, Calendar, "Distinct METHODs of the message.", "1", |f| count(distinct(f.reading.calendars.iter().filter_map(|c| c.method.as_deref())), Calendar)),
-    message("calendar.depth", Number, Calendar, "Deepest nesting of components.", "2", |f| largest(f, |c| c.depth)),
-    message("calendar.components", Number, Calendar, "Components of the largest calendar.", "3", |f| largest(f, |c| c.components)),
-    message("calendar.timezones", Number, Calendar, "VTIMEZONE components of the largest calendar.", "1", |f| largest(f, |c| c.timezones)),
-    message("calendar.observances", Number, Calendar, "STANDARD and DAYLIGHT components of the largest calendar.", "2", |f| largest(f, |c| c.observances)),
-    message("calendar_parts", Number, Calendar, "Parts that are or claim to be calendars.", "2", |f| count(f.message.calendar_parts.len(), Calendar)),
-    message("calendar_part.format", Text, Calendar, "What each such part holds: empty icalendar jcal jscalendar xcal other.", "icalendar", calendar_part_formats),
-    message("calendar_part.mislabelled", Text, Calendar, "Declared types of parts with a calendar file name and another type.", "application/pdf", |f| known(f.message.calendar_parts.iter().filter(|c| c.named && !c.typed).filter_map(|c| f.message.parts.get(c.part).map(|p| Datum::new(Value::Text((&*p.content_type).into()), Place::Part(c.part), Calendar))))),
-    message("calendar_part.name", Text, Calendar, "File names of calendar parts.", "invite.ics", |f| known(f.message.calendar_parts.iter().filter_map(|c| f.message.parts.get(c.part).and_then(|p| p.name.as_deref()).map(|n| Datum::new(Value::Text(n.into()), Place::Part(c.part), Calendar))))),
-    message("calendar_part.size", Size, Calendar, "Sizes of calendar parts, decoded.", "4KB", |f| known(f.message.calendar_parts.iter().map(|c| Datum::new(Value::Number(float(c.text.len())), Place::Part(c.part), Calendar)))),
-    message("defect", Text, Calendar, "Names of the defects met in the input.", "method-mismatch", |f| known(f.message.defects.iter().chain(&f.reading.defects).map(|d| Datum::new(Value::Text(d.kind.name().into()), Place::Name(if d.place.is_empty() { "message" } else { &d.place }), Calendar)))),
-    message("defects.syntax", Number, Calendar, "Defects of syntax: unclosed, end-mismatch, garbage-line, repeated-parameter, bad-value.", "0", |f| count(f.reading.defects.iter().filter(|d| is_syntax(d.kind)).count(), Calendar)),
-
+    message("objects", Number, Calendar, "Distinct UIDs of the message.", "1", |f| {
+        count(
+            distinct(f.reading.events.iter().map(|e| e.uid.as_deref().unwrap_or_default())),
+            Calendar,
+        )
+    }),
+    message("methods", Number, Calendar, "Distinct METHODs of the message.", "1", |f| {
+        count(distinct(f.reading.calendars.iter().filter_map(|c| c.method.as_deref())), Calendar)
+    }),
+    message("calendar.depth", Number, Calendar, "Deepest nesting of components.", "2", |f| {
+        largest(f, |c| c.depth)
+    }),
+    message(
+        "calendar.components",
+        Number,
+        Calendar,
+        "Components of the largest calendar.",
+        "3",
+        |f| largest(f, |c| c.components),
+    ),
+    message(
+        "calendar.timezones",
+        Number,
+        Calendar,
+        "VTIMEZONE components of the largest calendar.",
+        "1",
+        |f| largest(f, |c| c.timezones),
+    ),
+    message(
+        "calendar.observances",
+        Number,
+        Calendar,
+        "STANDARD and DAYLIGHT components of the largest calendar.",
+        "2",
+        |f| largest(f, |c| c.observances),
+    ),
+    message(
+        "calendar_parts",
+        Number,
+        Calendar,
+        "Parts that are or claim to be calendars.",
+        "2",
+        |f| count(f.message.calendar_parts.len(), Calendar),
+    ),
+    message(
+        "calendar_part.format",
+        Text,
+        Calendar,
+        "What each such part holds: empty icalendar jcal jscalendar xcal other.",
+        "icalendar",
+        calendar_part_formats,
+    ),
+    message(
+        "calendar_part.mislabelled",
+        Text,
+        Calendar,
+        "Declared types of parts with a calendar file name and another type.",
+        "application/pdf",
+        |f| {
+            known(f.message.calendar_parts.iter().filter(|c| c.named && !c.typed).filter_map(|c| {
+                f.message.parts.get(c.part).map(|p| {
+                    Datum::new(
+                        Value::Text((&*p.content_type).into()),
+                        Place::Part(c.part),
+                        Calendar,
+                    )
+                })
+            }))
+        },
+    ),
+    message(
+        "calendar_part.name",
+        Text,
+        Calendar,
+        "File names of calendar parts.",
+        "invite.ics",
+        |f| {
+            known(f.message.calendar_parts.iter().filter_map(|c| {
+                f.message
+                    .parts
+                    .get(c.part)
+                    .and_then(|p| p.name.as_deref())
+                    .map(|n| Datum::new(Value::Text(n.into()), Place::Part(c.part), Calendar))
+            }))
+        },
+    ),
+    message(
+        "calendar_part.size",
+        Size,
+        Calendar,
+        "Sizes of calendar parts, decoded.",
+        "4KB",
+        |f| {
+            known(f.message.calendar_parts.iter().map(|c| {
+                Datum::new(Value::Number(float(c.text.len())), Place::Part(c.part), Calendar)
+            }))
+        },
+    ),
+    message(
+        "defect",
+        Text,
+        Calendar,
+        "Names of the defects met in the input.",
+        "method-mismatch",
+        |f| {
+            known(f.message.defects.iter().chain(&f.reading.defects).map(|d| {
+                Datum::new(
+                    Value::Text(d.kind.name().into()),
+                    Place::Name(if d.place.is_empty() { "message" } else { &d.place }),
+                    Calendar,
+                )
+            }))
+        },
+    ),
+    message(
+        "defects.syntax",
+        Number,
+        Calendar,
+        "Defects of syntax: unclosed, end-mismatch, garbage-line, repeated-parameter, bad-value.",
+        "0",
+        |f| count(f.reading.defects.iter().filter(|d| is_syntax(d.kind)).count(), Calendar),
+    ),
     // The mail around it.
-    message("parts", Number, Mail, "MIME parts.", "4", |f| mail(f, || vec![Datum::new(Value::Number(float(f.message.part_count)), Place::Name("message"), Mail)])),
-    message("part.type", Text, Mail, "Types of the MIME parts.", "text/html", |f| mail(f, || f.message.parts.iter().enumerate().map(|(at, p)| Datum::new(Value::Text((&*p.content_type).into()), Place::Part(at), Mail)).collect())),
-    message("part.name", Text, Mail, "File names of the MIME parts.", "agenda.pdf", |f| mail(f, || f.message.parts.iter().enumerate().filter_map(|(at, p)| p.name.as_deref().map(|n| Datum::new(Value::Text(n.into()), Place::Part(at), Mail))).collect())),
-    message("from.address", Address, Mail, "Address of From.", "ann@corp.example", |f| mailboxes(f, &f.message.from, "From", |m| Some(Cow::Borrowed(&*m.address)))),
-    message("from.domain", Kind::Domain, Mail, "Registered domain of From.", "corp.example", |f| mailboxes(f, &f.message.from, "From", |m| domain_of(&m.address))),
-    message("from.name", Text, Mail, "Display name of From, normalised.", "Ann Example", |f| mailboxes(f, &f.message.from, "From", |m| Some(normal(&m.name)))),
-    message("from.confusables", Number, Mail, "Disguised words in the display name of From.", "0", |f| mail(f, || vec![Datum::new(Value::Number(float(f.message.from.iter().map(|m| text::normalise(&m.name).1.confusables).sum::<usize>())), Place::Name("From"), Mail)])),
-    message("sender.address", Address, Mail, "Address of Sender.", "pat@corp.example", |f| mailboxes(f, f.message.sender.as_slice(), "Sender", |m| Some(Cow::Borrowed(&*m.address)))),
-    message("sender.domain", Kind::Domain, Mail, "Registered domain of Sender.", "corp.example", |f| mailboxes(f, f.message.sender.as_slice(), "Sender", |m| domain_of(&m.address))),
-    message("reply_to.address", Address, Mail, "Addresses of Reply-To.", "ann@corp.example", |f| mailboxes(f, &f.message.reply_to, "Reply-To", |m| Some(Cow::Borrowed(&*m.address)))),
-    message("reply_to.domain", Kind::Domain, Mail, "Registered domains of Reply-To.", "corp.example", |f| mailboxes(f, &f.message.reply_to, "Reply-To", |m| domain_of(&m.address))),
-    message("subject", Text, Mail, "Subject, normalised.", "Invitation: Team meeting", |f| mail(f, || f.message.subject.as_deref().filter(|s| !s.is_empty()).map(|s| Datum::new(Value::Text(normal(s)), Place::Name("Subject"), Mail)).into_iter().collect())),
-    message("list.id", Text, Mail, "List-Id header (RFC 2919): the mail came through a mailing list.", "<dev.lists.example>", |f| mail(f, || header(f, "List-Id"))),
-    message("envelope.from", Address, Network, "MAIL FROM; unknown when the caller did not say.", "ann@corp.example", |f| stated(f.envelope.sender.as_deref(), "MAIL FROM")),
-    message("rcpt.address", Address, Network, "RCPT TO; without an envelope the addresses of To and Cc.", "vic@corp.example", recipients),
-    message("client.ip", Text, Network, "Address of the SMTP client; unknown when the caller did not say.", "192.0.2.1", |f| f.envelope.client_ip.map_or(Answer::Unknown, |ip| known([Datum::new(Value::Text(ip.to_string().into()), Place::Name("client"), Network)]))),
-    message("user", Text, Network, "Authenticated user of outbound mail.", "ann", |f| known(f.envelope.user.as_deref().filter(|u| !u.is_empty()).map(|u| Datum::new(Value::Text(u.into()), Place::Name("user"), Network)))),
-    message("auth.spf", Text, Network, "SPF result as trusted parties state it; unknown when nobody has.", "pass", |f| authentication(f, Mechanism::Spf)),
-    message("auth.dkim", Text, Network, "DKIM result, likewise.", "pass", |f| authentication(f, Mechanism::Dkim)),
-    message("auth.dmarc", Text, Network, "DMARC result, likewise.", "pass", |f| authentication(f, Mechanism::Dmarc)),
-    message("auth.arc", Text, Network, "ARC result, likewise.", "pass", |f| authentication(f, Mechanism::Arc)),
-    message("auth.domain", Kind::Domain, Network, "Registered domains that pass SPF, DKIM or DMARC; unknown when nobody has said.", "corp.example", passing_domains),
+    message("parts", Number, Mail, "MIME parts.", "4", |f| {
+        mail(f, || {
+            vec![Datum::new(
+                Value::Number(float(f.message.part_count)),
+                Place::Name("message"),
+                Mail,
+            )]
+        })
+    }),
+    message("part.type", Text, Mail, "Types of the MIME parts.", "text/html", |f| {
+        mail(f, || {
+            f.message
+                .parts
+                .iter()
+                .enumerate()
+                .map(|(at, p)| {
+                    Datum::new(Value::Text((&*p.content_type).into()), Place::Part(at), Mail)
+                })
+                .collect()
+        })
+    }),
+    message("part.name", Text, Mail, "File names of the MIME parts.", "agenda.pdf", |f| {
+        mail(f, || {
+            f.message
+                .parts
+                .iter()
+                .enumerate()
+                .filter_map(|(at, p)| {
+                    p.name
+                        .as_deref()
+                        .map(|n| Datum::new(Value::Text(n.into()), Place::Part(at), Mail))
+                })
+                .collect()
+        })
+    }),
+    message("from.address", Address, Mail, "Address of From.", "ann@corp.example", |f| {
+        mailboxes(f, &f.message.from, "From", |m| Some(Cow::Borrowed(&*m.address)))
+    }),
+    message("from.domain", Kind::Domain, Mail, "Registered domain of From.", "corp.example", |f| {
+        mailboxes(f, &f.message.from, "From", |m| domain_of(&m.address))
+    }),
+    message("from.name", Text, Mail, "Display name of From, normalised.", "Ann Example", |f| {
+        mailboxes(f, &f.message.from, "From", |m| Some(normal(&m.name)))
+    }),
+    message(
+        "from.confusables",
+        Number,
+        Mail,
+        "Disguised words in the display name of From.",
+        "0",
+        |f| {
+            mail(f, || {
+                vec![Datum::new(
+                    Value::Number(float(
+                        f.message
+                            .from
+                            .iter()
+                            .map(|m| text::normalise(&m.name).1.confusables)
+                            .sum::<usize>(),
+                    )),
+                    Place::Name("From"),
+                    Mail,
+                )]
+            })
+        },
+    ),
+    message("sender.address", Address, Mail, "Address of Sender.", "pat@corp.example", |f| {
+        mailboxes(f, f.message.sender.as_slice(), "Sender", |m| Some(Cow::Borrowed(&*m.address)))
+    }),
+    message(
+        "sender.domain",
+        Kind::Domain,
+        Mail,
+        "Registered domain of Sender.",
+        "corp.example",
+        |f| mailboxes(f, f.message.sender.as_slice(), "Sender", |m| domain_of(&m.address)),
+    ),
+    message("reply_to.address", Address, Mail, "Addresses of Reply-To.", "ann@corp.example", |f| {
+        mailboxes(f, &f.message.reply_to, "Reply-To", |m| Some(Cow::Borrowed(&*m.address)))
+    }),
+    message(
+        "reply_to.domain",
+        Kind::Domain,
+        Mail,
+        "Registered domains of Reply-To.",
+        "corp.example",
+        |f| mailboxes(f, &f.message.reply_to, "Reply-To", |m| domain_of(&m.address)),
+    ),
+    message("subject", Text, Mail, "Subject, normalised.", "Invitation: Team meeting", |f| {
+        mail(f, || {
+            f.message
+                .subject
+                .as_deref()
+                .filter(|s| !s.is_empty())
+                .map(|s| Datum::new(Value::Text(normal(s)), Place::Name("Subject"), Mail))
+                .into_iter()
+                .collect()
+        })
+    }),
+    message(
+        "list.id",
+        Text,
+        Mail,
+        "List-Id header (RFC 2919): the mail came through a mailing list.",
+        "<dev.lists.example>",
+        |f| mail(f, || header(f, "List-Id")),
+    ),
+    message(
+        "envelope.from",
+        Address,
+        Network,
+        "MAIL FROM; unknown when the caller did not say.",
+        "ann@corp.example",
+        |f| stated(f.envelope.sender.as_deref(), "MAIL FROM"),
+    ),
+    message(
+        "rcpt.address",
+        Address,
+        Network,
+        "RCPT TO; without an envelope the addresses of To and Cc.",
+        "vic@corp.example",
+        recipients,
+    ),
+    message(
+        "client.ip",
+        Text,
+        Network,
+        "Address of the SMTP client; unknown when the caller did not say.",
+        "192.0.2.1",
+        |f| {
+            f.envelope.client_ip.map_or(Answer::Unknown, |ip| {
+                known([Datum::new(
+                    Value::Text(ip.to_string().into()),
+                    Place::Name("client"),
+                    Network,
+                )])
+            })
+        },
+    ),
+    message("user", Text, Network, "Authenticated user of outbound mail.", "ann", |f| {
+        known(
+            f.envelope
+                .user
+                .as_deref()
+                .filter(|u| !u.is_empty())
+                .map(|u| Datum::new(Value::Text(u.into()), Place::Name("user"), Network)),
+        )
+    }),
+    message(
+        "auth.spf",
+        Text,
+        Network,
+        "SPF result as trusted parties state it; unknown when nobody has.",
+        "pass",
+        |f| authentication(f, Mechanism::Spf),
+    ),
+    message("auth.dkim", Text, Network, "DKIM result, likewise.", "pass", |f| {
+        authentication(f, Mechanism::Dkim)
+    }),
+    message("auth.dmarc", Text, Network, "DMARC result, likewise.", "pass", |f| {
+        authentication(f, Mechanism::Dmarc)
+    }),
+    message("auth.arc", Text, Network, "ARC result, likewise.", "pass", |f| {
+        authentication(f, Mechanism::Arc)
+    }),
+    message(
+        "auth.domain",
+        Kind::Domain,
+        Network,
+        "Registered domains that pass SPF, DKIM or DMARC; unknown when nobody has said.",
+        "corp.example",
+        passing_domains,
+    ),
 ];
 
 // ---- making answers ----
@@ -183,7 +835,11 @@ fn one<'f>(value: Value<'f>, place: Place<'f>) -> Answer<'f> {
 }
 
 fn all<'f>(values: impl Iterator<Item = (Value<'f>, Place<'f>)>) -> Answer<'f> {
-    known(values.filter(|(value, _)| !is_empty(value)).map(|(value, place)| Datum::new(value, place, Calendar)))
+    known(
+        values
+            .filter(|(value, _)| !is_empty(value))
+            .map(|(value, place)| Datum::new(value, place, Calendar)),
+    )
 }
 
 fn values<'f>(value: Option<Value<'f>>, place: Place<'f>) -> Answer<'f> {
@@ -237,7 +893,9 @@ fn words<'f>(e: &'f EventFacts<'f>, words: Vec<&'static str>) -> Answer<'f> {
 }
 
 fn place_of<'f>(e: &'f EventFacts<'f>, name: &str) -> Place<'f> {
-    e.event.property(name).map_or(Place::Event(e.event), |property| Place::Property(e.event, property))
+    e.event
+        .property(name)
+        .map_or(Place::Event(e.event), |property| Place::Property(e.event, property))
 }
 
 fn text_option<'f>(e: &'f EventFacts<'f>, value: Option<&'f str>, name: &str) -> Answer<'f> {
@@ -266,7 +924,14 @@ fn calendar_text<'f>(
 }
 
 fn largest<'f>(f: &'f Facts<'f>, get: fn(&crate::calendar::Calendar) -> usize) -> Answer<'f> {
-    known(f.reading.calendars.iter().map(get).max().map(|n| Datum::new(Value::Number(float(n)), Place::Name("VCALENDAR"), Calendar)))
+    known(
+        f.reading
+            .calendars
+            .iter()
+            .map(get)
+            .max()
+            .map(|n| Datum::new(Value::Number(float(n)), Place::Name("VCALENDAR"), Calendar)),
+    )
 }
 
 fn distinct<'s>(values: impl Iterator<Item = &'s str>) -> usize {
@@ -324,24 +989,47 @@ fn missing(e: &EventFacts<'_>, f: &Facts<'_>) -> Vec<&'static str> {
 
 /// Prefixes of X- properties that calendar products write.
 const KNOWN_X: [&str; 26] = [
-    "X-MICROSOFT-", "X-MS-", "X-APPLE-", "X-CALENDARSERVER-", "X-GOOGLE-", "X-WR-", "X-MOZ-", "X-LIC-",
-    "X-ZIMBRA-", "X-LOTUS-", "X-EVOLUTION-", "X-KDE-", "X-KOLAB-", "X-ALT-DESC", "X-PUBLISHED-TTL", "X-OLK-",
-    "X-NC-", "X-NEXTCLOUD-", "X-EGROUPWARE-", "X-TINE20-", "X-HORDE-", "X-SOGO-", "X-FRUUX-", "X-OPENPAAS-",
-    "X-CISCO-", "X-ZOOM-",
+    "X-MICROSOFT-",
+    "X-MS-",
+    "X-APPLE-",
+    "X-CALENDARSERVER-",
+    "X-GOOGLE-",
+    "X-WR-",
+    "X-MOZ-",
+    "X-LIC-",
+    "X-ZIMBRA-",
+    "X-LOTUS-",
+    "X-EVOLUTION-",
+    "X-KDE-",
+    "X-KOLAB-",
+    "X-ALT-DESC",
+    "X-PUBLISHED-TTL",
+    "X-OLK-",
+    "X-NC-",
+    "X-NEXTCLOUD-",
+    "X-EGROUPWARE-",
+    "X-TINE20-",
+    "X-HORDE-",
+    "X-SOGO-",
+    "X-FRUUX-",
+    "X-OPENPAAS-",
+    "X-CISCO-",
+    "X-ZOOM-",
 ];
 
 fn x_properties<'f>(e: &'f EventFacts<'f>) -> impl Iterator<Item = &'f Property> {
-    e.event
-        .properties
-        .iter()
-        .filter(|p| p.name.starts_with("X-") && !KNOWN_X.iter().any(|known| p.name.starts_with(known)))
+    e.event.properties.iter().filter(|p| {
+        p.name.starts_with("X-") && !KNOWN_X.iter().any(|known| p.name.starts_with(known))
+    })
 }
 
 /// 32 or more characters of hex or base64 and nothing else.
 fn is_encoded(value: &str) -> bool {
     let value = value.trim();
     value.len() >= 32
-        && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_'))
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_'))
         && value.bytes().any(|b| b.is_ascii_digit())
 }
 
@@ -385,9 +1073,7 @@ fn html_twin<'f>(e: &'f EventFacts<'f>) -> Option<&'f TextValue<'f>> {
 }
 
 fn extra_links<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
-    let in_twin = |link: &&Link<'_>| {
-        matches!(link.place, Place::Property(_, p) if matches!(&*p.name, "X-ALT-DESC" | "STYLED-DESCRIPTION"))
-    };
+    let in_twin = |link: &&Link<'_>| matches!(link.place, Place::Property(_, p) if matches!(&*p.name, "X-ALT-DESC" | "STYLED-DESCRIPTION"));
     let (twins, others): (Vec<_>, Vec<_>) = own_links(e, f).partition(in_twin);
     let extra = twins
         .iter()
@@ -398,8 +1084,11 @@ fn extra_links<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
 
 fn extra_words<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Answer<'f> {
     let description = e.texts.iter().find(|text| text.property.name == "DESCRIPTION");
-    let (Some(twin), Some(description)) = (html_twin(e), description) else { return number(e, 0_usize) };
-    let known: std::collections::HashSet<String> = text::significant_words(description.normal()).collect();
+    let (Some(twin), Some(description)) = (html_twin(e), description) else {
+        return number(e, 0_usize);
+    };
+    let known: std::collections::HashSet<String> =
+        text::significant_words(description.normal()).collect();
     let extra: std::collections::HashSet<String> =
         text::significant_words(twin.normal()).filter(|word| !known.contains(word)).collect();
     number(e, extra.len())
@@ -427,7 +1116,10 @@ fn markup<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Answer<'f> {
             | crate::calendar::Value::Other(text) => push(text.into(), place),
             crate::calendar::Value::Binary { media_type, data } => {
                 let textual = media_type.as_deref().is_none_or(|media| {
-                    media.starts_with("text/") || media.contains("xml") || media.contains("html") || media.contains("script")
+                    media.starts_with("text/")
+                        || media.contains("xml")
+                        || media.contains("html")
+                        || media.contains("script")
                 });
                 if textual {
                     let head = data.get(..data.len().min(64 * 1024)).unwrap_or_default();
@@ -446,7 +1138,9 @@ fn shows_event<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
     if f.message.bare {
         return Answer::Unknown;
     }
-    let Some(summary) = e.texts.iter().find(|text| text.property.name == "SUMMARY") else { return known([]) };
+    let Some(summary) = e.texts.iter().find(|text| text.property.name == "SUMMARY") else {
+        return known([]);
+    };
     let subject = f.message.subject.as_deref().unwrap_or_default().to_lowercase();
     let mut looked = false;
     let mut shown = false;
@@ -457,7 +1151,9 @@ fn shows_event<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
             shown = true;
             break;
         }
-        let bodies = bodies.get_or_insert_with(|| f.mail_texts.iter().map(|text| text.text.to_lowercase()).collect());
+        let bodies = bodies.get_or_insert_with(|| {
+            f.mail_texts.iter().map(|text| text.text.to_lowercase()).collect()
+        });
         if bodies.iter().any(|body| body.contains(&word)) {
             shown = true;
             break;
@@ -466,7 +1162,8 @@ fn shows_event<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
     if !looked {
         // Nothing to look for: a summary of short words or of a script without spaces.
         let whole = summary.normal().trim().to_lowercase();
-        shown = subject.contains(&whole) || f.mail_texts.iter().any(|text| text.text.to_lowercase().contains(&whole));
+        shown = subject.contains(&whole)
+            || f.mail_texts.iter().any(|text| text.text.to_lowercase().contains(&whole));
     }
     if !shown {
         shown = shows_date(e, f);
@@ -478,8 +1175,20 @@ fn shows_event<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
 fn shows_date(e: &EventFacts<'_>, f: &Facts<'_>) -> bool {
     let Some(start) = e.event.start else { return false };
     let Some(date) = chrono::DateTime::from_timestamp(start.timestamp, 0) else { return false };
-    let forms = ["%Y-%m-%d", "%d.%m.%Y", "%-d.%-m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%-m/%-d/%Y", "%-d %B %Y", "%B %-d", "%-d %b %Y", "%b %-d", "%-d. %B"]
-        .map(|form| date.format(form).to_string());
+    let forms = [
+        "%Y-%m-%d",
+        "%d.%m.%Y",
+        "%-d.%-m.%Y",
+        "%d/%m/%Y",
+        "%m/%d/%Y",
+        "%-m/%-d/%Y",
+        "%-d %B %Y",
+        "%B %-d",
+        "%-d %b %Y",
+        "%b %-d",
+        "%-d. %B",
+    ]
+    .map(|form| date.format(form).to_string());
     f.mail_texts.iter().any(|text| forms.iter().any(|form| text.text.contains(form.as_str())))
 }
 
@@ -497,6 +1206,10 @@ fn links<'f>(
     all(own_links(e, f).filter_map(|link| get(link).map(|value| (Value::Text(value), link.place))))
 }
 
+fn registered<'l>(link: &'l Link<'l>) -> Option<Cow<'l, str>> {
+    link.domain()
+}
+
 fn unc<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>, opened: bool) -> Answer<'f> {
     let mut found: Vec<Datum<'f>> = paths::unc_paths(f.reading, e.index, opened)
         .into_iter()
@@ -512,7 +1225,11 @@ fn unc<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>, opened: bool) -> Answer<'f> 
 
 // ---- time ----
 
-fn moment_delta<'f>(e: &'f EventFacts<'f>, moment: Option<Moment>, delta: impl Fn(i64) -> i64) -> Answer<'f> {
+fn moment_delta<'f>(
+    e: &'f EventFacts<'f>,
+    moment: Option<Moment>,
+    delta: impl Fn(i64) -> i64,
+) -> Answer<'f> {
     values(moment.map(|moment| seconds(delta(moment.timestamp))), place_of(e, "DTSTART"))
 }
 
@@ -531,13 +1248,17 @@ fn duration<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Answer<'f> {
 
 fn ended_ago<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
     let recurs = !e.event.recurrence.rules.is_empty() || e.event.recurrence.dates > 0;
-    let last = if recurs { e.event.recurrence.last } else { e.event.start.map(|start| start.timestamp) };
-    let ago = last.map(|last| f.now.saturating_sub(last.saturating_add(length(e)))).filter(|ago| *ago > 0);
+    let last =
+        if recurs { e.event.recurrence.last } else { e.event.start.map(|start| start.timestamp) };
+    let ago = last
+        .map(|last| f.now.saturating_sub(last.saturating_add(length(e))))
+        .filter(|ago| *ago > 0);
     values(ago.map(seconds), place_of(e, "DTEND"))
 }
 
 fn start_second<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Answer<'f> {
-    let second = e.event.start.filter(|start| !start.date_only).map(|start| f64::from(start.second));
+    let second =
+        e.event.start.filter(|start| !start.date_only).map(|start| f64::from(start.second));
     values(second.map(Value::Number), place_of(e, "DTSTART"))
 }
 
@@ -595,14 +1316,22 @@ fn header<'f>(f: &'f Facts<'f>, name: &'static str) -> Vec<Datum<'f>> {
 
 fn stated<'f>(value: Option<&'f str>, place: &'static str) -> Answer<'f> {
     value.map_or(Answer::Unknown, |value| {
-        known(Some(value).filter(|v| !v.is_empty()).map(|v| Datum::new(Value::Text(v.to_lowercase().into()), Place::Name(place), Network)))
+        known(
+            Some(value).filter(|v| !v.is_empty()).map(|v| {
+                Datum::new(Value::Text(v.to_lowercase().into()), Place::Name(place), Network)
+            }),
+        )
     })
 }
 
 fn recipients<'f>(f: &'f Facts<'f>) -> Answer<'f> {
     if !f.envelope.recipients.is_empty() {
         return known(f.envelope.recipients.iter().map(|recipient| {
-            Datum::new(Value::Text(recipient.to_lowercase().into()), Place::Name("RCPT TO"), Network)
+            Datum::new(
+                Value::Text(recipient.to_lowercase().into()),
+                Place::Name("RCPT TO"),
+                Network,
+            )
         }));
     }
     mailboxes(f, &f.message.to, "To", |mailbox| Some(Cow::Borrowed(&*mailbox.address)))
@@ -610,12 +1339,20 @@ fn recipients<'f>(f: &'f Facts<'f>) -> Answer<'f> {
 
 fn authentication<'f>(f: &'f Facts<'f>, mechanism: Mechanism) -> Answer<'f> {
     let Some(results) = &f.message.authentication else { return Answer::Unknown };
-    known(results.result(mechanism).map(|result| Datum::new(Value::Text(result.into()), Place::Name("Authentication-Results"), Network)))
+    known(results.result(mechanism).map(|result| {
+        Datum::new(Value::Text(result.into()), Place::Name("Authentication-Results"), Network)
+    }))
 }
 
 fn passing_domains<'f>(f: &'f Facts<'f>) -> Answer<'f> {
     let Some(results) = &f.message.authentication else { return Answer::Unknown };
-    known(results.passing_domains().map(|host| Datum::new(Value::Text(domain::registered(host)), Place::Name("Authentication-Results"), Network)))
+    known(results.passing_domains().map(|host| {
+        Datum::new(
+            Value::Text(domain::registered(host)),
+            Place::Name("Authentication-Results"),
+            Network,
+        )
+    }))
 }
 
 #[cfg(test)]

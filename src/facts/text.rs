@@ -216,16 +216,14 @@ fn fold_mixed_words(text: &str) -> (String, usize) {
         let latin = word.chars().any(|c| c.is_ascii_alphabetic());
         let twins = word.chars().filter(|c| is_lookalike_script(*c) && latin_twin(*c).is_some());
         let mixed = foreign > 0 && latin && twins.clone().count() > 0;
-        let imitation = foreign >= 3
-            && !latin
-            && has_latin
-            && !script_is_meant
-            && twins.count() == foreign;
+        let imitation =
+            foreign >= 3 && !latin && has_latin && !script_is_meant && twins.count() == foreign;
         if mixed || imitation {
             folded += 1;
-            out.extend(word.chars().map(|c| {
-                if is_lookalike_script(c) { latin_twin(c).unwrap_or(c) } else { c }
-            }));
+            out.extend(
+                word.chars()
+                    .map(|c| if is_lookalike_script(c) { latin_twin(c).unwrap_or(c) } else { c }),
+            );
         } else {
             out.push_str(word);
         }

@@ -87,7 +87,9 @@ fn unwrap_once(url: &str, host: &str) -> Option<String> {
     }
     if host.starts_with("www.google.") || host.starts_with("google.") {
         match path_of(url) {
-            path if path.starts_with("/url") => return unwrap_known(url, &Carrier::Query(&["q", "url"])),
+            path if path.starts_with("/url") => {
+                return unwrap_known(url, &Carrier::Query(&["q", "url"]));
+            }
             path if path.starts_with("/amp/") => return unwrap_known(url, &Carrier::Amp),
             _ => {}
         }
@@ -222,7 +224,8 @@ fn percent_decode(text: &str) -> String {
         if byte == b'%' {
             let ahead = bytes.clone();
             let digits: Vec<u8> = ahead.take(2).collect();
-            let value = std::str::from_utf8(&digits).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
+            let value =
+                std::str::from_utf8(&digits).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
             if let (Some(value), 2) = (value, digits.len()) {
                 out.push(value);
                 bytes.next();
@@ -301,7 +304,10 @@ mod tests {
             "https://l.facebook.com/l.php?u=https%3A%2F%2Fwww.google.com%2Furl%3Fq%3Dhttps%253A%252F%252Fa.example%252F",
             &["https://www.google.com/url?q=https%3A%2F%2Fa.example%2F", "https://a.example/"],
         );
-        let deep = format!("https://r.example/?u={}https://z.example/", "https://r.example/?u=".repeat(50));
+        let deep = format!(
+            "https://r.example/?u={}https://z.example/",
+            "https://r.example/?u=".repeat(50)
+        );
         let host = super::super::links::host_of(&deep).unwrap_or_default();
         assert!(targets(&deep, &host).len() <= DEPTH);
     }

@@ -102,14 +102,11 @@ impl AuthenticationResults {
 
     /// The DMARC policy of the sender's domain, where stated.
     pub fn dmarc_policy(&self) -> Option<&str> {
-        self.of(Mechanism::Dmarc)
-            .find_map(|result| result.policy.as_deref())
+        self.of(Mechanism::Dmarc).find_map(|result| result.policy.as_deref())
     }
 
     fn of(&self, mechanism: Mechanism) -> impl Iterator<Item = &MethodResult> {
-        self.results
-            .iter()
-            .filter(move |result| result.mechanism == mechanism)
+        self.results.iter().filter(move |result| result.mechanism == mechanism)
     }
 }
 
@@ -185,21 +182,13 @@ fn read_result(words: &[Word]) -> Option<MethodResult> {
         .map(str::to_ascii_lowercase)
         .find(|policy| ["none", "quarantine", "reject"].contains(&policy.as_str()))
         .filter(|_| mechanism == Mechanism::Dmarc);
-    Some(MethodResult {
-        mechanism,
-        result: result.to_ascii_lowercase(),
-        domain,
-        policy,
-    })
+    Some(MethodResult { mechanism, result: result.to_ascii_lowercase(), domain, policy })
 }
 
 /// Values of the first key that is there, then of the second, and so on.
 fn values_of<'w>(properties: &[(&str, &'w str)], keys: &[&str]) -> impl Iterator<Item = &'w str> {
     keys.iter().flat_map(|wanted| {
-        properties
-            .iter()
-            .filter(move |(key, _)| key == wanted)
-            .map(|(_, value)| *value)
+        properties.iter().filter(move |(key, _)| key == wanted).map(|(_, value)| *value)
     })
 }
 
@@ -224,10 +213,7 @@ fn domain(value: &str) -> Option<String> {
 
 /// Cuts a value into its sections (between `;`) and these into words.
 fn sections(text: &str) -> Vec<Vec<Word>> {
-    let mut reader = Reader {
-        sections: vec![Vec::new()],
-        ..Reader::default()
-    };
+    let mut reader = Reader { sections: vec![Vec::new()], ..Reader::default() };
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
         match character {
@@ -366,11 +352,7 @@ mod tests {
             "mx.example.org; dkim=pass header.i=@Example.com; dkim=fail (bad; sig (x)) \
              header.d=list.example; dkim=none",
             id,
-            &[
-                "Dkim pass example.com -",
-                "Dkim fail list.example -",
-                "Dkim none - -",
-            ],
+            &["Dkim pass example.com -", "Dkim fail list.example -", "Dkim none - -"],
         );
         check(
             "mx.example.org; dmarc=fail (p=REJECT sp=NONE dis=NONE) header.from=bank.example",
@@ -414,11 +396,7 @@ mod tests {
              (message not signed)\r\n header.d=none;dmarc=fail (p=reject sp=reject pct=100) \
              action=oreject\r\n header.from=contoso.example;compauth=fail reason=000",
             None,
-            &[
-                "Spf fail contoso.example -",
-                "Dkim none - -",
-                "Dmarc fail contoso.example reject",
-            ],
+            &["Spf fail contoso.example -", "Dkim none - -", "Dmarc fail contoso.example reject"],
         );
     }
 
@@ -431,10 +409,8 @@ mod tests {
             trusted_authserv_ids: trusted.iter().map(ToString::to_string).collect(),
             ..Settings::default()
         };
-        let headers = [Header {
-            name: "AUTHENTICATION-results".into(),
-            raw: header.as_bytes().into(),
-        }];
+        let headers =
+            [Header { name: "AUTHENTICATION-results".into(), raw: header.as_bytes().into() }];
         AuthenticationResults::gather(&envelope, &headers, &settings)
             .map(|found| describe(&found.results))
     }
@@ -446,15 +422,9 @@ mod tests {
         assert_eq!(gather(&[], header, &[]), None);
         assert_eq!(gather(&[], header, &["other.example"]), None);
         assert_eq!(gather(&[], header, &["MX.Example"]), pass);
-        assert_eq!(
-            gather(&["x; spf=pass smtp.mailfrom=a.example"], "", &[]),
-            pass
-        );
+        assert_eq!(gather(&["x; spf=pass smtp.mailfrom=a.example"], "", &[]), pass);
         assert_eq!(gather(&["x; none"], header, &["mx.example"]), None);
-        assert_eq!(
-            gather(&[], "spf=pass smtp.mailfrom=a.example", &["spf"]),
-            None
-        );
+        assert_eq!(gather(&[], "spf=pass smtp.mailfrom=a.example", &["spf"]), None);
     }
 
     #[test]
@@ -467,10 +437,7 @@ mod tests {
         let results = AuthenticationResults { results };
         assert_eq!(results.result(Mechanism::Dkim), Some("pass"));
         assert_eq!(results.result(Mechanism::Spf), Some("softfail"));
-        assert_eq!(
-            AuthenticationResults::default().result(Mechanism::Arc),
-            None
-        );
+        assert_eq!(AuthenticationResults::default().result(Mechanism::Arc), None);
         let domains: Vec<&str> = results.passing_domains().collect();
         assert_eq!(domains, ["b.example", "d.example"]);
         assert_eq!(results.dmarc_policy(), Some("none"));

@@ -102,20 +102,18 @@ fn utf8(bytes: Cow<'_, [u8]>, unfold: bool) -> (Cow<'_, str>, Problem) {
 
 /// Octets as Windows-1252, the superset of Latin-1 that senders mean.
 pub(super) fn western(bytes: &[u8]) -> String {
-    charset_decoder(b"windows-1252").map_or_else(
-        || bytes.iter().copied().map(char::from).collect(),
-        |decoder| decoder(bytes),
-    )
+    charset_decoder(b"windows-1252")
+        .map_or_else(|| bytes.iter().copied().map(char::from).collect(), |decoder| decoder(bytes))
 }
 
 fn into_text(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, str>, Cow<'_, [u8]>> {
     match bytes {
-        Cow::Borrowed(bytes) => std::str::from_utf8(bytes)
-            .map(Cow::Borrowed)
-            .map_err(|_| Cow::Borrowed(bytes)),
-        Cow::Owned(bytes) => String::from_utf8(bytes)
-            .map(Cow::Owned)
-            .map_err(|error| Cow::Owned(error.into_bytes())),
+        Cow::Borrowed(bytes) => {
+            std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| Cow::Borrowed(bytes))
+        }
+        Cow::Owned(bytes) => {
+            String::from_utf8(bytes).map(Cow::Owned).map_err(|error| Cow::Owned(error.into_bytes()))
+        }
     }
 }
 
@@ -185,9 +183,7 @@ fn utf16(bytes: &[u8], order: ByteOrder) -> String {
         ByteOrder::Little => u16::from_le_bytes(*pair),
         ByteOrder::Big => u16::from_be_bytes(*pair),
     });
-    char::decode_utf16(pairs)
-        .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
-        .collect()
+    char::decode_utf16(pairs).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }
 
 fn by_label(label: &str) -> ByteOrder {
@@ -233,9 +229,7 @@ fn is_utf16_label(label: &str) -> bool {
 /// Charsets in which ASCII octets may mean something else.
 fn shifts(label: &str) -> bool {
     let label = label.to_ascii_lowercase();
-    ["utf-7", "utf7", "2022", "hz-"]
-        .iter()
-        .any(|part| label.contains(part))
+    ["utf-7", "utf7", "2022", "hz-"].iter().any(|part| label.contains(part))
 }
 
 #[cfg(test)]
@@ -244,18 +238,10 @@ mod tests {
 
     fn check(bytes: &[u8], charset: Option<&str>, expected: &str, problem: Option<DefectKind>) {
         for owned in [false, true] {
-            let input = if owned {
-                Cow::Owned(bytes.to_vec())
-            } else {
-                Cow::Borrowed(bytes)
-            };
+            let input = if owned { Cow::Owned(bytes.to_vec()) } else { Cow::Borrowed(bytes) };
             let (text, found) = decode(input, charset, true);
             assert_eq!(text, expected, "{bytes:?} as {charset:?}");
-            assert_eq!(
-                found.map(|(kind, _)| kind),
-                problem,
-                "{bytes:?} as {charset:?}"
-            );
+            assert_eq!(found.map(|(kind, _)| kind), problem, "{bytes:?} as {charset:?}");
         }
     }
 
@@ -316,31 +302,13 @@ mod tests {
         check("ü".as_bytes(), Some("us-ascii"), "ü", bad);
         check(b"plain", Some("us-ascii"), "plain", None);
         check("ü".as_bytes(), Some("x-klingon"), "ü", bad);
-        check(
-            b"BEGIN:VCALENDAR",
-            Some("hz-gb-2312"),
-            "BEGIN:VCALENDAR",
-            bad,
-        );
-        check(
-            b"BEGIN:VCALENDAR",
-            Some("iso-2022-kr"),
-            "BEGIN:VCALENDAR",
-            bad,
-        );
+        check(b"BEGIN:VCALENDAR", Some("hz-gb-2312"), "BEGIN:VCALENDAR", bad);
+        check(b"BEGIN:VCALENDAR", Some("iso-2022-kr"), "BEGIN:VCALENDAR", bad);
     }
 
     #[test]
     fn short_inputs_of_every_charset() {
-        for label in [
-            "big5",
-            "gb18030",
-            "gbk",
-            "euc-jp",
-            "euc-kr",
-            "shift_jis",
-            "iso-2022-jp",
-        ] {
+        for label in ["big5", "gb18030", "gbk", "euc-jp", "euc-kr", "shift_jis", "iso-2022-jp"] {
             for first in 0..=255 {
                 for second in [0, 0x1b, 0x41, 0x81, 0xfe, 0xff] {
                     let bytes = [first, second, first, 0xFE];

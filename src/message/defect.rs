@@ -117,10 +117,6 @@ pub struct Defect {
 impl Defect {
     /// Makes a defect.
     pub fn new(kind: DefectKind, place: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            kind,
-            place: place.into(),
-            detail: detail.into(),
-        }
+        Self { kind, place: place.into(), detail: detail.into() }
     }
 }

@@ -110,10 +110,8 @@ impl<'b> Block<'b> {
             slot.get_or_insert(value);
         }
         if self.headers.len() < room {
-            self.headers.push(Header {
-                name: String::from_utf8_lossy(name),
-                raw: Cow::Borrowed(value),
-            });
+            self.headers
+                .push(Header { name: String::from_utf8_lossy(name), raw: Cow::Borrowed(value) });
         } else {
             self.dropped += 1;
         }
@@ -123,12 +121,7 @@ impl<'b> Block<'b> {
     /// where a part without a type is a message (RFC 2046 §5.1.5).
     pub(super) fn declared(&self, digest: bool) -> Declared {
         let mut declared = Declared {
-            content_type: if digest {
-                "message/rfc822"
-            } else {
-                "text/plain"
-            }
-            .to_owned(),
+            content_type: if digest { "message/rfc822" } else { "text/plain" }.to_owned(),
             encoding: self.encoding.map(Encoding::read).unwrap_or_default(),
             ..Declared::default()
         };
@@ -152,9 +145,8 @@ impl<'b> Block<'b> {
             read_value(raw, longest_type(raw), |stream| {
                 if let HeaderValue::ContentType(value) = stream.parse_content_type() {
                     declared.disposition = Some(value.c_type.trim().to_ascii_lowercase());
-                    declared.file_name = value
-                        .attribute("filename")
-                        .map(|name| name.trim().to_owned());
+                    declared.file_name =
+                        value.attribute("filename").map(|name| name.trim().to_owned());
                 }
             });
         }
@@ -220,15 +212,8 @@ fn full_type(kind: &str, subtype: Option<&str>) -> String {
 /// mail-parser joins RFC 2231 pieces in quadratic time: a value with an absurd number of
 /// them is read in part.
 fn longest_type(raw: &[u8]) -> usize {
-    let odd = raw
-        .iter()
-        .filter(|byte| matches!(byte, b'*' | b'\''))
-        .count();
-    if odd > 200 {
-        LONGEST_ODD_TYPE
-    } else {
-        LONGEST_VALUE
-    }
+    let odd = raw.iter().filter(|byte| matches!(byte, b'*' | b'\'')).count();
+    if odd > 200 { LONGEST_ODD_TYPE } else { LONGEST_VALUE }
 }
 
 /// Gives `read` a stream over the value. mail-parser's field readers know the end of a
@@ -264,10 +249,9 @@ pub(super) fn mailboxes(headers: &[Header<'_>], name: &str) -> Vec<Mailbox> {
             };
             let members: Vec<Addr<'_>> = match addresses {
                 Address::List(list) => list,
-                Address::Group(groups) => groups
-                    .into_iter()
-                    .flat_map(|group| group.addresses)
-                    .collect(),
+                Address::Group(groups) => {
+                    groups.into_iter().flat_map(|group| group.addresses).collect()
+                }
             };
             let room = MOST_MAILBOXES.saturating_sub(found.len());
             found.extend(members.iter().take(room).map(mailbox));
@@ -293,10 +277,7 @@ fn mailbox(member: &Addr<'_>) -> Mailbox {
         }
         address = last.to_owned();
     }
-    Mailbox {
-        name,
-        address: address.to_lowercase(),
-    }
+    Mailbox { name, address: address.to_lowercase() }
 }
 
 /// Seconds since 1970 of a date field.
@@ -338,43 +319,15 @@ mod tests {
 
     #[test]
     fn header_blocks() {
-        check(
-            "A: 1\r\nb:2\r\n\r\nbody",
-            &[("A", " 1\r\n"), ("b", "2\r\n")],
-            "body",
-        );
-        check(
-            "A: 1\n  2\n\t3\nB : x\n\n",
-            &[("A", " 1\n  2\n\t3\n"), ("B", " x\n")],
-            "",
-        );
-        check(
-            "A: 1\n \nB: 2\n\nx",
-            &[("A", " 1\n \n"), ("B", " 2\n")],
-            "x",
-        );
-        check(
-            "From me Mon Jan 1 00:00:00\nA: 1\n\nx",
-            &[("A", " 1\n")],
-            "x",
-        );
-        check(
-            "A: 1\nrubbish\nB: 2\n\nx",
-            &[("A", " 1\n"), ("B", " 2\n")],
-            "x",
-        );
+        check("A: 1\r\nb:2\r\n\r\nbody", &[("A", " 1\r\n"), ("b", "2\r\n")], "body");
+        check("A: 1\n  2\n\t3\nB : x\n\n", &[("A", " 1\n  2\n\t3\n"), ("B", " x\n")], "");
+        check("A: 1\n \nB: 2\n\nx", &[("A", " 1\n \n"), ("B", " 2\n")], "x");
+        check("From me Mon Jan 1 00:00:00\nA: 1\n\nx", &[("A", " 1\n")], "x");
+        check("A: 1\nrubbish\nB: 2\n\nx", &[("A", " 1\n"), ("B", " 2\n")], "x");
         check("A: 1\n--b\nB: 2\n\nx", &[("A", " 1\n")], "--b\nB: 2\n\nx");
-        check(
-            "A: 1\nBegin:VCalendar\nX:1\n",
-            &[("A", " 1\n")],
-            "Begin:VCalendar\nX:1\n",
-        );
+        check("A: 1\nBegin:VCalendar\nX:1\n", &[("A", " 1\n")], "Begin:VCalendar\nX:1\n");
         check("\nbody", &[], "body");
-        check(
-            "no header here\nat all\n\nx",
-            &[],
-            "no header here\nat all\n\nx",
-        );
+        check("no header here\nat all\n\nx", &[], "no header here\nat all\n\nx");
         check("A: 1", &[("A", " 1")], "");
         check("A:", &[("A", "")], "");
         check(":\n: x\n\n", &[], ":\n: x\n\n");
@@ -382,15 +335,10 @@ mod tests {
     }
 
     fn check_mailboxes(value: &str, expected: &[(&str, &str)]) {
-        let header = Header {
-            name: "From".into(),
-            raw: value.as_bytes().into(),
-        };
+        let header = Header { name: "From".into(), raw: value.as_bytes().into() };
         let found = mailboxes(&[header], "from");
-        let found: Vec<(&str, &str)> = found
-            .iter()
-            .map(|mailbox| (mailbox.name.as_str(), mailbox.address.as_str()))
-            .collect();
+        let found: Vec<(&str, &str)> =
+            found.iter().map(|mailbox| (mailbox.name.as_str(), mailbox.address.as_str())).collect();
         assert_eq!(found, expected, "{value:?}");
     }
 
@@ -398,10 +346,7 @@ mod tests {
     fn addresses() {
         check_mailboxes(" Ann <ANN@Example.COM>\r\n", &[("Ann", "ann@example.com")]);
         check_mailboxes("ann@example.com", &[("", "ann@example.com")]);
-        check_mailboxes(
-            " Ann Lee ann@example.com\n",
-            &[("Ann Lee", "ann@example.com")],
-        );
+        check_mailboxes(" Ann Lee ann@example.com\n", &[("Ann Lee", "ann@example.com")]);
         check_mailboxes("Ann <ann@example.com\n", &[("Ann", "ann@example.com")]);
         check_mailboxes(
             "=?utf-8?q?J=C3=BCrgen?= <j@example.com>, \"B, C\" <b@example.org>\n",

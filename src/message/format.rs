@@ -52,16 +52,12 @@ pub(super) fn starts_calendar(bytes: &[u8]) -> bool {
     let mut rest = window.iter().filter(|byte| **byte != 0).skip_while(|byte| {
         byte.is_ascii_whitespace() || matches!(byte, 0xEF | 0xBB | 0xBF | 0xFE | 0xFF)
     });
-    BEGIN.iter().all(|wanted| {
-        rest.next()
-            .is_some_and(|byte| byte.eq_ignore_ascii_case(wanted))
-    })
+    BEGIN.iter().all(|wanted| rest.next().is_some_and(|byte| byte.eq_ignore_ascii_case(wanted)))
 }
 
 /// True when a line begins with `BEGIN:VCALENDAR` in any case.
 pub(super) fn is_begin_line(line: &[u8]) -> bool {
-    line.get(..BEGIN.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(BEGIN))
+    line.get(..BEGIN.len()).is_some_and(|start| start.eq_ignore_ascii_case(BEGIN))
 }
 
 /// Tells what a calendar part holds.
@@ -95,9 +91,7 @@ fn contains_begin(window: &[u8]) -> bool {
 /// `["vcalendar"`, also as the first element of a list.
 fn is_jcal(text: &str) -> bool {
     let inside = text.trim_start_matches(|c: char| c == '[' || c.is_ascii_whitespace());
-    inside
-        .get(..11)
-        .is_some_and(|start| start.eq_ignore_ascii_case("\"vcalendar\""))
+    inside.get(..11).is_some_and(|start| start.eq_ignore_ascii_case("\"vcalendar\""))
 }
 
 /// Any `"@type"` of Event, Task or Group. Members of JSON objects have no order, so that
@@ -135,51 +129,15 @@ mod tests {
         check("", "text/calendar", Format::Empty);
         check("\u{FEFF}\r\n \0", "text/calendar", Format::Empty);
         check("BEGIN:VCALENDAR", "text/plain", Format::ICalendar);
-        check(
-            "\n\njunk\nbegin:VCalendar\n",
-            "text/calendar",
-            Format::ICalendar,
-        );
-        check(
-            &format!("{}BEGIN:VCALENDAR", "x".repeat(5_000)),
-            "text/calendar",
-            Format::Other,
-        );
-        check(
-            " [ \"vcalendar\",[]]",
-            "application/calendar+json",
-            Format::JCal,
-        );
-        check(
-            "[[\"vcalendar\",[]]]",
-            "application/calendar+json",
-            Format::JCal,
-        );
-        check(
-            "{\"uid\":1,\"@type\" : \"Event\"}",
-            "text/calendar",
-            Format::JsCalendar,
-        );
-        check(
-            "{\"uid\":1}",
-            "application/jscalendar+json",
-            Format::JsCalendar,
-        );
-        check(
-            "{\"@type\":\"Card\"}",
-            "application/calendar+json",
-            Format::Other,
-        );
-        check(
-            "<?xml?><icalendar xmlns=\"x\">",
-            "application/calendar+xml",
-            Format::XCal,
-        );
-        check(
-            "<a xmlns='urn:ietf:params:xml:ns:icalendar-2.0'>",
-            "text/xml",
-            Format::XCal,
-        );
+        check("\n\njunk\nbegin:VCalendar\n", "text/calendar", Format::ICalendar);
+        check(&format!("{}BEGIN:VCALENDAR", "x".repeat(5_000)), "text/calendar", Format::Other);
+        check(" [ \"vcalendar\",[]]", "application/calendar+json", Format::JCal);
+        check("[[\"vcalendar\",[]]]", "application/calendar+json", Format::JCal);
+        check("{\"uid\":1,\"@type\" : \"Event\"}", "text/calendar", Format::JsCalendar);
+        check("{\"uid\":1}", "application/jscalendar+json", Format::JsCalendar);
+        check("{\"@type\":\"Card\"}", "application/calendar+json", Format::Other);
+        check("<?xml?><icalendar xmlns=\"x\">", "application/calendar+xml", Format::XCal);
+        check("<a xmlns='urn:ietf:params:xml:ns:icalendar-2.0'>", "text/xml", Format::XCal);
         check("<html>", "text/calendar", Format::Other);
         check("Hello", "application/jscalendar+json", Format::Other);
     }
@@ -211,10 +169,7 @@ mod tests {
     fn starts() {
         check_start(b"BEGIN:VCALENDAR", true);
         check_start(b"\xEF\xBB\xBF\r\n\r\nbegin:vcalendar\r\n", true);
-        check_start(
-            b"\xFF\xFEB\0E\0G\0I\0N\0:\0V\0C\0A\0L\0E\0N\0D\0A\0R\0",
-            true,
-        );
+        check_start(b"\xFF\xFEB\0E\0G\0I\0N\0:\0V\0C\0A\0L\0E\0N\0D\0A\0R\0", true);
         check_start(b"\0B\0E\0G\0I\0N\0:\0V\0C\0A\0L\0E\0N\0D\0A\0R", true);
         check_start(b"BEGIN:VCARD", false);
         check_start(b"x BEGIN:VCALENDAR", false);

@@ -28,9 +28,7 @@ pub(super) fn parse<'x>(
         ..Message::default()
     };
     if bytes.is_empty() {
-        message
-            .defects
-            .push(Defect::new(DefectKind::EmptyMessage, "", ""));
+        message.defects.push(Defect::new(DefectKind::EmptyMessage, "", ""));
     }
     if message.bare {
         take_tree(&mut message, Walk::new(bytes, settings).bare());
@@ -54,10 +52,7 @@ pub(super) fn decode_header(raw: &[u8]) -> String {
 }
 
 fn with_line_feeds(bytes: &[u8]) -> Vec<u8> {
-    bytes
-        .iter()
-        .map(|byte| if *byte == b'\r' { b'\n' } else { *byte })
-        .collect()
+    bytes.iter().map(|byte| if *byte == b'\r' { b'\n' } else { *byte }).collect()
 }
 
 fn take_tree<'x>(message: &mut Message<'x>, mut tree: Tree<'x>) {
@@ -66,8 +61,7 @@ fn take_tree<'x>(message: &mut Message<'x>, mut tree: Tree<'x>) {
     }
     if tree.part_count > tree.parts.len() {
         let detail = format!("{} parts", tree.part_count);
-        tree.defects
-            .push(Defect::new(DefectKind::LimitParts, "", detail));
+        tree.defects.push(Defect::new(DefectKind::LimitParts, "", detail));
     }
     message.parts = tree.parts;
     message.calendar_parts = tree.calendar_parts;
@@ -79,9 +73,7 @@ fn take_tree<'x>(message: &mut Message<'x>, mut tree: Tree<'x>) {
 fn read_fields(message: &mut Message<'_>) {
     let headers = &message.headers;
     if headers.is_empty() {
-        message
-            .defects
-            .push(Defect::new(DefectKind::NoHeaders, "", ""));
+        message.defects.push(Defect::new(DefectKind::NoHeaders, "", ""));
         return;
     }
     let first = |name| fields::values(headers, name).next();

@@ -50,26 +50,11 @@ const CALENDAR: &str = "BEGIN:VCALENDAR\r\nSUMMARY:x\r\nEND:VCALENDAR\r\n";
 #[test]
 fn labels() {
     for (label, expected) in [
-        (
-            "Content-Type: text/calendar",
-            "text/calendar ICalendar typed",
-        ),
-        (
-            "Content-Type: TEXT/Calendar; method=REQUEST",
-            "text/calendar ICalendar typed",
-        ),
-        (
-            "Content-Type: application/ics",
-            "application/ics ICalendar typed",
-        ),
-        (
-            "Content-Type: application/calendar",
-            "application/calendar ICalendar typed",
-        ),
-        (
-            "Content-Type: text/x-vcalendar",
-            "text/x-vcalendar ICalendar typed",
-        ),
+        ("Content-Type: text/calendar", "text/calendar ICalendar typed"),
+        ("Content-Type: TEXT/Calendar; method=REQUEST", "text/calendar ICalendar typed"),
+        ("Content-Type: application/ics", "application/ics ICalendar typed"),
+        ("Content-Type: application/calendar", "application/calendar ICalendar typed"),
+        ("Content-Type: text/x-vcalendar", "text/x-vcalendar ICalendar typed"),
         (
             "Content-Type: application/octet-stream; name=a.ics",
             "application/octet-stream ICalendar named",
@@ -86,10 +71,7 @@ fn labels() {
             "Content-Type: image/png; name=a.ical",
             "image/png ICalendar named; type-mismatch part[0]",
         ),
-        (
-            "Content-Type: text/html; name=a.ics",
-            "text/html ICalendar named; type-mismatch part[0]",
-        ),
+        ("Content-Type: text/html; name=a.ics", "text/html ICalendar named; type-mismatch part[0]"),
         ("Content-Type: text/plain", "text/plain ICalendar"),
         ("X-No-Type: here", "text/plain ICalendar"),
         ("Content-Type: image/png", "image/png ICalendar"),
@@ -101,57 +83,24 @@ fn labels() {
     ] {
         check_part(label, CALENDAR.as_bytes(), expected, CALENDAR);
     }
-    check(
-        "From: a@b\nContent-Type: text/html\n\nBEGIN:VCALENDAR\n",
-        "",
-    );
+    check("From: a@b\nContent-Type: text/html\n\nBEGIN:VCALENDAR\n", "");
 }
 
 #[test]
 fn formats() {
     let header = "Content-Type: text/calendar";
-    check_part(
-        header,
-        b"",
-        "text/calendar Empty typed; empty-calendar part[0]",
-        "",
-    );
-    check_part(
-        header,
-        b" \r\n",
-        "text/calendar Empty typed; empty-calendar part[0]",
-        " \r\n",
-    );
-    check_part(
-        header,
-        b"hello",
-        "text/calendar Other typed; not-calendar part[0]",
-        "hello",
-    );
+    check_part(header, b"", "text/calendar Empty typed; empty-calendar part[0]", "");
+    check_part(header, b" \r\n", "text/calendar Empty typed; empty-calendar part[0]", " \r\n");
+    check_part(header, b"hello", "text/calendar Other typed; not-calendar part[0]", "hello");
     let json = "[\"vcalendar\",[],[]]";
     let header = "Content-Type: application/calendar+json";
-    check_part(
-        header,
-        json.as_bytes(),
-        "application/calendar+json JCal typed",
-        json,
-    );
+    check_part(header, json.as_bytes(), "application/calendar+json JCal typed", json);
     let json = "{\"@type\":\"Event\"}";
     let header = "Content-Type: application/jscalendar+json";
-    check_part(
-        header,
-        json.as_bytes(),
-        "application/jscalendar+json JsCalendar typed",
-        json,
-    );
+    check_part(header, json.as_bytes(), "application/jscalendar+json JsCalendar typed", json);
     let xml = "<icalendar/>";
     let header = "Content-Type: application/calendar+xml";
-    check_part(
-        header,
-        xml.as_bytes(),
-        "application/calendar+xml XCal typed; xcal part[0]",
-        xml,
-    );
+    check_part(header, xml.as_bytes(), "application/calendar+xml XCal typed; xcal part[0]", xml);
 }
 
 #[test]
@@ -162,28 +111,13 @@ fn encodings() {
     let header =
         |encoding| format!("Content-Type: text/calendar\r\nContent-Transfer-Encoding: {encoding}");
     check_part(&header("base64"), base64.as_bytes(), typed, CALENDAR);
-    check_part(
-        &header("BASE64"),
-        format!("{base64}\r\n").as_bytes(),
-        typed,
-        CALENDAR,
-    );
-    check_part(
-        &header("base64"),
-        base64.replace("VkN", "Vk!!\nN").as_bytes(),
-        bad,
-        CALENDAR,
-    );
+    check_part(&header("BASE64"), format!("{base64}\r\n").as_bytes(), typed, CALENDAR);
+    check_part(&header("base64"), base64.replace("VkN", "Vk!!\nN").as_bytes(), bad, CALENDAR);
     check_part(&header("base64"), CALENDAR.as_bytes(), bad, CALENDAR);
     check_part(&header("x-what"), CALENDAR.as_bytes(), bad, CALENDAR);
     check_part(&header("8bit"), CALENDAR.as_bytes(), typed, CALENDAR);
     let quoted = "BEGIN:VCALENDAR\r\nSUMM=\r\nARY:=78\r\nEND=3AVCALENDAR\r\n";
-    check_part(
-        &header("Quoted-Printable"),
-        quoted.as_bytes(),
-        typed,
-        CALENDAR,
-    );
+    check_part(&header("Quoted-Printable"), quoted.as_bytes(), typed, CALENDAR);
     let damaged = "BEGIN:VCALENDAR\r\nX;Y=ZZ=3D\r\n";
     let text = "BEGIN:VCALENDAR\r\nX;Y=ZZ=\r\n";
     check_part(&header("quoted-printable"), damaged.as_bytes(), bad, text);
@@ -195,19 +129,9 @@ fn encodings() {
 fn charsets() {
     let wide: Vec<u8> = CALENDAR.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let typed = "text/calendar ICalendar typed";
-    check_part(
-        "Content-Type: text/calendar; charset=utf-16",
-        &wide,
-        typed,
-        CALENDAR,
-    );
+    check_part("Content-Type: text/calendar; charset=utf-16", &wide, typed, CALENDAR);
     check_part("Content-Type: text/calendar", &wide, typed, CALENDAR);
-    check_part(
-        "Content-Type: text/plain",
-        &wide,
-        "text/plain ICalendar",
-        CALENDAR,
-    );
+    check_part("Content-Type: text/plain", &wide, "text/plain ICalendar", CALENDAR);
     check_part(
         "Content-Type: text/calendar; charset=utf-8",
         &wide,
@@ -242,10 +166,7 @@ fn charsets() {
 
 #[test]
 fn bare() {
-    for input in [
-        "BEGIN:VCALENDAR\nX:1",
-        "\u{FEFF}\r\n\r\nbegin:vcalendar\r\nX:1",
-    ] {
+    for input in ["BEGIN:VCALENDAR\nX:1", "\u{FEFF}\r\n\r\nbegin:vcalendar\r\nX:1"] {
         check(input, "text/calendar ICalendar typed");
         let message = read(input.as_bytes());
         assert!(message.bare && message.headers.is_empty());
@@ -253,10 +174,7 @@ fn bare() {
         assert!(!message.calendar_parts[0].text.starts_with('\u{FEFF}'));
     }
     let declared = |bytes| parse(bytes, true, &Envelope::default(), &Settings::default());
-    assert_eq!(
-        summary(&declared(b"[\"vcalendar\"]")),
-        "text/calendar JCal typed"
-    );
+    assert_eq!(summary(&declared(b"[\"vcalendar\"]")), "text/calendar JCal typed");
     assert_eq!(
         summary(&declared(b"")),
         "text/calendar Empty typed; empty-message; empty-calendar part[0]"
@@ -265,19 +183,13 @@ fn bare() {
 
 /// Checks the tree: `type parent depth body` per part.
 fn check_tree(input: &str, expected: &[&str]) {
-    for input in [
-        input.to_owned(),
-        input.replace('\n', "\r\n"),
-        input.replace('\n', "\r"),
-    ] {
+    for input in [input.to_owned(), input.replace('\n', "\r\n"), input.replace('\n', "\r")] {
         let message = read(input.as_bytes());
         let tree: Vec<String> = message
             .parts
             .iter()
             .map(|part| {
-                let parent = part
-                    .parent
-                    .map_or("-".to_owned(), |index| index.to_string());
+                let parent = part.parent.map_or("-".to_owned(), |index| index.to_string());
                 let body = match &part.body {
                     Body::Container => "container".to_owned(),
                     Body::Calendar => "calendar".to_owned(),
@@ -285,10 +197,7 @@ fn check_tree(input: &str, expected: &[&str]) {
                     Body::Text(text) => format!("text {}", text.trim_end()),
                     Body::Binary(octets) => format!("binary {}", octets.len()),
                 };
-                format!(
-                    "{} {parent} {} {body}",
-                    part.content_type, part.message_depth
-                )
+                format!("{} {parent} {} {body}", part.content_type, part.message_depth)
             })
             .collect();
         assert_eq!(tree, expected, "{input}");
@@ -352,37 +261,20 @@ fn headers() {
                  Date: Thu, 1 Jan 1970 00:00:10 +0000\r\nMessage-ID: <id@example.com>\r\n\r\nhi";
     let message = read(input.as_bytes());
     let addresses = |list: &[Mailbox]| {
-        list.iter()
-            .map(|mailbox| mailbox.address.clone())
-            .collect::<Vec<_>>()
-            .join(" ")
+        list.iter().map(|mailbox| mailbox.address.clone()).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(addresses(&message.from), "ann@example.com b@example.com");
     assert_eq!(message.from[0].name, "Änn");
-    assert_eq!(
-        message.sender.as_ref().map(Mailbox::host),
-        Some("example.com")
-    );
+    assert_eq!(message.sender.as_ref().map(Mailbox::host), Some("example.com"));
     assert_eq!(addresses(&message.reply_to), "r@example.com");
-    assert_eq!(
-        addresses(&message.to),
-        "u1@example.org u2@example.org c@example.org"
-    );
+    assert_eq!(addresses(&message.to), "u1@example.org u2@example.org c@example.org");
     assert_eq!(message.subject.as_deref(), Some("Grüße there"));
     assert_eq!(message.date, Some(10));
     assert_eq!(message.message_id.as_deref(), Some("id@example.com"));
     assert_eq!(message.headers[1].name, "FROM");
-    assert_eq!(
-        &*message.headers[6].raw,
-        b" =?utf-8?b?R3LDvMOfZQ==?=\r\n  there\r\n"
-    );
+    assert_eq!(&*message.headers[6].raw, b" =?utf-8?b?R3LDvMOfZQ==?=\r\n  there\r\n");
     assert_eq!(message.headers[6].decoded(), "Grüße there");
-    assert!(
-        message
-            .headers
-            .iter()
-            .all(|header| matches!(header.raw, Cow::Borrowed(_)))
-    );
+    assert!(message.headers.iter().all(|header| matches!(header.raw, Cow::Borrowed(_))));
     assert_eq!(message.part_headers(0).len(), 9);
 }
 

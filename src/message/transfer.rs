@@ -138,12 +138,7 @@ mod tests {
         check("base64", "BEGIN:VCALENDAR\n", "BEGIN:VCALENDAR\n", false);
         check("Quoted-Printable", "a=\r\nb=3D", "ab=", true);
         check("quoted-printable", "plain ", "plain ", true);
-        check(
-            "quoted-printable",
-            "CN==3Dx=ZZ=\nend=",
-            "CN==x=ZZend=",
-            false,
-        );
+        check("quoted-printable", "CN==3Dx=ZZ=\nend=", "CN==x=ZZend=", false);
         check("x-uuencode", "begin 644 a", "begin 644 a", false);
     }
 }

@@ -29,12 +29,7 @@ impl Tree<'_> {
                 ..calendar
             })
             .collect();
-        Tree {
-            parts,
-            calendar_parts,
-            part_count: self.part_count,
-            defects: self.defects,
-        }
+        Tree { parts, calendar_parts, part_count: self.part_count, defects: self.defects }
     }
 }
 

@@ -106,10 +106,7 @@ impl<'b, 's> Walk<'b, 's> {
 
     /// Takes the data as one calendar without a mail around it.
     pub(super) fn bare(mut self) -> Tree<'b> {
-        let declared = Declared {
-            content_type: "text/calendar".to_owned(),
-            ..Declared::default()
-        };
+        let declared = Declared { content_type: "text/calendar".to_owned(), ..Declared::default() };
         self.tree.part_count = 1;
         let leaf = self.push_part(&Entity::default(), Vec::new(), declared, 0);
         self.finish(&leaf, self.data);
@@ -174,10 +171,7 @@ impl<'b, 's> Walk<'b, 's> {
                 self.defect(DefectKind::Truncated, leaf.index, "no boundary");
                 return (Some(leaf), body);
             }
-            let plain = matches!(
-                leaf.declared.encoding,
-                Encoding::Identity | Encoding::Unknown
-            );
+            let plain = matches!(leaf.declared.encoding, Encoding::Identity | Encoding::Unknown);
             if !leaf.declared.is_message()
                 || !plain
                 || format::starts_calendar(self.data.get(body..).unwrap_or_default())
@@ -205,9 +199,8 @@ impl<'b, 's> Walk<'b, 's> {
                 start += 1;
             }
         }
-        let block = fields::split(self.data, start, self.room, |line| {
-            self.level_of(line).is_some()
-        });
+        let block =
+            fields::split(self.data, start, self.room, |line| self.level_of(line).is_some());
         self.room = self.room.saturating_sub(block.headers.len());
         if block.dropped > 0 {
             let index = self.next_index();
@@ -234,22 +227,12 @@ impl<'b, 's> Walk<'b, 's> {
             message_depth: entity.depth,
             body: Body::Container,
         });
-        Leaf {
-            index,
-            body,
-            depth: entity.depth,
-            declared,
-        }
+        Leaf { index, body, depth: entity.depth, declared }
     }
 
     fn open_multipart(&mut self, leaf: Leaf, boundary: Vec<u8>) {
         let shadowed = self.levels.insert(boundary.clone(), self.open.len());
-        self.open.push(Multipart {
-            leaf,
-            boundary,
-            seen: false,
-            shadowed,
-        });
+        self.open.push(Multipart { leaf, boundary, seen: false, shadowed });
     }
 
     fn close_down_to(&mut self, level: usize, content_end: usize) {
@@ -268,11 +251,7 @@ impl<'b, 's> Walk<'b, 's> {
             None => self.levels.remove(&multipart.boundary),
         };
         if !properly {
-            self.defect(
-                DefectKind::Truncated,
-                multipart.leaf.index,
-                "no closing boundary",
-            );
+            self.defect(DefectKind::Truncated, multipart.leaf.index, "no closing boundary");
             if !multipart.seen {
                 // Nothing but text without a single boundary line: it is shown as text.
                 let content = self.content(multipart.leaf.body, content_end);
@@ -301,12 +280,7 @@ impl<'b, 's> Walk<'b, 's> {
         let before = self.data.get(..start)?;
         let before = before.strip_suffix(b"\n").unwrap_or(before);
         let before = before.strip_suffix(b"\r").unwrap_or(before);
-        Some(Delimiter {
-            level,
-            closing,
-            content_end: before.len(),
-            next: start + length,
-        })
+        Some(Delimiter { level, closing, content_end: before.len(), next: start + length })
     }
 
     /// Which multipart a line (with `--` in front) is a boundary of, and whether it closes.
@@ -373,11 +347,7 @@ impl<'b, 's> Walk<'b, 's> {
             self.defect(DefectKind::LimitText, leaf.index, "calendar text");
         }
         if named && !typed && !["application/octet-stream", "text/plain"].contains(&content_type) {
-            self.defect(
-                DefectKind::TypeMismatch,
-                leaf.index,
-                "calendar file of another type",
-            );
+            self.defect(DefectKind::TypeMismatch, leaf.index, "calendar file of another type");
         }
         match format {
             Format::Empty => self.defect(DefectKind::EmptyCalendar, leaf.index, ""),

@@ -37,9 +37,7 @@ pub struct Options {
 /// A plus sign stays a plus sign: addresses with a tag (`user+tag@example.org`) are common,
 /// addresses with a space in them are not.
 pub fn query(raw: &str) -> Vec<(String, String)> {
-    form_urlencoded::parse(raw.replace('+', "%2B").as_bytes())
-        .into_owned()
-        .collect()
+    form_urlencoded::parse(raw.replace('+', "%2B").as_bytes()).into_owned().collect()
 }
 
 /// Reads request headers and query arguments.
@@ -102,9 +100,8 @@ impl Reading {
             "content-type" => self.bare |= is_calendar_type(value),
             "url-format" => self.options.extended_urls |= value.eq_ignore_ascii_case("extended"),
             "flags" => {
-                self.options.extended_urls |= value
-                    .split(',')
-                    .any(|flag| flag.trim().eq_ignore_ascii_case("ext_urls"));
+                self.options.extended_urls |=
+                    value.split(',').any(|flag| flag.trim().eq_ignore_ascii_case("ext_urls"));
             }
             "log-tag" => first(&mut self.options.log_tag, || log_tag(value)),
             "compression" | "content-encoding" => {
@@ -145,21 +142,14 @@ fn text(value: &str) -> Option<String> {
 
 /// The envelope sender: `<>` and nothing at all are the null sender.
 fn sender(value: &str) -> Option<String> {
-    if value.is_empty() || value == "<>" {
-        Some(String::new())
-    } else {
-        address(value)
-    }
+    if value.is_empty() || value == "<>" { Some(String::new()) } else { address(value) }
 }
 
 /// An address without what mail systems put around it; `None` for what is no address.
 fn address(value: &str) -> Option<String> {
     let mut rest = value.trim();
     for (open, close) in [('<', '>'), ('{', '}')] {
-        if let Some(inner) = rest
-            .strip_prefix(open)
-            .and_then(|rest| rest.strip_suffix(close))
-        {
+        if let Some(inner) = rest.strip_prefix(open).and_then(|rest| rest.strip_suffix(close)) {
             rest = inner.trim();
         }
     }
@@ -194,16 +184,9 @@ fn addresses(value: &str) -> Vec<String> {
 
 /// An IP address, also as SMTP writes it: `[192.0.2.1]`, `[IPv6:2001:db8::1]`.
 fn client_ip(value: &str) -> Option<IpAddr> {
-    let value = value
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(value);
-    let prefix = value
-        .get(..5)
-        .filter(|prefix| prefix.eq_ignore_ascii_case("IPv6:"));
-    let value = prefix
-        .and_then(|prefix| value.get(prefix.len()..))
-        .unwrap_or(value);
+    let value = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(value);
+    let prefix = value.get(..5).filter(|prefix| prefix.eq_ignore_ascii_case("IPv6:"));
+    let value = prefix.and_then(|prefix| value.get(prefix.len()..)).unwrap_or(value);
     value.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
@@ -216,10 +199,7 @@ fn scope(value: &str) -> Option<EvidenceScope> {
 }
 
 fn number(value: &str) -> Option<f64> {
-    value
-        .parse::<f64>()
-        .ok()
-        .filter(|number| number.is_finite())
+    value.parse::<f64>().ok().filter(|number| number.is_finite())
 }
 
 /// A point in time: RFC 3339, the form of mail headers, or seconds since 1970.
@@ -233,12 +213,7 @@ fn time(value: &str) -> Option<i64> {
 
 /// Whether a Content-Type says that the body is a calendar with no mail around it.
 fn is_calendar_type(value: &str) -> bool {
-    let essence = value
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     matches!(
         essence.as_str(),
         "text/calendar"
@@ -273,11 +248,7 @@ mod tests {
     /// Reads header lines and a query string as a request would bring them.
     fn read(headers: &[(&str, &str)], arguments: &str) -> (Request, Options) {
         let arguments = query(arguments);
-        request(
-            headers.iter().map(|(n, v)| (*n, v.as_bytes())),
-            &arguments,
-            1_000,
-        )
+        request(headers.iter().map(|(n, v)| (*n, v.as_bytes())), &arguments, 1_000)
     }
 
     #[test]
@@ -286,10 +257,7 @@ mod tests {
             &[
                 ("From", "<promo@example.net>"),
                 ("RCPT", "<bob@example.com>"),
-                (
-                    "Rcpt",
-                    "\"a,b\"@example.org, {carol@example.com},, <d,e@example.com>",
-                ),
+                ("Rcpt", "\"a,b\"@example.org, {carol@example.com},, <d,e@example.com>"),
                 ("IP", "[IPv6:2001:db8::1]"),
                 ("Helo", "mail.example.net"),
                 ("Hostname", "unknown"),
@@ -313,12 +281,7 @@ mod tests {
         assert_eq!(envelope.sender.as_deref(), Some("promo@example.net"));
         assert_eq!(
             envelope.recipients,
-            [
-                "bob@example.com",
-                "\"a,b\"@example.org",
-                "carol@example.com",
-                "d,e@example.com"
-            ]
+            ["bob@example.com", "\"a,b\"@example.org", "carol@example.com", "d,e@example.com"]
         );
         assert_eq!(envelope.client_ip, "2001:db8::1".parse().ok());
         assert_eq!(envelope.helo.as_deref(), Some("mail.example.net"));
@@ -340,14 +303,8 @@ mod tests {
     #[test]
     fn null_sender_is_not_a_missing_sender() {
         assert_eq!(read(&[], "").0.envelope.sender, None);
-        assert_eq!(
-            read(&[("From", "<>")], "").0.envelope.sender.as_deref(),
-            Some("")
-        );
-        assert_eq!(
-            read(&[("From", "")], "").0.envelope.sender.as_deref(),
-            Some("")
-        );
+        assert_eq!(read(&[("From", "<>")], "").0.envelope.sender.as_deref(), Some(""));
+        assert_eq!(read(&[("From", "")], "").0.envelope.sender.as_deref(), Some(""));
     }
 
     #[test]
@@ -391,13 +348,8 @@ mod tests {
     fn deliver_to_stands_in_for_a_missing_recipient() {
         let (request, _) = read(&[("Deliver-To", "{bob@example.com}")], "");
         assert_eq!(request.envelope.recipients, ["bob@example.com"]);
-        let (request, _) = read(
-            &[
-                ("Deliver-To", "bob@example.com"),
-                ("Rcpt", "eve@example.com"),
-            ],
-            "",
-        );
+        let (request, _) =
+            read(&[("Deliver-To", "bob@example.com"), ("Rcpt", "eve@example.com")], "");
         assert_eq!(request.envelope.recipients, ["eve@example.com"]);
     }
 

@@ -23,36 +23,25 @@ pub(super) fn read(
     if let Some(name) = text.text.strip_prefix("exists:") {
         let name = text.from(text.text.len() - name.len()).trimmed();
         let fact = fact(line, name)?;
-        return Ok(Test {
-            fact,
-            quantifier: Quantifier::Any,
-            check: Check::Exists,
-        });
+        return Ok(Test { fact, quantifier: Quantifier::Any, check: Check::Exists });
     }
     let (mut quantifier, name, rest) = subject(line, text)?;
     let fact = fact(line, name)?;
     if quantifier == Quantifier::Joined && fact.fact().scope == Scope::Message {
         quantifier = Quantifier::Any;
         let message = format!("`{}` belongs to the message already", name.text);
-        compiler.diagnostics.push(
-            line.warning(name, message)
-                .with_hint("`message(…)` can be left out"),
-        );
+        compiler
+            .diagnostics
+            .push(line.warning(name, message).with_hint("`message(…)` can be left out"));
     }
     let check = if rest.text.is_empty() {
         bare(line, name, fact)?
     } else {
         operation(compiler, line, fact, rest)?
     };
-    let asked = Test {
-        fact,
-        quantifier,
-        check,
-    };
+    let asked = Test { fact, quantifier, check };
     let mixed = quantifier == Quantifier::Joined
-        && asked
-            .other()
-            .is_some_and(|other| other.fact().scope == Scope::Event);
+        && asked.other().is_some_and(|other| other.fact().scope == Scope::Event);
     if mixed {
         let message = "`message(…)` can be compared with facts of the message only";
         return Err(line.error(rest, message).into());
@@ -66,8 +55,7 @@ fn subject<'l>(
     text: Token<'l>,
 ) -> Result<(Quantifier, Token<'l>, Token<'l>), Refusal> {
     let end = |text: &str| {
-        text.find(|c: char| c.is_whitespace() || "=!<>()".contains(c))
-            .unwrap_or(text.len())
+        text.find(|c: char| c.is_whitespace() || "=!<>()".contains(c)).unwrap_or(text.len())
     };
     let word = text.part(0, end(text.text));
     let rest = text.from(word.text.len());
@@ -86,23 +74,15 @@ fn subject<'l>(
         }
     };
     let Some(close) = rest.text.find(')') else {
-        return Err(line
-            .error(rest.part(0, 1), "this `(` is never closed")
-            .into());
+        return Err(line.error(rest.part(0, 1), "this `(` is never closed").into());
     };
-    Ok((
-        quantifier,
-        rest.part(1, close).trimmed(),
-        rest.from(close + 1).trimmed(),
-    ))
+    Ok((quantifier, rest.part(1, close).trimmed(), rest.from(close + 1).trimmed()))
 }
 
 fn fact(line: &Line<'_>, name: Token<'_>) -> Result<FactId, Refusal> {
     FactId::find(name.text).ok_or_else(|| {
         let guess = closest(name.text, TABLE.iter().map(|fact| fact.name));
-        line.error(name, format!("unknown fact `{}`", name.text))
-            .with_guess(guess)
-            .into()
+        line.error(name, format!("unknown fact `{}`", name.text)).with_guess(guess).into()
     })
 }
 
@@ -122,14 +102,9 @@ fn operation(
     fact: FactId,
     rest: Token<'_>,
 ) -> Result<Check, Refusal> {
-    if let Some(operator) = OPERATORS
-        .iter()
-        .find(|operator| rest.text.starts_with(**operator))
-    {
-        let (operator, operand) = (
-            rest.part(0, operator.len()),
-            rest.from(operator.len()).trimmed(),
-        );
+    if let Some(operator) = OPERATORS.iter().find(|operator| rest.text.starts_with(**operator)) {
+        let (operator, operand) =
+            (rest.part(0, operator.len()), rest.from(operator.len()).trimmed());
         if operand.text.is_empty() {
             let message = format!("nothing stands after `{}`", operator.text);
             return Err(line.error(operator, message).into());
@@ -148,10 +123,7 @@ fn operation(
     } else {
         "operators are =~ !~ == != < <= > >= and in"
     };
-    Err(line
-        .error(word, format!("`{}` is not an operator", word.text))
-        .with_hint(hint)
-        .into())
+    Err(line.error(word, format!("`{}` is not an operator", word.text)).with_hint(hint).into())
 }
 
 /// The kind with its article.
@@ -188,10 +160,7 @@ fn matching(
         return Err(mismatch(line, operator, "needs text", fact));
     }
     let pattern = compiler.pattern(line, operand, Dialect::Unicode)?;
-    Ok(Check::Match {
-        negated: operator.text == "!~",
-        pattern,
-    })
+    Ok(Check::Match { negated: operator.text == "!~", pattern })
 }
 
 fn listed(
@@ -228,15 +197,11 @@ fn listed(
     }
     if !list.has_owners() {
         let message = format!("no entry of `{}` names its own domains", file.text);
-        compiler.diagnostics.push(
-            line.warning(rest, message)
-                .with_hint("`unless` changes nothing here"),
-        );
+        compiler
+            .diagnostics
+            .push(line.warning(rest, message).with_hint("`unless` changes nothing here"));
     }
-    Ok(Check::List {
-        list,
-        unless: Some(unless),
-    })
+    Ok(Check::List { list, unless: Some(unless) })
 }
 
 fn compare(
@@ -264,10 +229,7 @@ fn compare(
                 operand.text,
                 a(other_kind)
             );
-            return Err(line
-                .error(operand, message)
-                .with_hint("they cannot be compared")
-                .into());
+            return Err(line.error(operand, message).with_hint("they cannot be compared").into());
         }
         return Ok(Check::Fact { comparison, other });
     }
@@ -282,10 +244,7 @@ fn compare(
         return Ok(Check::Number { comparison, number });
     }
     let text = text(compiler, line, fact, operand)?;
-    Ok(Check::Text {
-        negated: comparison == Comparison::NotEqual,
-        text: text.to_lowercase(),
-    })
+    Ok(Check::Text { negated: comparison == Comparison::NotEqual, text: text.to_lowercase() })
 }
 
 /// A quoted string, or one bare word.
@@ -312,45 +271,28 @@ fn text(
         let rest = chars.as_str();
         if !rest.is_empty() {
             let token = operand.from(operand.text.len() - rest.len()).trimmed();
-            return Err(line
-                .error(token, format!("unexpected `{}`", token.text))
-                .into());
+            return Err(line.error(token, format!("unexpected `{}`", token.text)).into());
         }
         if text.is_empty() {
             // An empty text is no value at all.
-            let hint = format!(
-                "write `exists:{}` and turn it around in a meta",
-                fact.fact().name
-            );
-            return Err(line
-                .error(operand, "no value is empty")
-                .with_hint(hint)
-                .into());
+            let hint = format!("write `exists:{}` and turn it around in a meta", fact.fact().name);
+            return Err(line.error(operand, "no value is empty").with_hint(hint).into());
         }
         return Ok(text);
     }
     if operand.text.starts_with('/') && looks_like_regex(operand.text) {
         let error = line.error(operand, "a regex needs `=~` or `!~`");
-        return Err(error
-            .with_hint("put a text that starts with `/` in quotes")
-            .into());
+        return Err(error.with_hint("put a text that starts with `/` in quotes").into());
     }
     if operand.text.contains(char::is_whitespace) {
         let error = line.error(operand, "several words need quotes");
-        return Err(error
-            .with_hint(format!("write `\"{}\"`", operand.text))
-            .into());
+        return Err(error.with_hint(format!("write `\"{}\"`", operand.text)).into());
     }
-    let dotted = TABLE
-        .iter()
-        .map(|fact| fact.name)
-        .filter(|name| name.contains('.'));
+    let dotted = TABLE.iter().map(|fact| fact.name).filter(|name| name.contains('.'));
     if let Some(guess) = closest(operand.text, dotted) {
         let message = format!("`{}` is taken as text, it is not a fact", operand.text);
         let hint = format!("did you mean the fact `{guess}`? Otherwise put it in quotes");
-        compiler
-            .diagnostics
-            .push(line.warning(operand, message).with_hint(hint));
+        compiler.diagnostics.push(line.warning(operand, message).with_hint(hint));
     }
     Ok(operand.text.to_owned())
 }

@@ -121,10 +121,7 @@ pub(super) fn push_unit(out: &mut String, unit: &Unit, dialect: Dialect) {
 /// The escapes that make up a code or character: its bytes, or itself.
 fn octets(unit: &Unit, dialect: Dialect) -> Vec<String> {
     let bytes = |c: char| -> Vec<String> {
-        c.encode_utf8(&mut [0; 4])
-            .bytes()
-            .map(|byte| format!("\\x{byte:02x}"))
-            .collect()
+        c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("\\x{byte:02x}")).collect()
     };
     match (unit, dialect) {
         (Unit::Literal(c), Dialect::Bytes) => bytes(*c),
@@ -207,9 +204,7 @@ fn member(input: &mut Input<'_>, dialect: Dialect, first: bool) -> Result<Option
 /// The name in `:alpha:]`.
 fn posix(rest: &str) -> Option<&str> {
     let (name, _) = rest.strip_prefix(':')?.split_once(":]")?;
-    name.chars()
-        .all(|c| c == '^' || c.is_ascii_lowercase())
-        .then_some(name)
+    name.chars().all(|c| c == '^' || c.is_ascii_lowercase()).then_some(name)
 }
 
 fn push_member(out: &mut String, unit: &Unit, dialect: Dialect) {
@@ -234,10 +229,7 @@ fn push_member(out: &mut String, unit: &Unit, dialect: Dialect) {
 fn push_range(out: &mut String, low: &Unit, high: &Unit, dialect: Dialect) -> Result<(), String> {
     let (mut from, mut to) = (octets(low, dialect), octets(high, dialect));
     let invalid = || "invalid range in a character class".to_owned();
-    let (first, last) = (
-        from.pop().ok_or_else(invalid)?,
-        to.pop().ok_or_else(invalid)?,
-    );
+    let (first, last) = (from.pop().ok_or_else(invalid)?, to.pop().ok_or_else(invalid)?);
     let ordered = match (low, high) {
         (Unit::Literal(a), Unit::Literal(b)) => a <= b,
         (Unit::Code(a), Unit::Literal(b)) => *a <= u32::from(*b),

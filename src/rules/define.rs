@@ -28,10 +28,7 @@ pub(super) fn header<'l>(
     };
     if text.text.starts_with("exists:") {
         let name = text.from("exists:".len()).trimmed();
-        return Ok(Definition::Header {
-            selector: selector(name, "")?,
-            ask: Ask::Exists,
-        });
+        return Ok(Definition::Header { selector: selector(name, "")?, ask: Ask::Exists });
     }
     let end = text
         .text
@@ -48,19 +45,13 @@ pub(super) fn header<'l>(
     let (regex, unset) = if_unset(operand);
     let selector = selector(name, unset)?;
     let pattern = compiler.pattern(line, regex, Dialect::Bytes)?;
-    let ask = Ask::Match {
-        negated: operator.text == "!~",
-        pattern,
-    };
+    let ask = Ask::Match { negated: operator.text == "!~", pattern };
     Ok(Definition::Header { selector, ask })
 }
 
 /// Splits off `[if-unset: STR]`.
 fn if_unset(operand: Token<'_>) -> (Token<'_>, &str) {
-    let split = operand
-        .text
-        .strip_suffix(']')
-        .and_then(|text| text.rsplit_once("[if-unset:"));
+    let split = operand.text.strip_suffix(']').and_then(|text| text.rsplit_once("[if-unset:"));
     match split {
         Some((regex, unset)) if regex.ends_with(char::is_whitespace) => {
             (operand.part(0, regex.len()).trimmed(), unset.trim())

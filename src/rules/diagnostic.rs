@@ -41,28 +41,14 @@ impl fmt::Display for Diagnostic {
         let number = self.line.to_string();
         let gutter = number.len();
         // A tab or another control character would move the carets away from their place.
-        let source: String = self
-            .source
-            .trim_end()
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let source: String =
+            self.source.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         writeln!(f, "{}: {}", self.severity.name(), self.message)?;
-        writeln!(
-            f,
-            "{:gutter$}--> {}:{}:{}",
-            "", self.file, self.line, self.column
-        )?;
+        writeln!(f, "{:gutter$}--> {}:{}:{}", "", self.file, self.line, self.column)?;
         writeln!(f, "{:gutter$} |", "")?;
         writeln!(f, "{number} | {source}")?;
         let before = self.column.saturating_sub(1);
-        write!(
-            f,
-            "{:gutter$} | {:before$}{}",
-            "",
-            "",
-            "^".repeat(self.width.max(1))
-        )?;
+        write!(f, "{:gutter$} | {:before$}{}", "", "", "^".repeat(self.width.max(1)))?;
         if let Some(hint) = &self.hint {
             write!(f, "\n{:gutter$} = hint: {hint}", "")?;
         }
@@ -92,9 +78,7 @@ fn distance(a: &str, b: &str) -> usize {
         let mut next = Vec::with_capacity(row.len());
         next.push(left);
         for (above, y) in row.iter().skip(1).zip(&b) {
-            left = (left + 1)
-                .min(above + 1)
-                .min(diagonal + usize::from(x != *y));
+            left = (left + 1).min(above + 1).min(diagonal + usize::from(x != *y));
             diagonal = *above;
             next.push(left);
         }

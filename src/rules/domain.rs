@@ -15,14 +15,8 @@ fn is_true(number: f64) -> bool {
 }
 
 /// Perl's integers; a float out of range is cut to the nearest one.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "`as` saturates, which is what is wanted"
-)]
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "metas count hits; nobody has 2^53 of them"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "`as` saturates, which is what is wanted")]
+#[expect(clippy::cast_precision_loss, reason = "metas count hits; nobody has 2^53 of them")]
 fn exclusive_or(a: f64, b: f64) -> f64 {
     ((a as i64) ^ (b as i64)) as f64
 }
@@ -95,19 +89,10 @@ pub(super) struct Range {
 
 impl Range {
     /// Never hits.
-    pub(super) const NEVER: Self = Self {
-        low: 0.0,
-        high: 0.0,
-    };
+    pub(super) const NEVER: Self = Self { low: 0.0, high: 0.0 };
     /// May hit or not.
-    pub(super) const MAYBE: Self = Self {
-        low: 0.0,
-        high: 1.0,
-    };
-    const ANYTHING: Self = Self {
-        low: f64::NEG_INFINITY,
-        high: f64::INFINITY,
-    };
+    pub(super) const MAYBE: Self = Self { low: 0.0, high: 1.0 };
+    const ANYTHING: Self = Self { low: f64::NEG_INFINITY, high: f64::INFINITY };
 
     /// True when a value other than 0 is possible.
     pub(super) fn can_hit(self) -> bool {
@@ -124,10 +109,7 @@ impl Range {
     }
 
     fn hull(self, other: Self) -> Self {
-        Self {
-            low: self.low.min(other.low),
-            high: self.high.max(other.high),
-        }
+        Self { low: self.low.min(other.low), high: self.high.max(other.high) }
     }
 
     fn of(truth: Option<bool>) -> Self {
@@ -137,10 +119,7 @@ impl Range {
 
 impl Domain for Range {
     fn number(number: f64) -> Self {
-        Self {
-            low: number,
-            high: number,
-        }
+        Self { low: number, high: number }
     }
 
     fn truth(self) -> Option<bool> {
@@ -154,10 +133,7 @@ impl Domain for Range {
     }
 
     fn negate(self) -> Self {
-        Self {
-            low: -self.high,
-            high: -self.low,
-        }
+        Self { low: -self.high, high: -self.low }
     }
 
     fn not(self) -> Self {
@@ -182,26 +158,14 @@ impl Domain for Range {
             None
         };
         match operator {
-            Operator::Add => Self {
-                low: a.low + b.low,
-                high: a.high + b.high,
-            },
-            Operator::Subtract => Self {
-                low: a.low - b.high,
-                high: a.high - b.low,
-            },
-            Operator::Multiply => Self::around([
-                a.low * b.low,
-                a.low * b.high,
-                a.high * b.low,
-                a.high * b.high,
-            ]),
-            Operator::Divide if b.truth() == Some(true) => Self::around([
-                a.low / b.low,
-                a.low / b.high,
-                a.high / b.low,
-                a.high / b.high,
-            ]),
+            Operator::Add => Self { low: a.low + b.low, high: a.high + b.high },
+            Operator::Subtract => Self { low: a.low - b.high, high: a.high - b.low },
+            Operator::Multiply => {
+                Self::around([a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high])
+            }
+            Operator::Divide if b.truth() == Some(true) => {
+                Self::around([a.low / b.low, a.low / b.high, a.high / b.low, a.high / b.high])
+            }
             Operator::Divide | Operator::ExclusiveOr => Self::ANYTHING,
             Operator::Equal => Self::of(equal),
             Operator::NotEqual => Self::of(equal.map(|equal| !equal)),

@@ -132,12 +132,7 @@ fn run<'s, 'f>(
         shared,
         paragraphs,
         scope,
-        clock: Clock {
-            expired,
-            regexes: 0,
-            stopped: false,
-            exhausted: false,
-        },
+        clock: Clock { expired, regexes: 0, stopped: false, exhausted: false },
         cells: vec![Cell::default(); set.rules.len()],
         sweeps: set.filters.iter().map(|_| Sweep::default()).collect(),
         headers: vec![None; set.selectors.len()],
@@ -220,21 +215,16 @@ impl<'s, 'f> Scan<'s, 'f> {
                 self.stack = stack;
                 value
             }
-            Question::Calendar { test, .. } if test.quantifier == Quantifier::Joined => self
-                .joined()
-                .get(&index)
-                .and_then(|joined| joined.tally.result(test))
-                .map(flag),
+            Question::Calendar { test, .. } if test.quantifier == Quantifier::Joined => {
+                self.joined().get(&index).and_then(|joined| joined.tally.result(test)).map(flag)
+            }
             Question::Calendar { test, seat } => self.calendar(test, *seat, view, round).map(flag),
-            Question::Header {
-                selector,
-                ask,
-                seat,
-            } => Some(flag(self.header(*selector, ask, *seat))),
-            Question::Body {
-                seat,
-                without_subject,
-            } => Some(flag(self.body(index, *seat, *without_subject))),
+            Question::Header { selector, ask, seat } => {
+                Some(flag(self.header(*selector, ask, *seat)))
+            }
+            Question::Body { seat, without_subject } => {
+                Some(flag(self.body(index, *seat, *without_subject)))
+            }
             Question::Uri { seat } => Some(flag(self.uri(index, *seat))),
         };
         if std::mem::replace(&mut self.clock.exhausted, outer)
@@ -260,11 +250,7 @@ impl<'s, 'f> Scan<'s, 'f> {
             };
             let from_calendar = rule.asks_calendar;
             // A meta of negations only has no evidence: it is about what it asked.
-            let about = if from_calendar {
-                Origin::Calendar
-            } else {
-                Origin::Mail
-            };
+            let about = if from_calendar { Origin::Calendar } else { Origin::Mail };
             let origin = draft.trace.origin.unwrap_or(about);
             if self.scope == EvidenceScope::Calendar && origin != Origin::Calendar {
                 continue;
@@ -291,11 +277,7 @@ impl<'s, 'f> Scan<'s, 'f> {
             .filter(|(_, exhausted)| **exhausted)
             .map(|(rule, _)| Arc::clone(&rule.symbol.name))
             .collect();
-        Evaluation {
-            hits,
-            complete: !self.clock.stopped && exhausted.is_empty(),
-            exhausted,
-        }
+        Evaluation { hits, complete: !self.clock.stopped && exhausted.is_empty(), exhausted }
     }
 }
 

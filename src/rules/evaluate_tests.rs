@@ -39,30 +39,15 @@ fn event(summary: &str, attendee_count: usize) -> Event {
     };
     Event {
         attendee_count,
-        properties: if summary.is_empty() {
-            Vec::new()
-        } else {
-            vec![property]
-        },
+        properties: if summary.is_empty() { Vec::new() } else { vec![property] },
         components: vec!["VEVENT[0]".to_owned()],
         ..Event::default()
     }
 }
 
 pub(in crate::rules) fn rule_set(rules: &str, filtered: bool) -> RuleSet {
-    let file = File {
-        name: "x.cf".to_owned(),
-        text: rules.to_owned(),
-    };
-    load_with(
-        &Files {
-            rules: vec![file],
-            lists: Vec::new(),
-        },
-        filtered,
-    )
-    .unwrap()
-    .rules
+    let file = File { name: "x.cf".to_owned(), text: rules.to_owned() };
+    load_with(&Files { rules: vec![file], lists: Vec::new() }, filtered).unwrap().rules
 }
 
 fn outcome(set: &RuleSet, case: &Case<'_>, expired: &dyn Fn() -> bool) -> Evaluation {
@@ -70,25 +55,15 @@ fn outcome(set: &RuleSet, case: &Case<'_>, expired: &dyn Fn() -> bool) -> Evalua
         headers: case
             .headers
             .iter()
-            .map(|(name, raw)| Header {
-                name: (*name).into(),
-                raw: raw.as_bytes().into(),
-            })
+            .map(|(name, raw)| Header { name: (*name).into(), raw: raw.as_bytes().into() })
             .collect(),
         ..Message::default()
     };
     let reading = Reading {
-        events: case
-            .events
-            .iter()
-            .map(|(summary, count)| event(summary, *count))
-            .collect(),
+        events: case.events.iter().map(|(summary, count)| event(summary, *count)).collect(),
         ..Reading::default()
     };
-    let envelope = Envelope {
-        sender: case.sender.map(str::to_owned),
-        ..Envelope::default()
-    };
+    let envelope = Envelope { sender: case.sender.map(str::to_owned), ..Envelope::default() };
     let all = case
         .links
         .iter()
@@ -125,18 +100,10 @@ pub(in crate::rules) fn shown(evaluation: &Evaluation) -> Vec<String> {
         .hits
         .iter()
         .map(|hit| {
-            let evidence: Vec<String> = hit
-                .evidence
-                .iter()
-                .map(|e| format!("{}={}", e.place, e.text))
-                .collect();
+            let evidence: Vec<String> =
+                hit.evidence.iter().map(|e| format!("{}={}", e.place, e.text)).collect();
             let origin = hit.origin.name();
-            format!(
-                "{} {:?} {origin}: {}",
-                hit.symbol,
-                hit.events,
-                evidence.join("; ")
-            )
+            format!("{} {:?} {origin}: {}", hit.symbol, hit.events, evidence.join("; "))
         })
         .collect()
 }
@@ -146,11 +113,7 @@ pub(in crate::rules) fn shown(evaluation: &Evaluation) -> Vec<String> {
 fn check(rules: &str, case: &Case<'_>, expected: &[&str]) {
     for filtered in [true, false] {
         let evaluation = outcome(&rule_set(rules, filtered), case, &|| false);
-        assert_eq!(
-            shown(&evaluation),
-            expected,
-            "{rules}\nfiltered: {filtered}"
-        );
+        assert_eq!(shown(&evaluation), expected, "{rules}\nfiltered: {filtered}");
         assert!(evaluation.complete);
     }
 }
@@ -159,17 +122,11 @@ const THREE: &[(&str, usize)] = &[("Call +1 555", 3), ("Pay $300", 80), ("", 0)]
 
 #[test]
 fn events_are_asked_one_by_one() {
-    let case = Case {
-        events: THREE,
-        ..Case::default()
-    };
+    let case = Case { events: THREE, ..Case::default() };
     check(
         "calendar A summary =~ /\\+\\d/\ncalendar B attendees > 50",
         &case,
-        &[
-            "A [0] calendar: VEVENT[0].SUMMARY=+1",
-            "B [1] calendar: VEVENT[0]=80 > 50",
-        ],
+        &["A [0] calendar: VEVENT[0].SUMMARY=+1", "B [1] calendar: VEVENT[0]=80 > 50"],
     );
     // The phone number of one event and the amount of another are nothing together.
     let both = "calendar __P summary =~ /\\+\\d/\ncalendar __M summary =~ /\\$\\d/\n";
@@ -179,10 +136,7 @@ fn events_are_asked_one_by_one() {
         &case,
         &["X [0, 1] calendar: VEVENT[0].SUMMARY=+1; VEVENT[0].SUMMARY=$3"],
     );
-    let one = Case {
-        events: &[("Call +1 pay $3", 1)],
-        ..Case::default()
-    };
+    let one = Case { events: &[("Call +1 pay $3", 1)], ..Case::default() };
     check(
         &format!("{both}meta X __P && __M"),
         &one,
@@ -203,24 +157,13 @@ fn events_are_asked_one_by_one() {
         &case,
         &["X [1] calendar: VEVENT[0].SUMMARY=Pay $300"],
     );
-    check(
-        "calendar X attendees",
-        &case,
-        &["X [0, 1] calendar: VEVENT[0]=3; VEVENT[0]=80"],
-    );
-    check(
-        "calendar X attendees == 0",
-        &case,
-        &["X [2] calendar: VEVENT[0]=0 == 0"],
-    );
+    check("calendar X attendees", &case, &["X [0, 1] calendar: VEVENT[0]=3; VEVENT[0]=80"]);
+    check("calendar X attendees == 0", &case, &["X [2] calendar: VEVENT[0]=0 == 0"]);
 }
 
 #[test]
 fn all_events_can_be_joined() {
-    let case = Case {
-        events: THREE,
-        ..Case::default()
-    };
+    let case = Case { events: THREE, ..Case::default() };
     check(
         "calendar X message(summary) =~ /pay/i",
         &case,
@@ -239,24 +182,13 @@ fn all_events_can_be_joined() {
         &case,
         &["X [] calendar: VEVENT[0].SUMMARY=+1; VEVENT[0].SUMMARY=$"],
     );
-    check(
-        "calendar X message(attendees) > 50",
-        &case,
-        &["X [] calendar: VEVENT[0]=80 > 50"],
-    );
+    check("calendar X message(attendees) > 50", &case, &["X [] calendar: VEVENT[0]=80 > 50"]);
 }
 
 #[test]
 fn without_events_everything_is_asked_once() {
-    let case = Case {
-        headers: &[("Subject", " hello\r\n")],
-        ..Case::default()
-    };
-    check(
-        "calendar __C exists:summary\nmeta X !__C",
-        &case,
-        &["X [] calendar: "],
-    );
+    let case = Case { headers: &[("Subject", " hello\r\n")], ..Case::default() };
+    check("calendar __C exists:summary\nmeta X !__C", &case, &["X [] calendar: "]);
     check("calendar X summary !~ /a/", &case, &[]);
     check("calendar X message(summary) !~ /a/", &case, &[]);
     check("calendar X attendees < 5", &case, &[]);
@@ -271,35 +203,18 @@ fn without_events_everything_is_asked_once() {
 fn headers_mean_what_they_mean_elsewhere() {
     #[track_caller]
     fn check_header(rule: &str, expected: &[&str]) {
-        let headers = [
-            ("Subject", " Free money\r\n"),
-            ("X-A", " one\r\n"),
-            ("x-a", " two\r\n"),
-        ];
-        let case = Case {
-            headers: &headers,
-            sender: Some("a@b.example"),
-            ..Case::default()
-        };
+        let headers = [("Subject", " Free money\r\n"), ("X-A", " one\r\n"), ("x-a", " two\r\n")];
+        let case = Case { headers: &headers, sender: Some("a@b.example"), ..Case::default() };
         check(&format!("header X {rule}"), &case, expected);
     }
     check_header("Subject:raw =~ /money$/", &["X [] mail: Subject=money"]);
     check_header("Subject:raw =~ /money\\z/", &[]);
-    check_header(
-        "X-A:raw =~ /one\\n two\\n\\z/",
-        &["X [] mail: X-A=one  two"],
-    );
+    check_header("X-A:raw =~ /one\\n two\\n\\z/", &["X [] mail: X-A=one  two"]);
     check_header("X-None =~ /^$/", &["X [] mail: X-None=missing"]);
     check_header("X-None !~ /a/", &["X [] mail: X-None=missing"]);
-    check_header(
-        "X-None =~ /^none$/ [if-unset: none]",
-        &["X [] mail: X-None=missing"],
-    );
+    check_header("X-None =~ /^none$/ [if-unset: none]", &["X [] mail: X-None=missing"]);
     check_header("exists:X-None", &[]);
-    check_header(
-        "EnvelopeFrom =~ /b\\.example$/",
-        &["X [] network: EnvelopeFrom=b.example"],
-    );
+    check_header("EnvelopeFrom =~ /b\\.example$/", &["X [] network: EnvelopeFrom=b.example"]);
     check_header("Subject:raw =~ /(m)one\\b(?!.*\\1)/", &[]);
     check_header("Subject:raw =~ /(e)\\1/", &["X [] mail: Subject=ee"]);
 }
@@ -330,10 +245,7 @@ fn texts_of_mail_and_calendar_are_searched_and_calendars_preferred() {
     check("body X /silver.*gold/s", &case, &[]);
     check("uri X /gold$/", &case, &["X [2] calendar: link=gold"]);
     check("uri X m{^http://b}", &case, &["X [] mail: link=http://b"]);
-    let only = Case {
-        scope: EvidenceScope::Calendar,
-        ..case
-    };
+    let only = Case { scope: EvidenceScope::Calendar, ..case };
     check(
         "body X /gold( in \\w+)?/",
         &only,
@@ -352,26 +264,14 @@ fn only_calendar_evidence_counts_when_asked() {
         ..Case::default()
     };
     let rules = "header __H Subject:raw =~ /gold/\ncalendar __C summary =~ /gold/\n";
-    check(
-        &format!("{rules}header H Subject:raw =~ /gold/"),
-        &case,
-        &[],
-    );
+    check(&format!("{rules}header H Subject:raw =~ /gold/"), &case, &[]);
     check(
         &format!("{rules}meta X __H && __C"),
         &case,
         &["X [0] calendar: Subject=gold; VEVENT[0].SUMMARY=gold"],
     );
-    check(
-        &format!("{rules}meta X __H && !__N\nheader __N exists:X-None"),
-        &case,
-        &[],
-    );
-    check(
-        &format!("{rules}meta X !__N\nheader __N exists:X-None"),
-        &case,
-        &[],
-    );
+    check(&format!("{rules}meta X __H && !__N\nheader __N exists:X-None"), &case, &[]);
+    check(&format!("{rules}meta X !__N\nheader __N exists:X-None"), &case, &[]);
     check(
         &format!("{rules}meta X !__N\ncalendar __N summary =~ /none/"),
         &case,
@@ -381,24 +281,14 @@ fn only_calendar_evidence_counts_when_asked() {
 
 #[test]
 fn scores_switch_rules_off_and_helpers_are_not_listed() {
-    let case = Case {
-        events: &[("gold", 1)],
-        ..Case::default()
-    };
+    let case = Case { events: &[("gold", 1)], ..Case::default() };
     let rules = "calendar A summary =~ /gold/\ncalendar __B summary =~ /gold/\nmeta C A + __B\n";
     check(
         rules,
         &case,
-        &[
-            "A [0] calendar: VEVENT[0].SUMMARY=gold",
-            "C [0] calendar: VEVENT[0].SUMMARY=gold",
-        ],
+        &["A [0] calendar: VEVENT[0].SUMMARY=gold", "C [0] calendar: VEVENT[0].SUMMARY=gold"],
     );
-    check(
-        &format!("{rules}score A 0"),
-        &case,
-        &["C [0] calendar: VEVENT[0].SUMMARY=gold"],
-    );
+    check(&format!("{rules}score A 0"), &case, &["C [0] calendar: VEVENT[0].SUMMARY=gold"]);
     check(&format!("{rules}score A 0\nscore __B 0"), &case, &[]);
     check(
         &format!("{rules}meta D C == 2\nscore C 0"),
@@ -429,11 +319,7 @@ fn a_regex_that_takes_too_long_is_no_match_and_is_reported() {
                  calendar Z summary =~ /a/\nheader H A:raw !~ /(a+)+\\1$/";
     let summary = format!("{}b", "a".repeat(60));
     let header = format!(" {summary}\r\n");
-    let case = Case {
-        events: &[(&summary, 1)],
-        headers: &[("A", &header)],
-        ..Case::default()
-    };
+    let case = Case { events: &[(&summary, 1)], headers: &[("A", &header)], ..Case::default() };
     let evaluation = outcome(&rule_set(rules, true), &case, &|| false);
     assert_eq!(shown(&evaluation), ["Z [0] calendar: VEVENT[0].SUMMARY=a"]);
     assert!(!evaluation.complete);
@@ -445,10 +331,7 @@ fn a_regex_that_takes_too_long_is_no_match_and_is_reported() {
 fn when_time_is_up_what_was_found_is_returned() {
     let set = rule_set("calendar X attendees\ncalendar Y summary =~ /(?=a)a/", true);
     let events: Vec<(&str, usize)> = vec![("a", 1); 5_000];
-    let case = Case {
-        events: &events,
-        ..Case::default()
-    };
+    let case = Case { events: &events, ..Case::default() };
     for (looks, complete) in [(0, false), (1, false), (10, false), (100_000, true)] {
         let left = std::cell::Cell::new(looks);
         let evaluation = outcome(&set, &case, &|| {
@@ -459,10 +342,7 @@ fn when_time_is_up_what_was_found_is_returned() {
         assert_eq!(evaluation.complete, complete, "{looks}");
         let hit = evaluation.hits.iter().find(|hit| &*hit.symbol == "X");
         let events = hit.map_or(0, |hit| hit.events.len());
-        assert!(
-            complete == (events == 5_000) && events <= looks,
-            "{looks}: {events}"
-        );
+        assert!(complete == (events == 5_000) && events <= looks, "{looks}: {events}");
         let evidence = hit.map_or(0, |hit| hit.evidence.len());
         assert!(evidence <= 5);
     }
@@ -477,10 +357,7 @@ fn shared_metas_are_computed_once() {
         let _ = writeln!(rules, "meta __L{level} __L{below} + __L{below} > 0");
     }
     rules.push_str("meta X __L49\n");
-    let case = Case {
-        events: &[("a", 7)],
-        ..Case::default()
-    };
+    let case = Case { events: &[("a", 7)], ..Case::default() };
     check(&rules, &case, &["X [0] calendar: VEVENT[0]=7"]);
 }
 
@@ -491,10 +368,7 @@ fn hits_carry_what_the_files_say() {
          group_cap crowd -3 4\ntflags X known\nsource X a report",
         true,
     );
-    let case = Case {
-        events: &[("a", 7)],
-        ..Case::default()
-    };
+    let case = Case { events: &[("a", 7)], ..Case::default() };
     let evaluation = outcome(&set, &case, &|| false);
     let hit = &evaluation.hits[0];
     assert_eq!(hit.description.as_deref(), Some("many"));
@@ -506,19 +380,9 @@ fn hits_carry_what_the_files_say() {
 
 #[test]
 fn the_stock_entry_points_agree() {
-    let file = File {
-        name: "x.cf".into(),
-        text: "calendar X attendees > 1".into(),
-    };
-    let loaded = load(&Files {
-        rules: vec![file],
-        lists: Vec::new(),
-    })
-    .unwrap();
-    let reading = Reading {
-        events: vec![event("a", 2)],
-        ..Reading::default()
-    };
+    let file = File { name: "x.cf".into(), text: "calendar X attendees > 1".into() };
+    let loaded = load(&Files { rules: vec![file], lists: Vec::new() }).unwrap();
+    let reading = Reading { events: vec![event("a", 2)], ..Reading::default() };
     let (message, envelope) = (Message::default(), Envelope::default());
     let facts = facts(&message, &reading, &envelope, Links::default());
     let evaluation =

@@ -26,10 +26,7 @@ impl Trace {
         if self.pieces.len() >= PIECES {
             return;
         }
-        let piece = Evidence {
-            place: clean(place),
-            text: clean(text),
-        };
+        let piece = Evidence { place: clean(place), text: clean(text) };
         if !self.pieces.contains(&piece) {
             self.pieces.push(piece);
         }

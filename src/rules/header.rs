@@ -85,13 +85,8 @@ impl Selector {
             return Err(Refused::Unknown(format!("`{text}` is not a header")));
         }
         let unsupported = name.starts_with("X-Spam-Relays-")
-            || [
-                "ALL-TRUSTED",
-                "ALL-INTERNAL",
-                "ALL-UNTRUSTED",
-                "ALL-EXTERNAL",
-            ]
-            .contains(&name.as_str());
+            || ["ALL-TRUSTED", "ALL-INTERNAL", "ALL-UNTRUSTED", "ALL-EXTERNAL"]
+                .contains(&name.as_str());
         if unsupported {
             return Err(Refused::Unsupported(format!("header {name}")));
         }
@@ -115,19 +110,11 @@ impl Selector {
                     return Err(Refused::Unsupported(format!("header …:{modifier}")));
                 }
                 other => {
-                    return Err(Refused::Unknown(format!(
-                        "unknown header modifier `{other}`"
-                    )));
+                    return Err(Refused::Unknown(format!("unknown header modifier `{other}`")));
                 }
             }
         }
-        Ok(Self {
-            name,
-            source,
-            form,
-            pick,
-            if_unset: if_unset.to_owned(),
-        })
+        Ok(Self { name, source, form, pick, if_unset: if_unset.to_owned() })
     }
 
     /// True when the text comes from the SMTP envelope.
@@ -142,8 +129,7 @@ impl Selector {
 
     /// The text a regex sees.
     pub(super) fn value(&self, facts: &Facts<'_>) -> Vec<u8> {
-        self.found(facts)
-            .unwrap_or_else(|| self.if_unset.clone().into_bytes())
+        self.found(facts).unwrap_or_else(|| self.if_unset.clone().into_bytes())
     }
 
     fn found(&self, facts: &Facts<'_>) -> Option<Vec<u8>> {
@@ -153,10 +139,9 @@ impl Selector {
             Source::EnvelopeFrom => envelope_from(facts).map(String::into_bytes),
             Source::Field => self.fields(message, &[&self.name]),
             Source::ToCc => self.fields(message, &["To", "Cc"]),
-            Source::MessageId => self.fields(
-                message,
-                &["Message-Id", "Resent-Message-Id", "X-Message-Id"],
-            ),
+            Source::MessageId => {
+                self.fields(message, &["Message-Id", "Resent-Message-Id", "X-Message-Id"])
+            }
         }
     }
 
@@ -182,10 +167,7 @@ impl Selector {
         let fields: Vec<&Header<'_>> = names
             .iter()
             .flat_map(|name| {
-                message
-                    .headers
-                    .iter()
-                    .filter(|header| header.name.eq_ignore_ascii_case(name))
+                message.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name))
             })
             .collect();
         if fields.is_empty() {
@@ -199,11 +181,7 @@ impl Selector {
                 Form::Address => texts.extend(mailboxes(field).map(|m| m.1.into_bytes())),
                 Form::Name => texts.extend(mailboxes(field).map(|m| m.0.into_bytes())),
                 Form::Host => texts.extend(mailboxes(field).map(|(_, address)| {
-                    address
-                        .rsplit_once('@')
-                        .map_or("", |(_, host)| host)
-                        .as_bytes()
-                        .to_vec()
+                    address.rsplit_once('@').map_or("", |(_, host)| host).as_bytes().to_vec()
                 })),
             }
         }
@@ -237,12 +215,7 @@ fn envelope_from(facts: &Facts<'_>) -> Option<String> {
             .iter()
             .find(|header| header.name.eq_ignore_ascii_case("Return-Path"))?;
         let text = String::from_utf8_lossy(&path.raw);
-        Some(
-            text.trim()
-                .trim_start_matches('<')
-                .trim_end_matches('>')
-                .to_owned(),
-        )
+        Some(text.trim().trim_start_matches('<').trim_end_matches('>').to_owned())
     })
 }
 
@@ -251,11 +224,7 @@ fn mailboxes(header: &Header<'_>) -> impl Iterator<Item = (String, String)> {
     let raw = String::from_utf8_lossy(&header.raw).into_owned();
     split_addresses(&raw).into_iter().map(|(name, address)| {
         let name = if name.contains("=?") {
-            Header {
-                name: "".into(),
-                raw: name.into_bytes().into(),
-            }
-            .decoded()
+            Header { name: "".into(), raw: name.into_bytes().into() }.decoded()
         } else {
             name
         };
@@ -312,16 +281,10 @@ fn push_mailbox(
     address: &mut Option<String>,
     comment: &mut String,
 ) {
-    let words = std::mem::take(name)
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let words = std::mem::take(name).split_whitespace().collect::<Vec<_>>().join(" ");
     let comment = std::mem::take(comment);
     let mailbox = match address.take() {
-        Some(address) => (
-            words,
-            address.trim_end_matches([',', '>']).trim().to_owned(),
-        ),
+        Some(address) => (words, address.trim_end_matches([',', '>']).trim().to_owned()),
         // `a@b.example (Name)` is the older way to write a name.
         None => (comment.trim().to_owned(), words),
     };
@@ -342,10 +305,7 @@ mod tests {
         let message = Message {
             headers: headers
                 .iter()
-                .map(|(name, raw)| Header {
-                    name: (*name).into(),
-                    raw: raw.as_bytes().into(),
-                })
+                .map(|(name, raw)| Header { name: (*name).into(), raw: raw.as_bytes().into() })
                 .collect(),
             ..Message::default()
         };
@@ -363,11 +323,7 @@ mod tests {
 
     #[test]
     fn values_as_a_regex_sees_them() {
-        let received = [
-            ("Received", " one\r\n"),
-            ("X", " \r\n"),
-            ("received", " two\r\n\tx\r\n"),
-        ];
+        let received = [("Received", " one\r\n"), ("X", " \r\n"), ("received", " two\r\n\tx\r\n")];
         check("Received:raw", &received, Some(" one\n two\r\n\tx\n"));
         check("RECEIVED:raw:first", &received, Some(" one\n"));
         check("Received:raw:last", &received, Some(" two\r\n\tx\n"));
@@ -382,11 +338,7 @@ mod tests {
         check("To:addr", &mail, Some("j@a.example\nb@b.example"));
         check("To:addr:last", &mail, Some("b@b.example"));
         check("To:name", &mail, Some("Doe, J\n"));
-        check(
-            "ToCc:addr",
-            &mail,
-            Some("j@a.example\nb@b.example\nc@c.example"),
-        );
+        check("ToCc:addr", &mail, Some("j@a.example\nb@b.example\nc@c.example"));
         check("ToCc:host", &mail, Some("a.example\nb.example\nc.example"));
         check("Cc:name", &mail, Some("Cee"));
         check("MESSAGEID:raw", &mail, Some(" <1@a>\n"));
@@ -399,10 +351,7 @@ mod tests {
         #[track_caller]
         fn check(raw: &str, expected: &[(&str, &str)]) {
             let found = split_addresses(raw);
-            let found: Vec<_> = found
-                .iter()
-                .map(|(n, a)| (n.as_str(), a.as_str()))
-                .collect();
+            let found: Vec<_> = found.iter().map(|(n, a)| (n.as_str(), a.as_str())).collect();
             assert_eq!(found, expected, "{raw}");
         }
         check("", &[]);
@@ -423,10 +372,7 @@ mod tests {
         }
         let unsupported = |text: &str| Refused::Unsupported(text.to_owned());
         let unknown = |text: &str| Refused::Unknown(text.to_owned());
-        check(
-            "X-Spam-Relays-External",
-            &unsupported("header X-Spam-Relays-External"),
-        );
+        check("X-Spam-Relays-External", &unsupported("header X-Spam-Relays-External"));
         check("From:domain", &unsupported("header …:domain"));
         check("From:adr", &unknown("unknown header modifier `adr`"));
         check(":addr", &unknown("`:addr` is not a header"));

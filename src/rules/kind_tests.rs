@@ -8,17 +8,11 @@ use crate::facts::Links;
 use crate::message::{Envelope, Header, Mailbox, Message};
 
 fn files(rules: &str) -> Files {
-    let file = |name: &str, text: &str| File {
-        name: name.to_owned(),
-        text: text.to_owned(),
-    };
+    let file = |name: &str, text: &str| File { name: name.to_owned(), text: text.to_owned() };
     Files {
         rules: vec![file("x.cf", rules)],
         lists: vec![
-            file(
-                "brands.txt",
-                "# who is imitated\npaypal | paypal.com paypal.me\ngeek squad\n",
-            ),
+            file("brands.txt", "# who is imitated\npaypal | paypal.com paypal.me\ngeek squad\n"),
             file("free.txt", "mail.example\nuser@one.example\n"),
         ],
     }
@@ -31,10 +25,7 @@ fn hits(rules: &str, organizer: &str) -> Vec<String> {
             name: "Subject".into(),
             raw: b" =?utf-8?q?Caf=C3=A9?=\r\n invoice\r\n".as_slice().into(),
         }],
-        from: vec![Mailbox {
-            name: String::new(),
-            address: "a@from.example".to_owned(),
-        }],
+        from: vec![Mailbox { name: String::new(), address: "a@from.example".to_owned() }],
         ..Message::default()
     };
     let party = Party {
@@ -43,29 +34,20 @@ fn hits(rules: &str, organizer: &str) -> Vec<String> {
         name: Some("PayPal Support".to_owned()),
         ..Party::default()
     };
-    let start = Moment {
-        timestamp: 200_000,
-        ..Moment::default()
-    };
+    let start = Moment { timestamp: 200_000, ..Moment::default() };
     let event = Event {
         organizers: vec![party],
         start: Some(start),
         components: vec!["VEVENT[0]".to_owned()],
         ..Event::default()
     };
-    let reading = Reading {
-        events: vec![event],
-        ..Reading::default()
-    };
+    let reading = Reading { events: vec![event], ..Reading::default() };
     let envelope = Envelope::default();
     let facts = facts(&message, &reading, &envelope, Links::default());
     let set = load(&files(rules)).unwrap().rules;
     let evaluation = evaluate(&set, &facts, EvidenceScope::Message, &|| false);
     assert!(evaluation.complete);
-    shown(&evaluation)
-        .into_iter()
-        .map(|hit| hit.replace("VEVENT[0].", ""))
-        .collect()
+    shown(&evaluation).into_iter().map(|hit| hit.replace("VEVENT[0].", "")).collect()
 }
 
 #[track_caller]
@@ -82,26 +64,10 @@ fn check(rule: &str, organizer: &str, expected: &[&str]) {
 fn lists_know_phrases_domains_and_addresses() {
     let boss = "boss@mail.example";
     check("calendar X organizer.name in brands.txt", boss, &["paypal"]);
-    check(
-        "calendar X organizer.domain in free.txt",
-        boss,
-        &["mail.example"],
-    );
-    check(
-        "calendar X organizer.domain in free.txt",
-        "a@x.example",
-        &[],
-    );
-    check(
-        "calendar X organizer.address in free.txt",
-        "user@one.example",
-        &["user@one.example"],
-    );
-    check(
-        "calendar X organizer.address in free.txt",
-        "other@one.example",
-        &[],
-    );
+    check("calendar X organizer.domain in free.txt", boss, &["mail.example"]);
+    check("calendar X organizer.domain in free.txt", "a@x.example", &[]);
+    check("calendar X organizer.address in free.txt", "user@one.example", &["user@one.example"]);
+    check("calendar X organizer.address in free.txt", "other@one.example", &[]);
     let unless = "calendar X organizer.name in brands.txt unless organizer.domain";
     check(unless, boss, &["paypal"]);
     check(unless, "service@mail.paypal.com", &[]);
@@ -113,16 +79,8 @@ fn lists_know_phrases_domains_and_addresses() {
 #[test]
 fn facts_of_mail_and_calendar_compare() {
     let boss = "boss@mail.example";
-    check(
-        "calendar X organizer.domain != from.domain",
-        boss,
-        &["mail.example != from.example"],
-    );
-    check(
-        "calendar X organizer.domain != from.domain",
-        "a@from.example",
-        &[],
-    );
+    check("calendar X organizer.domain != from.domain", boss, &["mail.example != from.example"]);
+    check("calendar X organizer.domain != from.domain", "a@from.example", &[]);
     check(
         "calendar X organizer.domain == from.domain",
         "a@from.example",
@@ -130,11 +88,7 @@ fn facts_of_mail_and_calendar_compare() {
     );
     check("calendar X start_in < 3d", boss, &["200000s < 3d"]);
     check("calendar X start_in > 3d", boss, &[]);
-    check(
-        "header X Subject =~ /^Caf\\xc3\\xa9 ?invoice$/",
-        boss,
-        &["Café invoice"],
-    );
+    check("header X Subject =~ /^Caf\\xc3\\xa9 ?invoice$/", boss, &["Café invoice"]);
 }
 
 #[test]
@@ -143,14 +97,10 @@ fn kinds_are_checked_at_load() {
     fn check(rule: &str, message: &str, hint: &str) {
         let diagnostics = load(&files(rule)).map(|loaded| loaded.diagnostics);
         let diagnostics = diagnostics.unwrap_or_else(|diagnostics| diagnostics);
-        let found: Vec<&Diagnostic> = diagnostics
-            .iter()
-            .filter(|d| !d.message.contains("description"))
-            .collect();
-        let found: Vec<(&str, &str)> = found
-            .iter()
-            .map(|d| (d.message.as_str(), d.hint.as_deref().unwrap_or("")))
-            .collect();
+        let found: Vec<&Diagnostic> =
+            diagnostics.iter().filter(|d| !d.message.contains("description")).collect();
+        let found: Vec<(&str, &str)> =
+            found.iter().map(|d| (d.message.as_str(), d.hint.as_deref().unwrap_or(""))).collect();
         assert_eq!(found, [(message, hint)], "{rule}");
     }
     check(

@@ -35,10 +35,7 @@ pub(super) struct Token<'l> {
 impl Token<'_> {
     /// A part of this piece; empty when the range is not one.
     pub(super) fn part(self, start: usize, end: usize) -> Self {
-        Self {
-            at: self.at + start,
-            text: self.text.get(start..end).unwrap_or(""),
-        }
+        Self { at: self.at + start, text: self.text.get(start..end).unwrap_or("") }
     }
 
     /// The piece from an offset on.
@@ -49,20 +46,14 @@ impl Token<'_> {
     /// Splits off the first word; both halves are trimmed.
     pub(super) fn split_word(self) -> (Self, Self) {
         let whole = self.trimmed();
-        let end = whole
-            .text
-            .find(char::is_whitespace)
-            .unwrap_or(whole.text.len());
+        let end = whole.text.find(char::is_whitespace).unwrap_or(whole.text.len());
         (whole.part(0, end), whole.from(end).trimmed())
     }
 
     /// The piece without white space around it.
     pub(super) fn trimmed(self) -> Self {
         let start = self.text.len() - self.text.trim_start().len();
-        Self {
-            at: self.at + start,
-            text: self.text.trim(),
-        }
+        Self { at: self.at + start, text: self.text.trim() }
     }
 }
 
@@ -101,11 +92,7 @@ fn without_comment(source: &str) -> (String, Vec<usize>) {
 impl Line<'_> {
     /// The directive, lower case and with `_` for `-`, and everything after it.
     pub(super) fn directive(&self) -> (String, Token<'_>, Token<'_>) {
-        let (word, rest) = Token {
-            at: 0,
-            text: &self.text,
-        }
-        .split_word();
+        let (word, rest) = Token { at: 0, text: &self.text }.split_word();
         (word.text.to_ascii_lowercase().replace('-', "_"), word, rest)
     }
 
@@ -127,10 +114,7 @@ impl Line<'_> {
             file: self.file.to_owned(),
             line: self.number,
             column,
-            width: self
-                .column(token.at + token.text.len())
-                .saturating_sub(column)
-                .max(1),
+            width: self.column(token.at + token.text.len()).saturating_sub(column).max(1),
             message: message.into(),
             hint: None,
             source: self.source.to_owned(),
@@ -144,10 +128,7 @@ impl Line<'_> {
 
     /// Column in characters of the line as written, from 1.
     fn column(&self, at: usize) -> usize {
-        let characters = self
-            .text
-            .get(..at)
-            .map_or(0, |before| before.chars().count());
+        let characters = self.text.get(..at).map_or(0, |before| before.chars().count());
         1 + characters + self.removed.iter().filter(|removed| **removed < at).count()
     }
 }
@@ -160,20 +141,15 @@ mod tests {
     fn comments_go_and_escaped_hashes_stay() {
         #[track_caller]
         fn check(text: &str, expected: &[(usize, &str, &str)]) {
-            let file = File {
-                name: "x.cf".into(),
-                text: text.into(),
-            };
+            let file = File { name: "x.cf".into(), text: text.into() };
             let found: Vec<_> = lines(0, &file)
                 .map(|line| {
                     let (key, _, rest) = line.directive();
                     (line.number, key, rest.text.to_owned())
                 })
                 .collect();
-            let found: Vec<_> = found
-                .iter()
-                .map(|(n, k, r)| (*n, k.as_str(), r.as_str()))
-                .collect();
+            let found: Vec<_> =
+                found.iter().map(|(n, k, r)| (*n, k.as_str(), r.as_str())).collect();
             assert_eq!(found, expected, "{text:?}");
         }
         check("", &[]);
@@ -181,31 +157,21 @@ mod tests {
         check("body X /a/ # c", &[(1, "body", "X /a/")]);
         check("\u{feff}body X /a\\#b/ # c", &[(1, "body", "X /a#b/")]);
         check("body X /a#b/", &[(1, "body", "X /a")]);
-        check(
-            "\r\n  Group-Cap\tX  1 2 \r\n",
-            &[(2, "group_cap", "X  1 2")],
-        );
+        check("\r\n  Group-Cap\tX  1 2 \r\n", &[(2, "group_cap", "X  1 2")]);
         check("body", &[(1, "body", "")]);
         check("body X \\\\#", &[(1, "body", "X \\#")]);
     }
 
     #[test]
     fn columns_count_characters_as_written() {
-        let file = File {
-            name: "x.cf".into(),
-            text: "body Ünï /\\#x/ y".into(),
-        };
+        let file = File { name: "x.cf".into(), text: "body Ünï /\\#x/ y".into() };
         let line = lines(0, &file).next().unwrap();
         let (_, _, rest) = line.directive();
         let (name, rest) = rest.split_word();
         let (regex, last) = rest.split_word();
         for (token, column, width) in [(name, 6, 3), (regex, 10, 5), (last, 16, 1)] {
             let diagnostic = line.error(token, "");
-            assert_eq!(
-                (diagnostic.column, diagnostic.width),
-                (column, width),
-                "{token:?}"
-            );
+            assert_eq!((diagnostic.column, diagnostic.width), (column, width), "{token:?}");
         }
     }
 }

@@ -21,14 +21,7 @@ use super::{Diagnostic, GroupCap};
 
 /// Builds the set. What is wrong is added to the loader's diagnostics.
 pub(super) fn link(loader: Loader<'_>, filtered: bool) -> (RuleSet, Vec<Diagnostic>) {
-    let Loader {
-        compiler,
-        drafts,
-        attributes,
-        caps,
-        skipped,
-        ..
-    } = loader;
+    let Loader { compiler, drafts, attributes, caps, skipped, .. } = loader;
     let mut diagnostics = compiler.diagnostics;
     let names: Vec<&str> = drafts.keys().copied().collect();
     let order = order(&drafts, &names, &mut diagnostics);
@@ -52,9 +45,7 @@ pub(super) fn link(loader: Loader<'_>, filtered: bool) -> (RuleSet, Vec<Diagnost
     };
     let reached = reached(&drafts, &scored, &resolve);
     for (name, cap) in &caps {
-        let used = attributes
-            .values()
-            .any(|attributes| attributes.group == Some(*name));
+        let used = attributes.values().any(|attributes| attributes.group == Some(*name));
         if !used {
             let message = format!("no rule is in the group `{name}`");
             let guess = closest(name, attributes.values().filter_map(|a| a.group));
@@ -64,11 +55,7 @@ pub(super) fn link(loader: Loader<'_>, filtered: bool) -> (RuleSet, Vec<Diagnost
     let mut set = RuleSet {
         caps: caps
             .iter()
-            .map(|(name, cap)| GroupCap {
-                group: Arc::from(*name),
-                min: cap.min,
-                max: cap.max,
-            })
+            .map(|(name, cap)| GroupCap { group: Arc::from(*name), min: cap.min, max: cap.max })
             .collect(),
         ..RuleSet::default()
     };
@@ -82,9 +69,9 @@ pub(super) fn link(loader: Loader<'_>, filtered: bool) -> (RuleSet, Vec<Diagnost
                 seat: live.then(|| seats.take(Target::Body, &pattern)),
                 without_subject,
             },
-            Definition::Uri(pattern) => Question::Uri {
-                seat: live.then(|| seats.take(Target::Uri, &pattern)),
-            },
+            Definition::Uri(pattern) => {
+                Question::Uri { seat: live.then(|| seats.take(Target::Uri, &pattern)) }
+            }
             Definition::Meta(expression) => Question::Meta(expression.resolved(resolve)),
         };
         if live && let Question::Calendar { test, .. } = &body {
@@ -93,12 +80,7 @@ pub(super) fn link(loader: Loader<'_>, filtered: bool) -> (RuleSet, Vec<Diagnost
                 set.joined.push(index);
             }
         }
-        set.rules.push(Rule {
-            symbol,
-            body,
-            per_event: false,
-            asks_calendar: false,
-        });
+        set.rules.push(Rule { symbol, body, per_event: false, asks_calendar: false });
     }
     seats.into_filters(&mut set, filtered);
     spread(&mut set, &order, &scored);
@@ -144,21 +126,11 @@ fn reached(
     resolve: &impl Fn(&Token<'_>) -> Option<usize>,
 ) -> BTreeSet<usize> {
     let mut reached = BTreeSet::new();
-    let mut open: Vec<usize> = scored
-        .iter()
-        .enumerate()
-        .filter(|(_, scored)| **scored)
-        .map(|(index, _)| index)
-        .collect();
+    let mut open: Vec<usize> =
+        scored.iter().enumerate().filter(|(_, scored)| **scored).map(|(index, _)| index).collect();
     while let Some(index) = open.pop() {
         if reached.insert(index)
-            && let Some((
-                Draft {
-                    body: Definition::Meta(expression),
-                    ..
-                },
-                _,
-            )) = drafts.get(index)
+            && let Some((Draft { body: Definition::Meta(expression), .. }, _)) = drafts.get(index)
         {
             open.extend(expression.rules().filter_map(resolve));
         }
@@ -224,11 +196,7 @@ impl Seats {
             }
             Ask::Match { .. } | Ask::Exists => None,
         };
-        Question::Header {
-            selector,
-            ask,
-            seat,
-        }
+        Question::Header { selector, ask, seat }
     }
 
     fn into_filters(self, set: &mut RuleSet, filtered: bool) {
@@ -253,10 +221,7 @@ impl Seats {
             .collect();
         let mut selectors: Vec<(Selector, usize)> = self.selectors.into_iter().collect();
         selectors.sort_by_key(|(_, index)| *index);
-        set.selectors = selectors
-            .into_iter()
-            .map(|(selector, _)| selector)
-            .collect();
+        set.selectors = selectors.into_iter().map(|(selector, _)| selector).collect();
     }
 }
 
@@ -285,12 +250,7 @@ fn spread(set: &mut RuleSet, order: &[usize], scored: &[bool]) {
     }
     for (index, rule) in set.rules.iter().enumerate() {
         if scored.get(index) == Some(&true) {
-            if rule.per_event {
-                &mut set.event_roots
-            } else {
-                &mut set.message_roots
-            }
-            .push(index);
+            if rule.per_event { &mut set.event_roots } else { &mut set.message_roots }.push(index);
             set.without_calendar |= ranges.get(index).is_some_and(|range| range.can_hit());
         }
     }
@@ -315,11 +275,7 @@ fn of_test(test: &Test) -> (bool, bool, Range) {
         fact.scope == Scope::Event || fact.origin == Origin::Calendar
     });
     let range = if never { Range::NEVER } else { Range::MAYBE };
-    (
-        from_event && test.quantifier != Quantifier::Joined,
-        asks_calendar,
-        range,
-    )
+    (from_event && test.quantifier != Quantifier::Joined, asks_calendar, range)
 }
 
 fn of_meta(
@@ -329,12 +285,7 @@ fn of_meta(
     stack: &mut Vec<Range>,
 ) -> (bool, bool, Range) {
     let rules = || expression.rules().filter_map(|index| set.rules.get(*index));
-    let range = expression.value(stack, |index, _| {
-        ranges.get(*index).copied().unwrap_or(Range::NEVER)
-    });
-    (
-        rules().any(|rule| rule.per_event),
-        rules().any(|rule| rule.asks_calendar),
-        range,
-    )
+    let range =
+        expression.value(stack, |index, _| ranges.get(*index).copied().unwrap_or(Range::NEVER));
+    (rules().any(|rule| rule.per_event), rules().any(|rule| rule.asks_calendar), range)
 }

@@ -107,11 +107,7 @@ impl Compiler<'_> {
     ) -> Result<Arc<Pattern>, Refusal> {
         let written = pattern::split(token.text).map_err(|message| {
             let error = line.error(token, message);
-            if line.was_cut() {
-                error.with_hint("a `#` in a rule is written `\\#`")
-            } else {
-                error
-            }
+            if line.was_cut() { error.with_hint("a `#` in a rule is written `\\#`") } else { error }
         })?;
         let key = (written.body.to_owned(), written.switches, dialect);
         if let Some(pattern) = self.patterns.get(&key) {
@@ -221,10 +217,7 @@ impl<'l> Loader<'l> {
                 self.unsupported(line, word, setting, false);
             }
             other => {
-                let names = DIRECTIVES
-                    .iter()
-                    .chain(&foreign::RULES)
-                    .chain(foreign::SETTINGS);
+                let names = DIRECTIVES.iter().chain(&foreign::RULES).chain(foreign::SETTINGS);
                 let guess = closest(other, names.copied());
                 let message = format!("unknown directive `{}`", word.text);
                 self.error(line.warning(word, message).with_guess(guess));
@@ -252,10 +245,7 @@ impl<'l> Loader<'l> {
             } else {
                 format!("`{kind}` is not supported yet, {count} line{s} skipped")
             };
-            self.error(Diagnostic {
-                message,
-                ..diagnostic
-            });
+            self.error(Diagnostic { message, ..diagnostic });
         }
     }
 
@@ -341,15 +331,10 @@ impl<'l> Loader<'l> {
                 return self.error(error);
             }
         };
-        let relative = word
-            .strip_prefix('(')
-            .and_then(|word| word.strip_suffix(')'));
+        let relative = word.strip_prefix('(').and_then(|word| word.strip_suffix(')'));
         let number = |word: &str| word.parse::<f64>().ok().filter(|number| number.is_finite());
         let bad = words.iter().find(|word| {
-            let word = word
-                .strip_prefix('(')
-                .and_then(|w| w.strip_suffix(')'))
-                .unwrap_or(word);
+            let word = word.strip_prefix('(').and_then(|w| w.strip_suffix(')')).unwrap_or(word);
             number(word).is_none()
         });
         if let Some(bad) = bad {
@@ -420,15 +405,7 @@ impl<'l> Loader<'l> {
             let hint = format!("first at {}:{}", earlier.line.file, earlier.line.number);
             return self.error(line.error(name, message).with_hint(hint));
         }
-        self.caps.insert(
-            name.text,
-            Cap {
-                line,
-                name,
-                min,
-                max,
-            },
-        );
+        self.caps.insert(name.text, Cap { line, name, min, max });
     }
 }
 

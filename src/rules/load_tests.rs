@@ -6,31 +6,18 @@ use super::*;
 fn diagnostics(files: &[(&str, &str)]) -> Vec<String> {
     let rules = files
         .iter()
-        .map(|(name, text)| File {
-            name: (*name).to_owned(),
-            text: (*text).to_owned(),
-        })
+        .map(|(name, text)| File { name: (*name).to_owned(), text: (*text).to_owned() })
         .collect();
-    let found = match load(&Files {
-        rules,
-        lists: Vec::new(),
-    }) {
+    let found = match load(&Files { rules, lists: Vec::new() }) {
         Ok(loaded) => loaded.diagnostics,
         Err(diagnostics) => diagnostics,
     };
     found
         .iter()
         .map(|d| {
-            let hint = d
-                .hint
-                .as_ref()
-                .map(|hint| format!(" ({hint})"))
-                .unwrap_or_default();
+            let hint = d.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
             let severity = d.severity.name();
-            format!(
-                "{severity} {}:{}:{}+{} {}{hint}",
-                d.file, d.line, d.column, d.width, d.message
-            )
+            format!("{severity} {}:{}:{}+{} {}{hint}", d.file, d.line, d.column, d.width, d.message)
         })
         .filter(|text| !text.contains("has no description"))
         .collect()
@@ -113,14 +100,8 @@ fn the_form_of_calendar_tests_is_checked() {
             "error x.cf:1:22+4 `over` is not an operator (operators are =~ !~ == != < <= > >= and in)",
         ],
     );
-    check(
-        "calendar X attendees >",
-        &["error x.cf:1:22+1 nothing stands after `>`"],
-    );
-    check(
-        "calendar X summary in",
-        &["error x.cf:1:20+2 nothing stands after `in`"],
-    );
+    check("calendar X attendees >", &["error x.cf:1:22+1 nothing stands after `>`"]);
+    check("calendar X summary in", &["error x.cf:1:20+2 nothing stands after `in`"]);
     check(
         "calendar X summary in brands.txt",
         &["error x.cf:1:23+10 there is no list `brands.txt`"],
@@ -129,10 +110,7 @@ fn the_form_of_calendar_tests_is_checked() {
         "calendar X any(summary) == a",
         &["error x.cf:1:12+3 unknown `any(…)` (write `all(…)` or `message(…)`)"],
     );
-    check(
-        "calendar X all(summary == a",
-        &["error x.cf:1:15+1 this `(` is never closed"],
-    );
+    check("calendar X all(summary == a", &["error x.cf:1:15+1 this `(` is never closed"]);
     check(
         "calendar X summary == two words",
         &["error x.cf:1:23+9 several words need quotes (write `\"two words\"`)"],
@@ -141,10 +119,7 @@ fn the_form_of_calendar_tests_is_checked() {
         "calendar X summary == \"two",
         &["error x.cf:1:23+4 the string has no closing `\"` (a `#` in a rule is written `\\#`)"],
     );
-    check(
-        "calendar X summary == \"a\" b",
-        &["error x.cf:1:27+1 unexpected `b`"],
-    );
+    check("calendar X summary == \"a\" b", &["error x.cf:1:27+1 unexpected `b`"]);
     check(
         "calendar X summary == \"\"",
         &[
@@ -168,27 +143,15 @@ fn the_form_of_calendar_tests_is_checked() {
 
 #[test]
 fn regexes_are_checked() {
-    check(
-        "calendar X summary =~ /(a/",
-        &["error x.cf:1:23+4 bad regex: unclosed group"],
-    );
-    check(
-        "body X /a[/i",
-        &["error x.cf:1:8+5 bad regex: unclosed character class"],
-    );
-    check(
-        "uri X m{a",
-        &["error x.cf:1:7+3 the regex has no closing `}`"],
-    );
+    check("calendar X summary =~ /(a/", &["error x.cf:1:23+4 bad regex: unclosed group"]);
+    check("body X /a[/i", &["error x.cf:1:8+5 bad regex: unclosed character class"]);
+    check("uri X m{a", &["error x.cf:1:7+3 the regex has no closing `}`"]);
     check(
         "body X /a#b/",
         &["error x.cf:1:8+2 the regex has no closing `/` (a `#` in a rule is written `\\#`)"],
     );
     check("body X /a/z", &["error x.cf:1:8+4 unknown regex flag `z`"]);
-    check(
-        "body X hello",
-        &["error x.cf:1:8+5 a regex is written `/…/` or `m{…}`"],
-    );
+    check("body X hello", &["error x.cf:1:8+5 a regex is written `/…/` or `m{…}`"]);
     check(
         "header X Subject /a/",
         &["error x.cf:1:18+3 `/a/` is not an operator (header rules know =~ and !~)"],
@@ -220,26 +183,14 @@ fn names_and_numbers_are_checked() {
         "body X /a/\nbody X /b/",
         &["error x.cf:2:6+1 `X` is defined twice in this file (the first definition is at x.cf:1)"],
     );
-    check(
-        "body X /a/\nscore X high",
-        &["error x.cf:2:9+4 `high` is not a number"],
-    );
-    check(
-        "body X /a/\nscore X 1 2",
-        &["error x.cf:2:9+3 a score is one number or four"],
-    );
+    check("body X /a/\nscore X high", &["error x.cf:2:9+4 `high` is not a number"]);
+    check("body X /a/\nscore X 1 2", &["error x.cf:2:9+3 a score is one number or four"]);
     check(
         "body X /a/\nscore X (1)",
         &["warning x.cf:2:9+3 there is no score yet that this could be added to"],
     );
-    check(
-        "body X /a/\npriority X first",
-        &["error x.cf:2:12+5 `first` is not a number"],
-    );
-    check(
-        "body X /a/\ngroup X a b",
-        &["error x.cf:2:9+3 `a b` is not a group name"],
-    );
+    check("body X /a/\npriority X first", &["error x.cf:2:12+5 `first` is not a number"]);
+    check("body X /a/\ngroup X a b", &["error x.cf:2:9+3 `a b` is not a group name"]);
     check(
         "group_cap g 1",
         &[
@@ -260,18 +211,12 @@ fn names_and_numbers_are_checked() {
         "body X /a/\ntflags X nce",
         &["warning x.cf:2:10+3 unknown flag `nce` (did you mean `nice`?)"],
     );
-    check(
-        "body X /a/\ntflags X net nice noautolearn publish maxhits=3",
-        &[],
-    );
+    check("body X /a/\ntflags X net nice noautolearn publish maxhits=3", &[]);
 }
 
 #[test]
 fn metas_are_checked() {
-    check(
-        "body A /a/\nmeta X A && (A || A",
-        &["error x.cf:2:13+1 this `(` is never closed"],
-    );
+    check("body A /a/\nmeta X A && (A || A", &["error x.cf:2:13+1 this `(` is never closed"]);
     check(
         "body A /a/\nmeta X A & A",
         &["error x.cf:2:10+1 unexpected `&` (logic is written `&&` and `||`)"],
@@ -284,17 +229,9 @@ fn metas_are_checked() {
         "meta A B\nmeta B C + 1\nmeta C A || D\nmeta D C",
         &["error x.cf:1:6+1 `meta` rules go round in a circle: `A` -> `B` -> `C` -> `A`"],
     );
-    check(
-        "meta A A",
-        &["error x.cf:1:6+1 `meta` rules go round in a circle: `A` -> `A`"],
-    );
-    check(
-        "body __A /a/",
-        &["warning x.cf:1:6+3 no meta uses `__A`, it can never count"],
-    );
-    let chain: Vec<String> = (1..70)
-        .map(|n| format!("meta M{n:02} M{:02}", n - 1))
-        .collect();
+    check("meta A A", &["error x.cf:1:6+1 `meta` rules go round in a circle: `A` -> `A`"]);
+    check("body __A /a/", &["warning x.cf:1:6+3 no meta uses `__A`, it can never count"]);
+    let chain: Vec<String> = (1..70).map(|n| format!("meta M{n:02} M{:02}", n - 1)).collect();
     check(
         &format!("body M00 /a/\n{}", chain.join("\n")),
         &["error x.cf:65:6+3 more than 64 metas stand on each other"],
@@ -336,15 +273,8 @@ fn later_files_override() {
 
 #[test]
 fn a_missing_description_is_noticed() {
-    let file = File {
-        name: "x.cf".into(),
-        text: "body X /a/\nbody Y /b/\ndescribe Y b".into(),
-    };
-    let loaded = load(&Files {
-        rules: vec![file],
-        lists: Vec::new(),
-    })
-    .unwrap();
+    let file = File { name: "x.cf".into(), text: "body X /a/\nbody Y /b/\ndescribe Y b".into() };
+    let loaded = load(&Files { rules: vec![file], lists: Vec::new() }).unwrap();
     let shown: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
     assert_eq!(
         shown,
@@ -360,11 +290,7 @@ fn scores_and_flags() {
     fn check(rules: &str, name: &str, score: f64, nice: bool) {
         let set = rule_set(rules, true);
         let symbol = set.get(name).unwrap();
-        assert!(
-            (symbol.score - score).abs() < 1e-9,
-            "{rules}: {}",
-            symbol.score
-        );
+        assert!((symbol.score - score).abs() < 1e-9, "{rules}: {}", symbol.score);
         assert_eq!(symbol.flags.nice, nice, "{rules}");
     }
     check("body X /a/", "X", 1.0, false);
@@ -407,11 +333,7 @@ fn a_set_answers_without_scanning() {
 fn it_is_known_whether_mail_without_calendar_can_hit() {
     #[track_caller]
     fn check(rules: &str, expected: bool) {
-        assert_eq!(
-            rule_set(rules, true).can_hit_without_calendar(),
-            expected,
-            "{rules}"
-        );
+        assert_eq!(rule_set(rules, true).can_hit_without_calendar(), expected, "{rules}");
     }
     check("", false);
     check("calendar X summary !~ /a/", false);
@@ -419,23 +341,11 @@ fn it_is_known_whether_mail_without_calendar_can_hit() {
     check("calendar X message(summary) != a", false);
     check("body X /a/", true);
     check("body X /a/\nscore X 0", false);
-    check(
-        "header __H exists:X\ncalendar __C exists:summary\nmeta X __H && __C",
-        false,
-    );
-    check(
-        "header __H exists:X\ncalendar __C exists:summary\nmeta X __H && !__C",
-        true,
-    );
-    check(
-        "header __H exists:X\ncalendar __C exists:summary\nmeta X __H + __C >= 2",
-        false,
-    );
+    check("header __H exists:X\ncalendar __C exists:summary\nmeta X __H && __C", false);
+    check("header __H exists:X\ncalendar __C exists:summary\nmeta X __H && !__C", true);
+    check("header __H exists:X\ncalendar __C exists:summary\nmeta X __H + __C >= 2", false);
     check("calendar __C exists:summary\nmeta X !__C", true);
-    check(
-        "calendar __C exists:summary\nmeta __D !__C\nmeta X __D && __C",
-        false,
-    );
+    check("calendar __C exists:summary\nmeta __D !__C\nmeta X __D && __C", false);
 }
 
 #[test]

@@ -60,17 +60,11 @@ pub(super) struct Wrong<'l> {
 
 /// Reads an expression. Rules are tokens of the line.
 pub(super) fn parse(text: Token<'_>) -> Result<Expression<Token<'_>>, Wrong<'_>> {
-    let mut parser = Parser {
-        rest: text.trimmed(),
-        steps: Vec::new(),
-        depth: 0,
-    };
+    let mut parser = Parser { rest: text.trimmed(), steps: Vec::new(), depth: 0 };
     parser.choice()?;
     let next = parser.next_token();
     if next.text.is_empty() {
-        Ok(Expression {
-            steps: parser.steps,
-        })
+        Ok(Expression { steps: parser.steps })
     } else {
         Err(unexpected(next))
     }
@@ -79,21 +73,13 @@ pub(super) fn parse(text: Token<'_>) -> Result<Expression<Token<'_>>, Wrong<'_>>
 fn unexpected(token: Token<'_>) -> Wrong<'_> {
     let (message, hint) = match token.text {
         "" => ("the expression ends too early".to_owned(), None),
-        "&" | "|" => (
-            format!("unexpected `{}`", token.text),
-            Some("logic is written `&&` and `||`"),
-        ),
-        "=" => (
-            "unexpected `=`".to_owned(),
-            Some("equality is written `==`"),
-        ),
+        "&" | "|" => {
+            (format!("unexpected `{}`", token.text), Some("logic is written `&&` and `||`"))
+        }
+        "=" => ("unexpected `=`".to_owned(), Some("equality is written `==`")),
         other => (format!("unexpected `{other}`"), None),
     };
-    Wrong {
-        token,
-        message,
-        hint,
-    }
+    Wrong { token, message, hint }
 }
 
 struct Parser<'l> {
@@ -134,13 +120,7 @@ impl<'l> Parser<'l> {
             .find(|symbol| rest.text.starts_with(**symbol))
             .map(|symbol| symbol.len())
             .or_else(|| rest.text.find(|c| !word(c)).filter(|end| *end > 0))
-            .or_else(|| {
-                rest.text
-                    .chars()
-                    .next()
-                    .filter(|c| !word(*c))
-                    .map(char::len_utf8)
-            })
+            .or_else(|| rest.text.chars().next().filter(|c| !word(*c)).map(char::len_utf8))
             .unwrap_or(rest.text.len());
         rest.part(0, length)
     }
@@ -166,11 +146,7 @@ impl<'l> Parser<'l> {
             return Ok(());
         }
         let message = format!("the expression is nested deeper than {DEPTH} levels");
-        Err(Wrong {
-            token: self.peek(),
-            message,
-            hint: None,
-        })
+        Err(Wrong { token: self.peek(), message, hint: None })
     }
 
     fn choice(&mut self) -> Parsed<'l> {
@@ -255,11 +231,7 @@ impl<'l> Parser<'l> {
                     let found = self.peek();
                     if found.text.is_empty() {
                         let message = "this `(` is never closed".to_owned();
-                        return Err(Wrong {
-                            token,
-                            message,
-                            hint: None,
-                        });
+                        return Err(Wrong { token, message, hint: None });
                     }
                     return Err(unexpected(found));
                 }
@@ -274,11 +246,7 @@ impl<'l> Parser<'l> {
         if text.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
             let Some(number) = text.parse::<f64>().ok().filter(|n| n.is_finite()) else {
                 let message = format!("`{text}` is not a number");
-                return Err(Wrong {
-                    token,
-                    message,
-                    hint: None,
-                });
+                return Err(Wrong { token, message, hint: None });
             };
             self.steps.push(Step::Number(number));
         } else if text == "local_tests_only" {

@@ -52,10 +52,7 @@ fn precedence_and_arithmetic() {
     check("A ? 5 : 6", 5.0);
     check("N ? 5 : A ? 7 : 8", 7.0);
     check("A!=B", 0.0);
-    check(
-        "T > 1 && T >= 2 && T <= 2 && T < 3 && T == 2 && T != 1",
-        1.0,
-    );
+    check("T > 1 && T >= 2 && T <= 2 && T < 3 && T == 2 && T != 1", 1.0);
     check("(A&&B)||(C&&!N)", 1.0);
     check(".5 + 0.25", 0.75);
     check("and + or", 0.0);
@@ -156,11 +153,7 @@ fn what_is_wrong_and_where() {
     #[track_caller]
     fn check(text: &str, at: usize, message: &str) {
         let wrong = parse(token(text)).unwrap_err();
-        assert_eq!(
-            (wrong.token.at, wrong.message.as_str()),
-            (at, message),
-            "{text}"
-        );
+        assert_eq!((wrong.token.at, wrong.message.as_str()), (at, message), "{text}");
     }
     check("", 0, "the expression ends too early");
     check("A &&", 4, "the expression ends too early");

@@ -20,10 +20,9 @@ pub(super) fn order(
     let needs: Vec<BTreeSet<usize>> = drafts
         .values()
         .map(|draft| match &draft.body {
-            Definition::Meta(expression) => expression
-                .rules()
-                .filter_map(|n| names.binary_search(&n.text).ok())
-                .collect(),
+            Definition::Meta(expression) => {
+                expression.rules().filter_map(|n| names.binary_search(&n.text).ok()).collect()
+            }
             Definition::Calendar(_)
             | Definition::Header { .. }
             | Definition::Body(_)
@@ -40,12 +39,8 @@ pub(super) fn order(
     }
     let mut open: Vec<usize> = needs.iter().map(BTreeSet::len).collect();
     let mut chain = vec![1_usize; needs.len()];
-    let mut order: Vec<usize> = open
-        .iter()
-        .enumerate()
-        .filter(|(_, open)| **open == 0)
-        .map(|(index, _)| index)
-        .collect();
+    let mut order: Vec<usize> =
+        open.iter().enumerate().filter(|(_, open)| **open == 0).map(|(index, _)| index).collect();
     let mut next = 0;
     while let Some(done) = order.get(next).copied() {
         next += 1;
@@ -67,15 +62,9 @@ pub(super) fn order(
         Some(draft.line.error(draft.name, message))
     };
     // One error for the rule that makes the chain too long, not for all above it.
-    let too_long = chain
-        .iter()
-        .enumerate()
-        .filter(|(_, length)| **length == CHAIN + 1);
+    let too_long = chain.iter().enumerate().filter(|(_, length)| **length == CHAIN + 1);
     diagnostics.extend(too_long.filter_map(|(index, _)| {
-        error(
-            index,
-            format!("more than {CHAIN} metas stand on each other"),
-        )
+        error(index, format!("more than {CHAIN} metas stand on each other"))
     }));
     let ordered: BTreeSet<usize> = order.iter().copied().collect();
     let mut told: BTreeSet<usize> = BTreeSet::new();
@@ -94,10 +83,8 @@ pub(super) fn order(
             .map(|name| format!("`{name}`"))
             .collect();
         let first = cycle.first().copied().unwrap_or(start);
-        let diagnostic = error(
-            first,
-            format!("`meta` rules go round in a circle: {}", path.join(" -> ")),
-        );
+        let diagnostic =
+            error(first, format!("`meta` rules go round in a circle: {}", path.join(" -> ")));
         diagnostics.extend(diagnostic);
     }
     order
@@ -107,10 +94,7 @@ pub(super) fn order(
 fn cycle(start: usize, needs: &[BTreeSet<usize>], ordered: &BTreeSet<usize>) -> Option<Vec<usize>> {
     let mut path = vec![start];
     loop {
-        let next = *needs
-            .get(*path.last()?)?
-            .iter()
-            .find(|need| !ordered.contains(need))?;
+        let next = *needs.get(*path.last()?)?.iter().find(|need| !ordered.contains(need))?;
         if let Some(at) = path.iter().position(|index| *index == next) {
             let mut cycle = path.split_off(at);
             let first = cycle.iter().enumerate().min_by_key(|(_, index)| **index)?.0;
@@ -140,10 +124,7 @@ pub(super) fn check_names(
                 continue;
             }
             let warning = if skipped.contains(name.text) {
-                draft.line.warning(
-                    *name,
-                    format!("`{}` was skipped and counts as 0", name.text),
-                )
+                draft.line.warning(*name, format!("`{}` was skipped and counts as 0", name.text))
             } else {
                 let message = format!("there is no rule `{}`, it counts as 0", name.text);
                 draft
@@ -183,13 +164,9 @@ pub(super) fn check_attributes(
     }
     for draft in drafts.values() {
         let name = draft.name.text;
-        let described = attributes
-            .get(name)
-            .is_some_and(|a| a.description.is_some());
+        let described = attributes.get(name).is_some_and(|a| a.description.is_some());
         if !described && !name.starts_with("__") {
-            let warning = draft
-                .line
-                .warning(draft.name, format!("`{name}` has no description"));
+            let warning = draft.line.warning(draft.name, format!("`{name}` has no description"));
             diagnostics.push(warning.with_hint(format!("add `describe {name} …`")));
         }
     }

@@ -34,10 +34,7 @@ pub(super) enum Dialect {
 
 /// The letters after the closing delimiter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "these are Perl's switches, one letter each"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "these are Perl's switches, one letter each")]
 pub(super) struct Switches {
     /// `i`
     pub(super) caseless: bool,
@@ -176,10 +173,7 @@ impl Pattern {
             let _ = linear.compiled.set(Some(linear.compile()?));
         }
         let literals = prefilter::literals(&hir);
-        Ok(Self {
-            engine: Engine::Linear(Box::new(linear)),
-            literals,
-        })
+        Ok(Self { engine: Engine::Linear(Box::new(linear)), literals })
     }
 
     /// Searches a text.
@@ -237,11 +231,7 @@ fn linear(text: &str, switches: Switches, dialect: Dialect) -> Result<regex::byt
 fn backtracking(written: Written<'_>, dialect: Dialect) -> Result<pcre2::bytes::Regex, String> {
     let switches = written.switches;
     let unicode = dialect == Dialect::Unicode;
-    let body = if unicode {
-        written.body.to_owned()
-    } else {
-        bytes_only(written.body)
-    };
+    let body = if unicode { written.body.to_owned() } else { bytes_only(written.body) };
     pcre2::bytes::RegexBuilder::new()
         .caseless(switches.caseless)
         .multi_line(switches.multi_line)
@@ -260,9 +250,7 @@ fn bytes_only(body: &str) -> String {
     let mut out = pieces.next().unwrap_or("").to_owned();
     for piece in pieces {
         let wide = piece.split_once('}').and_then(|(digits, rest)| {
-            let code = u32::from_str_radix(digits.trim(), 16)
-                .ok()
-                .filter(|code| *code > 0xff)?;
+            let code = u32::from_str_radix(digits.trim(), 16).ok().filter(|code| *code > 0xff)?;
             Some((char::from_u32(code)?, rest))
         });
         match wide {
@@ -304,18 +292,12 @@ mod tests {
         fn check(text: &str, expected: Result<(&str, &str), &str>) {
             let found = split(text).map(|written| {
                 let s = written.switches;
-                let flags = [
-                    (s.caseless, 'i'),
-                    (s.multi_line, 'm'),
-                    (s.dot_all, 's'),
-                    (s.extended, 'x'),
-                ];
+                let flags =
+                    [(s.caseless, 'i'), (s.multi_line, 'm'), (s.dot_all, 's'), (s.extended, 'x')];
                 let flags: String = flags.iter().filter(|f| f.0).map(|f| f.1).collect();
                 (written.body, flags)
             });
-            let expected = expected
-                .map(|(b, f)| (b, f.to_owned()))
-                .map_err(str::to_owned);
+            let expected = expected.map(|(b, f)| (b, f.to_owned())).map_err(str::to_owned);
             assert_eq!(found, expected, "{text}");
         }
         check("/a/", Ok(("a", "")));
@@ -375,27 +357,14 @@ mod tests {
     fn engines_say_what_is_wrong_in_one_line() {
         #[track_caller]
         fn check(regex: &str, expected: &str) {
-            assert_eq!(
-                compile(regex, Dialect::Bytes).unwrap_err(),
-                expected,
-                "{regex}"
-            );
+            assert_eq!(compile(regex, Dialect::Bytes).unwrap_err(), expected, "{regex}");
         }
         check("/*a/", "repetition operator missing expression");
         check("/(a/", "unclosed group");
-        check(
-            r"/(?:(?:(?:\w{1000}){1000}){1000}){1000}/",
-            "the regex is too big",
-        );
-        check(
-            r"/(?<=a*)b/",
-            "length of lookbehind assertion is not limited",
-        );
+        check(r"/(?:(?:(?:\w{1000}){1000}){1000}){1000}/", "the regex is too big");
+        check(r"/(?<=a*)b/", "length of lookbehind assertion is not limited");
         let deep = format!("/{}a{}/", "(".repeat(150), ")".repeat(150));
-        check(
-            &deep,
-            "exceed the maximum number of nested parentheses/brackets (100)",
-        );
+        check(&deep, "exceed the maximum number of nested parentheses/brackets (100)");
     }
 
     #[test]

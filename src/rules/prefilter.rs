@@ -230,13 +230,7 @@ impl Filter {
         if automaton.is_none() {
             always = (0_u32..).zip(&patterns).map(|(slot, _)| slot).collect();
         }
-        Self {
-            patterns,
-            always,
-            automaton,
-            needed_by,
-            unicode: dialect == Dialect::Unicode,
-        }
+        Self { patterns, always, automaton, needed_by, unicode: dialect == Dialect::Unicode }
     }
 
     /// The pattern of a slot.
@@ -262,9 +256,7 @@ impl Filter {
             };
             if self.unicode && folds_to_ascii(text) {
                 let slots = (0_u32..).zip(&self.patterns);
-                candidates
-                    .pairs
-                    .extend(slots.map(|(slot, _)| (slot, number)));
+                candidates.pairs.extend(slots.map(|(slot, _)| (slot, number)));
                 continue;
             }
             for found in automaton.find_overlapping_iter(text) {
@@ -277,9 +269,7 @@ impl Filter {
                 }
                 *seen = number + 1;
                 let slots = self.needed_by.get(literal).map_or(&[][..], Vec::as_slice);
-                candidates
-                    .pairs
-                    .extend(slots.iter().map(|slot| (*slot, number)));
+                candidates.pairs.extend(slots.iter().map(|slot| (*slot, number)));
             }
         }
         candidates.pairs.sort_unstable();
@@ -295,26 +285,17 @@ impl Filter {
         let all = self.always.binary_search(&slot).is_ok();
         let start = candidates.pairs.partition_point(|pair| *pair < (slot, 0));
         let some = candidates.pairs.get(start..).unwrap_or(&[]);
-        let some = some
-            .iter()
-            .take_while(move |pair| pair.0 == slot)
-            .map(|pair| pair.1);
+        let some = some.iter().take_while(move |pair| pair.0 == slot).map(|pair| pair.1);
         let texts = if all { candidates.texts } else { 0 };
         let some = some.take(if all { 0 } else { usize::MAX });
-        (0..texts)
-            .chain(some)
-            .filter_map(|text| usize::try_from(text).ok())
+        (0..texts).chain(some).filter_map(|text| usize::try_from(text).ok())
     }
 }
 
 /// How many patterns could do with each literal.
 fn uses(patterns: &[Arc<Pattern>]) -> BTreeMap<&[u8], usize> {
     let mut uses: BTreeMap<&[u8], usize> = BTreeMap::new();
-    for literal in patterns
-        .iter()
-        .flat_map(|pattern| &pattern.literals)
-        .flatten()
-    {
+    for literal in patterns.iter().flat_map(|pattern| &pattern.literals).flatten() {
         *uses.entry(literal).or_default() += 1;
     }
     uses
@@ -359,10 +340,7 @@ mod tests {
             for dialect in [Dialect::Bytes, Dialect::Unicode] {
                 let literals = compile(regex, dialect).literals.first().cloned();
                 let literals: Option<Vec<String>> = literals.map(|literals| {
-                    literals
-                        .into_iter()
-                        .map(|l| String::from_utf8(l).unwrap())
-                        .collect()
+                    literals.into_iter().map(|l| String::from_utf8(l).unwrap()).collect()
                 });
                 let expected =
                     expected.map(|e| e.iter().map(|l| (*l).to_owned()).collect::<Vec<_>>());
@@ -392,12 +370,7 @@ mod tests {
     #[test]
     fn rules_that_share_words_are_told_apart() {
         let patterns = (100..400)
-            .map(|number| {
-                compile(
-                    &format!("/invoice.*no{number}|renewal\\d+/"),
-                    Dialect::Bytes,
-                )
-            })
+            .map(|number| compile(&format!("/invoice.*no{number}|renewal\\d+/"), Dialect::Bytes))
             .chain((100..400).map(|n| compile(&format!("/invoice\\w* no{n}/"), Dialect::Bytes)))
             .collect();
         let filter = Filter::new(patterns, Dialect::Bytes, true);
@@ -405,9 +378,7 @@ mod tests {
         let text = "an invoices no123 for the invoice";
         filter.sweep(std::iter::once(text.as_bytes()), &mut candidates);
         let called = |slots: std::ops::Range<u32>| {
-            slots
-                .filter(|slot| filter.candidates(*slot, &candidates).next().is_some())
-                .count()
+            slots.filter(|slot| filter.candidates(*slot, &candidates).next().is_some()).count()
         };
         // An alternation has one set only, its best; a sequence has several to choose from.
         assert_eq!((called(0..300), called(300..600)), (300, 1));
@@ -415,26 +386,14 @@ mod tests {
 
     #[test]
     fn unicode_folds_are_not_lost() {
-        let patterns = vec![
-            compile("/pass/i", Dialect::Unicode),
-            compile("/€uro/", Dialect::Unicode),
-        ];
+        let patterns =
+            vec![compile("/pass/i", Dialect::Unicode), compile("/€uro/", Dialect::Unicode)];
         let filter = Filter::new(patterns, Dialect::Unicode, true);
         let mut candidates = Candidates::default();
-        filter.sweep(
-            ["no", "paſs", "a €URO", "PASS"]
-                .iter()
-                .map(|t| t.as_bytes()),
-            &mut candidates,
-        );
-        assert_eq!(
-            filter.candidates(0, &candidates).collect::<Vec<_>>(),
-            [1, 3]
-        );
-        assert_eq!(
-            filter.candidates(1, &candidates).collect::<Vec<_>>(),
-            [1, 2]
-        );
+        filter
+            .sweep(["no", "paſs", "a €URO", "PASS"].iter().map(|t| t.as_bytes()), &mut candidates);
+        assert_eq!(filter.candidates(0, &candidates).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(filter.candidates(1, &candidates).collect::<Vec<_>>(), [1, 2]);
     }
 
     const REGEXES: &[&str] = &[

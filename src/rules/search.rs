@@ -83,13 +83,7 @@ impl<'s, 'f> Scan<'s, 'f> {
                 let outer = std::mem::take(&mut self.clock.exhausted);
                 let clock = &mut self.clock;
                 let find = &mut |pattern: &Pattern, text: &[u8]| clock.find(pattern, text);
-                test.count(
-                    &mut joined.tally,
-                    answer,
-                    other,
-                    0..answer.values().len(),
-                    find,
-                );
+                test.count(&mut joined.tally, answer, other, 0..answer.values().len(), find);
                 if !joined.trace.is_full() {
                     show(test, answer, other, find, &mut joined.trace);
                 }
@@ -113,11 +107,7 @@ impl<'s, 'f> Scan<'s, 'f> {
             return &[];
         };
         text.get_or_insert_with(|| {
-            self.set
-                .selectors
-                .get(selector)
-                .map(|s| s.value(facts))
-                .unwrap_or_default()
+            self.set.selectors.get(selector).map(|s| s.value(facts)).unwrap_or_default()
         })
     }
 
@@ -130,18 +120,8 @@ impl<'s, 'f> Scan<'s, 'f> {
             (Ask::Match { .. }, None) => false,
             (Ask::Match { negated, pattern }, Some(seat)) => {
                 self.header_text(selector);
-                let text = self
-                    .headers
-                    .get(selector)
-                    .and_then(Option::as_deref)
-                    .unwrap_or(&[]);
-                sweep(
-                    self.set,
-                    &mut self.sweeps,
-                    seat,
-                    MESSAGE_ROUND,
-                    std::iter::once(text),
-                );
+                let text = self.headers.get(selector).and_then(Option::as_deref).unwrap_or(&[]);
+                sweep(self.set, &mut self.sweeps, seat, MESSAGE_ROUND, std::iter::once(text));
                 if candidates(self.set, &self.sweeps, seat).next().is_none() {
                     return *negated;
                 }
@@ -196,10 +176,7 @@ impl<'s, 'f> Scan<'s, 'f> {
     {
         let rules = self.set;
         let Some(seat) = seat else { return false };
-        let Some(pattern) = rules
-            .filters
-            .get(seat.filter)
-            .and_then(|f| f.pattern(seat.slot))
+        let Some(pattern) = rules.filters.get(seat.filter).and_then(|f| f.pattern(seat.slot))
         else {
             return false;
         };
@@ -301,25 +278,14 @@ impl<'s, 'f> Scan<'s, 'f> {
         let Some(selector) = self.set.selectors.get(index) else {
             return;
         };
-        let origin = if selector.is_envelope() {
-            Origin::Network
-        } else {
-            Origin::Mail
-        };
+        let origin = if selector.is_envelope() { Origin::Network } else { Origin::Mail };
         if !selector.exists(self.facts) {
             return trace.add(&selector.name, "missing", origin);
         }
         self.header_text(index);
-        let text = self
-            .headers
-            .get(index)
-            .and_then(Option::as_deref)
-            .unwrap_or(&[]);
+        let text = self.headers.get(index).and_then(Option::as_deref).unwrap_or(&[]);
         let matched = match ask {
-            Ask::Match {
-                negated: false,
-                pattern,
-            } => match self.clock.find(pattern, text) {
+            Ask::Match { negated: false, pattern } => match self.clock.find(pattern, text) {
                 Found::At(start, end) => text.get(start..end).unwrap_or(text),
                 Found::Nowhere | Found::Exhausted => text,
             },

@@ -82,22 +82,10 @@ pub(super) struct Seat {
 /// What a rule asks, everything looked up. Rules that no scan can reach have no seat.
 #[derive(Debug)]
 pub(super) enum Question {
-    Calendar {
-        test: Test,
-        seat: Option<Seat>,
-    },
-    Header {
-        selector: usize,
-        ask: Ask,
-        seat: Option<Seat>,
-    },
-    Body {
-        seat: Option<Seat>,
-        without_subject: bool,
-    },
-    Uri {
-        seat: Option<Seat>,
-    },
+    Calendar { test: Test, seat: Option<Seat> },
+    Header { selector: usize, ask: Ask, seat: Option<Seat> },
+    Body { seat: Option<Seat>, without_subject: bool },
+    Uri { seat: Option<Seat> },
     Meta(Expression<usize>),
 }
 
@@ -135,18 +123,12 @@ pub struct RuleSet {
 impl RuleSet {
     /// Rules that may be scored or were switched off, in order of name.
     pub fn symbols(&self) -> impl Iterator<Item = &Symbol> {
-        self.rules
-            .iter()
-            .map(|rule| &rule.symbol)
-            .filter(|symbol| !symbol.is_helper())
+        self.rules.iter().map(|rule| &rule.symbol).filter(|symbol| !symbol.is_helper())
     }
 
     /// A rule by name, helpers included.
     pub fn get(&self, symbol: &str) -> Option<&Symbol> {
-        let index = self
-            .rules
-            .binary_search_by(|rule| (*rule.symbol.name).cmp(symbol))
-            .ok()?;
+        let index = self.rules.binary_search_by(|rule| (*rule.symbol.name).cmp(symbol)).ok()?;
         self.rules.get(index).map(|rule| &rule.symbol)
     }
 
@@ -178,8 +160,6 @@ impl RuleSet {
 
 impl fmt::Debug for RuleSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RuleSet")
-            .field("rules", &self.rules.len())
-            .finish_non_exhaustive()
+        f.debug_struct("RuleSet").field("rules", &self.rules.len()).finish_non_exhaustive()
     }
 }

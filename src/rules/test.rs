@@ -239,14 +239,12 @@ impl Test {
             }
             (Check::Fact { comparison, .. }, _) => {
                 let others = other.map_or(&[][..], Answer::values);
-                let found = others
-                    .iter()
-                    .position(|other| match (&datum.value, &other.value) {
-                        (Value::Number(a), Value::Number(b)) => comparison.related(*a, *b),
-                        (Value::Text(_), Value::Text(_)) => datum.folded() == other.folded(),
-                        (Value::Flag(a), Value::Flag(b)) => a == b,
-                        (Value::Number(_) | Value::Text(_) | Value::Flag(_), _) => false,
-                    });
+                let found = others.iter().position(|other| match (&datum.value, &other.value) {
+                    (Value::Number(a), Value::Number(b)) => comparison.related(*a, *b),
+                    (Value::Text(_), Value::Text(_)) => datum.folded() == other.folded(),
+                    (Value::Flag(a), Value::Flag(b)) => a == b,
+                    (Value::Number(_) | Value::Text(_) | Value::Flag(_), _) => false,
+                });
                 found.map_or(Relation::No, |index| Relation::Yes(Shown::Against(index)))
             }
             // The loader has compared kinds; a value of another kind is related to nothing.
@@ -283,18 +281,10 @@ impl Test {
                 Value::Text(text) => text.get(start..end).unwrap_or(text).to_owned(),
                 Value::Number(_) | Value::Flag(_) => value,
             },
-            (_, Shown::Folded(start, end)) => datum
-                .folded()
-                .get(start..end)
-                .unwrap_or_default()
-                .to_owned(),
-            (
-                Check::Fact {
-                    comparison,
-                    other: id,
-                },
-                Shown::Against(index),
-            ) => {
+            (_, Shown::Folded(start, end)) => {
+                datum.folded().get(start..end).unwrap_or_default().to_owned()
+            }
+            (Check::Fact { comparison, other: id }, Shown::Against(index)) => {
                 let operand = other.and_then(|other| other.values().get(index));
                 let operand = operand
                     .map(|other| units::show(id.fact().kind, id.fact().name, &other.value))
@@ -338,14 +328,8 @@ fn listed(
         })
     };
     let found = match kind {
-        Kind::Domain => list
-            .domain(text)
-            .filter(|e| !owned(*e))
-            .map(|_| Shown::Value),
-        Kind::Address => list
-            .address(text)
-            .filter(|e| !owned(*e))
-            .map(|_| Shown::Value),
+        Kind::Domain => list.domain(text).filter(|e| !owned(*e)).map(|_| Shown::Value),
+        Kind::Address => list.address(text).filter(|e| !owned(*e)).map(|_| Shown::Value),
         Kind::Text => list
             .phrases(datum.folded())
             .find(|found| !owned(found.entry))

@@ -4,23 +4,14 @@ use crate::facts::{Origin, Place};
 
 fn texts<'f>(values: &[&'f str]) -> Answer<'f> {
     let datum = |text: &&'f str| {
-        Datum::new(
-            Value::Text((*text).into()),
-            Place::Name("here"),
-            Origin::Calendar,
-        )
+        Datum::new(Value::Text((*text).into()), Place::Name("here"), Origin::Calendar)
     };
     Answer::Known(values.iter().map(datum).collect())
 }
 
 fn numbers(values: &[f64]) -> Answer<'static> {
-    let datum = |number: &f64| {
-        Datum::new(
-            Value::Number(*number),
-            Place::Name("here"),
-            Origin::Calendar,
-        )
-    };
+    let datum =
+        |number: &f64| Datum::new(Value::Number(*number), Place::Name("here"), Origin::Calendar);
     Answer::Known(values.iter().map(datum).collect())
 }
 
@@ -30,41 +21,25 @@ fn flags(values: &[bool]) -> Answer<'static> {
 }
 
 fn test(quantifier: Quantifier, check: Check) -> Test {
-    Test {
-        fact: FactId::find("summary").unwrap(),
-        quantifier,
-        check,
-    }
+    Test { fact: FactId::find("summary").unwrap(), quantifier, check }
 }
 
 fn regex(text: &str, negated: bool) -> Check {
     let pattern = Pattern::compile(split(text).unwrap(), Dialect::Unicode).unwrap();
-    Check::Match {
-        negated,
-        pattern: Arc::new(pattern),
-    }
+    Check::Match { negated, pattern: Arc::new(pattern) }
 }
 
 fn word(text: &str, negated: bool) -> Check {
-    Check::Text {
-        negated,
-        text: text.into(),
-    }
+    Check::Text { negated, text: text.into() }
 }
 
 fn number(comparison: &str, number: f64) -> Check {
-    Check::Number {
-        comparison: Comparison::read(comparison).unwrap(),
-        number,
-    }
+    Check::Number { comparison: Comparison::read(comparison).unwrap(), number }
 }
 
 fn fact(comparison: &str) -> Check {
     let other = FactId::find("summary").unwrap();
-    Check::Fact {
-        comparison: Comparison::read(comparison).unwrap(),
-        other,
-    }
+    Check::Fact { comparison: Comparison::read(comparison).unwrap(), other }
 }
 
 fn find(pattern: &Pattern, text: &[u8]) -> Found {
@@ -74,13 +49,7 @@ fn find(pattern: &Pattern, text: &[u8]) -> Found {
 fn result(test: &Test, answers: &[&Answer<'_>], other: Option<&Answer<'_>>) -> Option<bool> {
     let mut tally = Tally::default();
     for answer in answers {
-        test.count(
-            &mut tally,
-            answer,
-            other,
-            0..answer.values().len(),
-            &mut find,
-        );
+        test.count(&mut tally, answer, other, 0..answer.values().len(), &mut find);
     }
     tally.result(test)
 }
@@ -91,11 +60,7 @@ fn any_and_all_of_many_values() {
     fn check(make: impl Fn() -> Check, answer: &Answer<'_>, any: Option<bool>, all: Option<bool>) {
         for (quantifier, expected) in [(Quantifier::Any, any), (Quantifier::All, all)] {
             let test = test(quantifier, make());
-            assert_eq!(
-                result(&test, &[answer], None),
-                expected,
-                "{test:?} {answer:?}"
-            );
+            assert_eq!(result(&test, &[answer], None), expected, "{test:?} {answer:?}");
         }
     }
     const YES: Option<bool> = Some(true);
@@ -136,11 +101,7 @@ fn facts_compare_with_each_other() {
     #[track_caller]
     fn check(comparison: &str, a: &Answer<'_>, b: &Answer<'_>, expected: Option<bool>) {
         let test = test(Quantifier::Any, fact(comparison));
-        assert_eq!(
-            result(&test, &[a], Some(b)),
-            expected,
-            "{a:?} {comparison} {b:?}"
-        );
+        assert_eq!(result(&test, &[a], Some(b)), expected, "{a:?} {comparison} {b:?}");
     }
     check("==", &texts(&["a", "B"]), &texts(&["x", "b"]), Some(true));
     check("!=", &texts(&["a", "B"]), &texts(&["x", "b"]), Some(false));
@@ -159,10 +120,7 @@ fn facts_compare_with_each_other() {
 fn values_of_all_events_are_joined() {
     #[track_caller]
     fn check(make: Check, answers: &[&Answer<'_>], expected: Option<bool>) {
-        assert_eq!(
-            result(&test(Quantifier::Joined, make), answers, None),
-            expected
-        );
+        assert_eq!(result(&test(Quantifier::Joined, make), answers, None), expected);
     }
     let (a, b, none) = (texts(&["a"]), texts(&["b"]), texts(&[]));
     check(regex("/a/", false), &[&b, &a], Some(true));
@@ -187,37 +145,17 @@ fn evidence_shows_what_was_compared() {
             .collect();
         assert_eq!(shown, expected);
     }
-    check(
-        regex("/l+/", false),
-        &texts(&["hello", "no"]),
-        None,
-        &["ll"],
-    );
+    check(regex("/l+/", false), &texts(&["hello", "no"]), None, &["ll"]);
     check(regex("/l+/", true), &texts(&["no"]), None, &["no"]);
-    check(
-        word("cancel", false),
-        &texts(&["CANCEL"]),
-        None,
-        &["CANCEL"],
-    );
-    check(
-        number(">", 50.0),
-        &numbers(&[80.0, 3.0]),
-        None,
-        &["80 > 50"],
-    );
+    check(word("cancel", false), &texts(&["CANCEL"]), None, &["CANCEL"]);
+    check(number(">", 50.0), &numbers(&[80.0, 3.0]), None, &["80 > 50"]);
     check(
         fact("!="),
         &texts(&["other.example"]),
         Some(&texts(&["mail.example"])),
         &["other.example != mail.example"],
     );
-    check(
-        fact("=="),
-        &texts(&["a", "b"]),
-        Some(&texts(&["x", "b"])),
-        &["b == b"],
-    );
+    check(fact("=="), &texts(&["a", "b"]), Some(&texts(&["x", "b"])), &["b == b"]);
     check(Check::Truth, &flags(&[true]), None, &["summary"]);
     check(Check::Exists, &texts(&["x"]), None, &["x"]);
 }

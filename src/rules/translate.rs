@@ -103,10 +103,7 @@ struct Group {
     extended: bool,
 }
 
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "two are Perl's switches, two are findings"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "two are Perl's switches, two are findings")]
 struct Translator<'p> {
     input: Input<'p>,
     out: String,
@@ -146,11 +143,7 @@ impl Translator<'_> {
                 c => self.literal(c),
             }
         }
-        if self.groups.is_empty() {
-            Ok(())
-        } else {
-            Err("unclosed group".to_owned())
-        }
+        if self.groups.is_empty() { Ok(()) } else { Err("unclosed group".to_owned()) }
     }
 
     /// A character that stands for itself. Several bytes stay together under a quantifier:
@@ -175,16 +168,8 @@ impl Translator<'_> {
             return Ok(());
         }
         if let Some(digit @ '1'..='9') = self.input.peek() {
-            let octal = Input {
-                rest: self.input.rest,
-            }
-            .take(3, |c| matches!(c, '0'..='7'))
-            .len();
-            let decimal = Input {
-                rest: self.input.rest,
-            }
-            .take(3, |c| c.is_ascii_digit())
-            .len();
+            let octal = Input { rest: self.input.rest }.take(3, |c| matches!(c, '0'..='7')).len();
+            let decimal = Input { rest: self.input.rest }.take(3, |c| c.is_ascii_digit()).len();
             // Like Perl: one digit is always a back-reference, `\15` and `\101` are octal.
             if decimal == 1 || octal < 2 || digit > '7' {
                 self.input.take(decimal, |c| c.is_ascii_digit());
@@ -200,8 +185,7 @@ impl Translator<'_> {
                     .iter()
                     .any(|(open, close)| self.input.eat(open) && self.input.until(close).is_some());
                 if !named {
-                    self.input
-                        .take(usize::MAX, |c| c == '-' || c.is_ascii_digit());
+                    self.input.take(usize::MAX, |c| c == '-' || c.is_ascii_digit());
                 }
                 self.back_reference();
             }
@@ -244,11 +228,7 @@ impl Translator<'_> {
     }
 
     fn open(&mut self) -> Result<(), String> {
-        let mut group = Group {
-            cut: None,
-            multi_line: self.multi_line,
-            extended: self.extended,
-        };
+        let mut group = Group { cut: None, multi_line: self.multi_line, extended: self.extended };
         if self.input.peek() == Some('*') {
             return Err("verbs like `(*FAIL)` are not supported".to_owned());
         }
@@ -261,10 +241,7 @@ impl Translator<'_> {
             self.input.until(")").ok_or("unclosed comment")?;
             return Ok(());
         }
-        if ["<=", "<!", "=", "!"]
-            .iter()
-            .any(|mark| self.input.eat(mark))
-        {
+        if ["<=", "<!", "=", "!"].iter().any(|mark| self.input.eat(mark)) {
             self.backtracking = true;
             group.cut = Some(self.out.len());
         } else if self.input.eat(">") || self.input.eat("|") {
@@ -356,8 +333,7 @@ impl Translator<'_> {
         }
         let length = self.input.rest.len() - ahead.rest.len();
         self.out.push('{');
-        self.out
-            .push_str(self.input.rest.get(..length).unwrap_or(""));
+        self.out.push_str(self.input.rest.get(..length).unwrap_or(""));
         self.input = ahead;
         self.after_quantifier();
     }
@@ -382,10 +358,7 @@ mod tests {
             let translation = translate(pattern, Switches::default(), Dialect::Bytes).unwrap();
             assert!(!translation.backtracking, "{pattern}");
             assert_eq!(translation.text, expected, "{pattern}");
-            regex::bytes::RegexBuilder::new(&translation.text)
-                .unicode(false)
-                .build()
-                .unwrap();
+            regex::bytes::RegexBuilder::new(&translation.text).unicode(false).build().unwrap();
         }
         check(r"folded$", r"folded(?:\n?\z)");
         check(r"(?m)a$|^b", r"a(?m:$)|(?m:^)b");
@@ -394,10 +367,7 @@ mod tests {
         check(r"\015\012\0", r"\x0d\x0a\x00");
         check(r"\042\e\cA", r#""\x1b\x01"#);
         check(r"\15\101", r"\x0dA");
-        check(
-            r"\x9z\x{e9}\x{20AC}\xzz",
-            r"\x09z\xe9(?:\xe2\x82\xac)\x00zz",
-        );
+        check(r"\x9z\x{e9}\x{20AC}\xzz", r"\x09z\xe9(?:\xe2\x82\xac)\x00zz");
         check("€?", r"(?:\xe2\x82\xac)?");
         check("[é]", r"[\xc3\xa9]");
         check("[à-é]", r"[\xc3\xa0-\xa9]");
@@ -410,10 +380,7 @@ mod tests {
         check(r"[\d$@\b\h]", r"[\d$@\x08\t\x20]");
         check(r"[[:alpha:]_]", r"[[:alpha:]_]");
         check(r"\@\'\:\_\%\<\>\/", r"@':_%<>/");
-        check(
-            r"\h\v\N\R",
-            r"[\t\x20][\n\x0b\x0c\r][^\n](?:\r\n|[\n\x0b\x0c\r])",
-        );
+        check(r"\h\v\N\R", r"[\t\x20][\n\x0b\x0c\r][^\n](?:\r\n|[\n\x0b\x0c\r])");
         check(r"a{2,3}?b{c{1,", r"a{2,3}?b\{c\{1,");
         check(r"a{,3}}", r"a\{,3\}\}");
         check(r"(?#note)a(?<n>b)(?'n'c)(?P<n>d)", r"a(?:b)(?:c)(?:d)");
@@ -435,10 +402,7 @@ mod tests {
         check(r"free(?!dom|(?:x)y)", r"free(?:)");
         check(r"(?<!x)free(?<=e)(?=z)", r"(?:)free(?:)(?:)");
         check(r"(a)b\1", r"(?:a)b(?s-u:.*)");
-        check(
-            r"(?<n>a)b\k<n>\g{1}\g1",
-            r"(?:a)b(?s-u:.*)(?s-u:.*)(?s-u:.*)",
-        );
+        check(r"(?<n>a)b\k<n>\g{1}\g1", r"(?:a)b(?s-u:.*)(?s-u:.*)(?s-u:.*)");
         check(r"a++b*+c?+d{2}+", r"a+b*c?d{2}");
         check(r"(?>abc)", r"(?:abc)");
         check(r"(?|ab|cd)", r"(?:ab|cd)");
@@ -457,10 +421,7 @@ mod tests {
         check("a)", "unopened group");
         check("[a", "unclosed character class");
         check("a\\", "the pattern ends with a backslash");
-        check(
-            "(*LIMIT_MATCH=9)a",
-            "verbs like `(*FAIL)` are not supported",
-        );
+        check("(*LIMIT_MATCH=9)a", "verbs like `(*FAIL)` are not supported");
         check(r"\x{110000}", "`\\x{110000}` is not a character");
     }
 }

@@ -2,19 +2,10 @@
 
 use crate::facts::{Kind, Value};
 
-const DURATIONS: [(&str, f64); 5] = [
-    ("w", 604_800.0),
-    ("d", 86_400.0),
-    ("h", 3_600.0),
-    ("m", 60.0),
-    ("s", 1.0),
-];
-const SIZES: [(&str, f64); 4] = [
-    ("GB", 1_073_741_824.0),
-    ("MB", 1_048_576.0),
-    ("KB", 1_024.0),
-    ("B", 1.0),
-];
+const DURATIONS: [(&str, f64); 5] =
+    [("w", 604_800.0), ("d", 86_400.0), ("h", 3_600.0), ("m", 60.0), ("s", 1.0)];
+const SIZES: [(&str, f64); 4] =
+    [("GB", 1_073_741_824.0), ("MB", 1_048_576.0), ("KB", 1_024.0), ("B", 1.0)];
 
 /// Reads a number of a kind of fact. The error says what is wrong, and what to write.
 pub(super) fn read(kind: Kind, text: &str) -> Result<f64, (String, &'static str)> {
@@ -22,36 +13,29 @@ pub(super) fn read(kind: Kind, text: &str) -> Result<f64, (String, &'static str)
         .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+')))
         .unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(digits).unwrap_or((text, ""));
-    let number = number
-        .parse::<f64>()
-        .ok()
-        .filter(|number| number.is_finite());
+    let number = number.parse::<f64>().ok().filter(|number| number.is_finite());
     let Some(number) = number else {
         return Err((format!("`{text}` is not a number"), example(kind)));
     };
     let duration = DURATIONS.iter().find(|(name, _)| *name == unit);
-    let size = SIZES
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(unit) || without_b(name, unit));
+    let size =
+        SIZES.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit) || without_b(name, unit));
     match (kind, unit) {
         (Kind::Duration, "") if number == 0.0 => Ok(0.0),
-        (Kind::Duration, "") => Err((
-            format!("`{text}` has no unit, the fact is a duration"),
-            example(kind),
-        )),
+        (Kind::Duration, "") => {
+            Err((format!("`{text}` has no unit, the fact is a duration"), example(kind)))
+        }
         (Kind::Number | Kind::Size, "") => Ok(number),
         (Kind::Duration, _) if duration.is_some() => {
             Ok(duration.map_or(number, |(_, factor)| number * factor))
         }
         (Kind::Size, _) if size.is_some() => Ok(size.map_or(number, |(_, factor)| number * factor)),
-        (Kind::Number, _) if duration.is_some() => Err((
-            format!("`{text}` is a duration, the fact is a number"),
-            example(kind),
-        )),
-        (Kind::Number, _) if size.is_some() => Err((
-            format!("`{text}` is a size, the fact is a number"),
-            example(kind),
-        )),
+        (Kind::Number, _) if duration.is_some() => {
+            Err((format!("`{text}` is a duration, the fact is a number"), example(kind)))
+        }
+        (Kind::Number, _) if size.is_some() => {
+            Err((format!("`{text}` is a size, the fact is a number"), example(kind)))
+        }
         (
             Kind::Text
             | Kind::Address
@@ -68,10 +52,7 @@ pub(super) fn read(kind: Kind, text: &str) -> Result<f64, (String, &'static str)
 /// `K` and `KiB` stand for `KB`.
 fn without_b(name: &str, unit: &str) -> bool {
     let stem = unit.strip_suffix("iB").unwrap_or(unit);
-    !stem.is_empty()
-        && name
-            .strip_suffix('B')
-            .is_some_and(|n| n.eq_ignore_ascii_case(stem))
+    !stem.is_empty() && name.strip_suffix('B').is_some_and(|n| n.eq_ignore_ascii_case(stem))
 }
 
 const fn example(kind: Kind) -> &'static str {
@@ -109,10 +90,7 @@ fn with_unit(number: f64, units: &[(&str, f64)]) -> String {
     units
         .iter()
         .find(|(_, factor)| number % factor == 0.0)
-        .map_or_else(
-            || number.to_string(),
-            |(unit, factor)| format!("{}{unit}", number / factor),
-        )
+        .map_or_else(|| number.to_string(), |(unit, factor)| format!("{}{unit}", number / factor))
 }
 
 #[cfg(test)]
@@ -135,11 +113,7 @@ mod tests {
         check(Kind::Duration, "730d", Ok(63_072_000.0));
         check(Kind::Duration, "2w", Ok(1_209_600.0));
         check(Kind::Duration, "0", Ok(0.0));
-        check(
-            Kind::Duration,
-            "3600",
-            Err("`3600` has no unit, the fact is a duration"),
-        );
+        check(Kind::Duration, "3600", Err("`3600` has no unit, the fact is a duration"));
         check(Kind::Duration, "3y", Err("`3y` is not a duration"));
         check(Kind::Size, "100", Ok(100.0));
         check(Kind::Size, "10KB", Ok(10_240.0));
@@ -148,16 +122,8 @@ mod tests {
         check(Kind::Size, "2G", Ok(2_147_483_648.0));
         check(Kind::Number, "50", Ok(50.0));
         check(Kind::Number, "0.5", Ok(0.5));
-        check(
-            Kind::Number,
-            "48h",
-            Err("`48h` is a duration, the fact is a number"),
-        );
-        check(
-            Kind::Number,
-            "1MB",
-            Err("`1MB` is a size, the fact is a number"),
-        );
+        check(Kind::Number, "48h", Err("`48h` is a duration, the fact is a number"));
+        check(Kind::Number, "1MB", Err("`1MB` is a size, the fact is a number"));
         check(Kind::Number, "many", Err("`many` is not a number"));
         check(Kind::Number, "1-2", Err("`1-2` is not a number"));
         check(Kind::Number, "", Err("`` is not a number"));
@@ -177,9 +143,6 @@ mod tests {
         check(Kind::Size, 1_536.0, "1536B");
         check(Kind::Size, 10_240.0, "10KB");
         check(Kind::Number, 3.0, "3");
-        assert_eq!(
-            show(Kind::Flag, "recurring", &Value::Flag(true)),
-            "recurring"
-        );
+        assert_eq!(show(Kind::Flag, "recurring", &Value::Flag(true)), "recurring");
     }
 }

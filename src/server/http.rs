@@ -64,9 +64,7 @@ pub(super) async fn run(
         keep_alive: format!("timeout={}", settings.keep_alive.as_secs()).into(),
     };
     let server = HttpServer::new(move || {
-        App::new()
-            .app_data(web::Data::new(service.clone()))
-            .default_service(web::to(answer))
+        App::new().app_data(web::Data::new(service.clone())).default_service(web::to(answer))
     })
     .workers(workers)
     .max_connections(settings.connections.div_ceil(workers))
@@ -102,12 +100,9 @@ async fn answer(
 ) -> HttpResponse {
     let state = &service.state;
     match request.path().to_ascii_lowercase().as_str() {
-        "/symbols" if !has_body(&request) => service.respond(
-            &request,
-            StatusCode::OK,
-            JSON,
-            rspamd::symbols(&state.symbols),
-        ),
+        "/symbols" if !has_body(&request) => {
+            service.respond(&request, StatusCode::OK, JSON, rspamd::symbols(&state.symbols))
+        }
         "/checkv2" | "/check" | "/scan" | "/symbols" => service.check(&request, payload).await,
         "/ping" => service.respond(&request, StatusCode::OK, TEXT, "pong\r\n"),
         "/metrics" => {
@@ -160,12 +155,7 @@ impl Service {
         if declared_length(request).is_some_and(|length| length > self.max_message) {
             return Err(Rejection::TooLarge);
         }
-        match timeout(
-            self.body_timeout,
-            payload.to_bytes_limited(self.max_message),
-        )
-        .await
-        {
+        match timeout(self.body_timeout, payload.to_bytes_limited(self.max_message)).await {
             Ok(Ok(Ok(message))) => Ok(message),
             Ok(Ok(Err(_))) => Err(Rejection::BrokenBody),
             Ok(Err(_)) => Err(Rejection::TooLarge),
@@ -179,24 +169,21 @@ impl Service {
         tracing::debug!(reason = reason.name(), "refused");
         let limit = self.max_message;
         let (status, error) = match reason {
-            Rejection::TooLarge => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("message is larger than {limit} bytes"),
-            ),
-            Rejection::Timeout => (
-                StatusCode::REQUEST_TIMEOUT,
-                "the message did not come in time".to_owned(),
-            ),
+            Rejection::TooLarge => {
+                (StatusCode::PAYLOAD_TOO_LARGE, format!("message is larger than {limit} bytes"))
+            }
+            Rejection::Timeout => {
+                (StatusCode::REQUEST_TIMEOUT, "the message did not come in time".to_owned())
+            }
             Rejection::BrokenBody => (StatusCode::BAD_REQUEST, "the message is cut off".to_owned()),
             // Rspamd's answer to a method of compression that it does not know.
             Rejection::Compression => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Invalid compression method: send the message as it is".to_owned(),
             ),
-            Rejection::UnknownPath => (
-                StatusCode::NOT_FOUND,
-                "invalid command: there is nothing at this path".to_owned(),
-            ),
+            Rejection::UnknownPath => {
+                (StatusCode::NOT_FOUND, "invalid command: there is nothing at this path".to_owned())
+            }
         };
         self.respond(request, status, JSON, rspamd::failure(&error))
     }
@@ -210,10 +197,7 @@ impl Service {
     ) -> HttpResponse {
         let mut response = HttpResponse::build(status);
         response
-            .insert_header((
-                header::SERVER,
-                concat!("calspamd/", env!("CARGO_PKG_VERSION")),
-            ))
+            .insert_header((header::SERVER, concat!("calspamd/", env!("CARGO_PKG_VERSION"))))
             .insert_header((header::CONTENT_TYPE, content_type));
         if self.keeps_alive(request, status) {
             response.insert_header(("keep-alive", self.keep_alive.as_ref()));
@@ -256,20 +240,11 @@ fn reason_with_keep_alive(version: Version, status: StatusCode) -> Option<&'stat
 
 fn is_scan(request: &HttpRequest) -> bool {
     let path = request.path();
-    ["/checkv2", "/check", "/scan", "/symbols"]
-        .iter()
-        .any(|p| path.eq_ignore_ascii_case(p))
+    ["/checkv2", "/check", "/scan", "/symbols"].iter().any(|p| path.eq_ignore_ascii_case(p))
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {
-    request
-        .headers()
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
 fn has_body(request: &HttpRequest) -> bool {
@@ -284,9 +259,8 @@ fn scan(state: &State, message: &[u8], request: &Request, options: &rspamd::Opti
     let started = Instant::now();
     // The state behind the references is atomics and things that nobody changes: a panic
     // cannot leave it half written.
-    let scanned = catch_unwind(AssertUnwindSafe(|| {
-        (state.scan)(message, request, &rules, &state.settings)
-    }));
+    let scanned =
+        catch_unwind(AssertUnwindSafe(|| (state.scan)(message, request, &rules, &state.settings)));
     let outcome = scanned.unwrap_or_else(|_| {
         state.metrics.panicked();
         not_scanned(message.len(), started.elapsed())
@@ -294,12 +268,7 @@ fn scan(state: &State, message: &[u8], request: &Request, options: &rspamd::Opti
     state.metrics.observe(&outcome, PROTOCOL);
     let number = state.scans.fetch_add(1, Ordering::Relaxed);
     log(number, &outcome, request, options);
-    rspamd::reply(
-        &outcome,
-        request,
-        options,
-        &state.settings.verdict.thresholds,
-    )
+    rspamd::reply(&outcome, request, options, &state.settings.verdict.thresholds)
 }
 
 /// The answer when our own mistake ended the scan: the mail goes on, nothing is inserted.
@@ -329,10 +298,7 @@ fn not_scanned(size: usize, total: Duration) -> Outcome {
         message_id: None,
         has_calendar: false,
         size,
-        timings: Timings {
-            total,
-            ..Timings::default()
-        },
+        timings: Timings { total, ..Timings::default() },
     }
 }
 
@@ -341,16 +307,9 @@ fn not_scanned(size: usize, total: Duration) -> Outcome {
 fn log(number: u64, outcome: &Outcome, request: &Request, options: &rspamd::Options) {
     let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     let timings = &outcome.timings;
-    let symbols: Vec<&str> = outcome
-        .verdict
-        .symbols
-        .iter()
-        .map(|symbol| &*symbol.hit.symbol)
-        .collect();
-    let id = options
-        .log_tag
-        .clone()
-        .unwrap_or_else(|| format!("{number:08x}"));
+    let symbols: Vec<&str> =
+        outcome.verdict.symbols.iter().map(|symbol| &*symbol.hit.symbol).collect();
+    let id = options.log_tag.clone().unwrap_or_else(|| format!("{number:08x}"));
     tracing::info!(
         id,
         queue_id = request.envelope.queue_id.as_deref().unwrap_or_default(),

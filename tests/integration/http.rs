@@ -78,18 +78,12 @@ impl Service {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = until(Arc::clone(&stop));
         let thread = Some(thread::spawn(move || application.serve(stopped)));
-        Self {
-            address,
-            stop,
-            thread,
-        }
+        Self { address, stop, thread }
     }
 
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream
     }
 
@@ -118,22 +112,12 @@ impl Drop for Service {
 }
 
 fn test_settings() -> Settings {
-    Settings {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        ..Settings::default()
-    }
+    Settings { listen: "127.0.0.1:0".parse().unwrap(), ..Settings::default() }
 }
 
 fn state(scan: Scan) -> Arc<State> {
-    let file = File {
-        name: "test.cf".to_owned(),
-        text: RULES.to_owned(),
-    };
-    let loaded = rules::load(&Files {
-        rules: vec![file],
-        lists: Vec::new(),
-    })
-    .unwrap();
+    let file = File { name: "test.cf".to_owned(), text: RULES.to_owned() };
+    let loaded = rules::load(&Files { rules: vec![file], lists: Vec::new() }).unwrap();
     let symbol = ListedSymbol {
         name: "CAL_TEST_PAYOUT".to_owned(),
         group: Some("content".to_owned()),
@@ -169,24 +153,13 @@ impl Reply {
         let mut bytes = Vec::new();
         let mut byte = [0];
         while !bytes.ends_with(b"\r\n\r\n") {
-            assert_eq!(
-                stream.read(&mut byte).unwrap(),
-                1,
-                "{}",
-                String::from_utf8_lossy(&bytes)
-            );
+            assert_eq!(stream.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&bytes));
             bytes.extend(byte);
         }
         let head = String::from_utf8(bytes).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut reply = Self {
-            status,
-            head,
-            body: String::new(),
-        };
-        let length = reply
-            .header("content-length")
-            .map_or(0, |length| length.parse().unwrap());
+        let mut reply = Self { status, head, body: String::new() };
+        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
         stream.read_exact(&mut body).unwrap();
         reply.body = String::from_utf8(body).unwrap();
@@ -265,13 +238,7 @@ fn checkv2_answers_with_symbols_and_a_decision() {
 #[test]
 fn every_scan_path_scans() {
     let service = Service::start();
-    for path in [
-        "/check",
-        "/scan",
-        "/symbols",
-        "/CheckV2",
-        "/checkv2?from=a%40b.example",
-    ] {
+    for path in ["/check", "/scan", "/symbols", "/CheckV2", "/checkv2?from=a%40b.example"] {
         assert_payout(&service.post(path, "", &invitation()));
     }
 }
@@ -310,10 +277,7 @@ fn get_with_a_body_scans() {
 fn http_1_0_without_host_scans_and_closes() {
     let service = Service::start();
     let body = invitation();
-    let request = format!(
-        "POST /checkv2 HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let request = format!("POST /checkv2 HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     let mut stream = service.connect();
     stream.write_all(request.as_bytes()).unwrap();
     let reply = Reply::read(&mut stream);
@@ -341,23 +305,12 @@ fn connections_are_kept_and_say_so() {
     let service = Service::start();
     let mut stream = service.connect();
     for _ in 0..3 {
-        stream
-            .write_all(post("/checkv2", "", &invitation()).as_bytes())
-            .unwrap();
+        stream.write_all(post("/checkv2", "", &invitation()).as_bytes()).unwrap();
         let reply = Reply::read(&mut stream);
         assert_payout(&reply);
-        assert_eq!(
-            reply.header("connection"),
-            Some("keep-alive"),
-            "{}",
-            reply.head
-        );
+        assert_eq!(reply.header("connection"), Some("keep-alive"), "{}", reply.head);
         assert_eq!(reply.header("keep-alive"), Some("timeout=60"));
-        assert!(
-            reply.head.starts_with("HTTP/1.1 200 OK\r\n"),
-            "{}",
-            reply.head
-        );
+        assert!(reply.head.starts_with("HTTP/1.1 200 OK\r\n"), "{}", reply.head);
     }
     let close = post("/checkv2", "Connection: close\r\n", &invitation());
     stream.write_all(close.as_bytes()).unwrap();
@@ -371,21 +324,13 @@ fn connections_are_kept_and_say_so() {
     for _ in 0..2 {
         stream.write_all(old.as_bytes()).unwrap();
         let reply = Reply::read(&mut stream);
-        assert_eq!(
-            reply.header("connection"),
-            Some("keep-alive"),
-            "{}",
-            reply.head
-        );
+        assert_eq!(reply.header("connection"), Some("keep-alive"), "{}", reply.head);
     }
 }
 
 #[test]
 fn too_large_a_message_is_refused_and_the_service_lives() {
-    let settings = Settings {
-        max_message: 10_000,
-        ..test_settings()
-    };
+    let settings = Settings { max_message: 10_000, ..test_settings() };
     let service = Service::with(settings, scan::scan);
     let large = "x".repeat(20_000);
     let declared = post("/checkv2", "", &large);
@@ -400,10 +345,7 @@ fn too_large_a_message_is_refused_and_the_service_lives() {
         assert_eq!(reply.json()["error"], "message is larger than 10000 bytes");
         assert_eq!(reply.json()["error_domain"], "protocol-error");
     }
-    assert_eq!(
-        service.post("/checkv2", "", &"x".repeat(10_000)).status,
-        200
-    );
+    assert_eq!(service.post("/checkv2", "", &"x".repeat(10_000)).status, 200);
     assert_payout(&service.post("/checkv2", "", &invitation()));
     let metrics = service.ask(b"GET /metrics HTTP/1.0\r\n\r\n").body;
     let counted = r#"calspamd_requests_rejected_total{reason="too-large"} 2"#;
@@ -437,17 +379,10 @@ fn unknown_paths_are_not_found() {
         stream.write_all(request.as_bytes()).unwrap();
         let reply = Reply::read(&mut stream);
         assert_eq!(reply.status, 404, "{path}");
-        assert!(
-            reply.head.starts_with("HTTP/1.1 404 Not Found\r\n"),
-            "{}",
-            reply.head
-        );
+        assert!(reply.head.starts_with("HTTP/1.1 404 Not Found\r\n"), "{}", reply.head);
         assert_eq!(reply.json()["error_domain"], "protocol-error");
     }
-    assert_eq!(
-        service.post("/nosuch", "", "body").header("connection"),
-        Some("close")
-    );
+    assert_eq!(service.post("/nosuch", "", "body").header("connection"), Some("close"));
 }
 
 #[test]
@@ -464,21 +399,14 @@ fn monitoring_is_answered() {
     let service = Service::start();
     assert_payout(&service.post("/checkv2", "", &invitation()));
     let reply = service.ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_eq!(
-        reply.header("content-type"),
-        Some("text/plain; version=0.0.4; charset=utf-8")
-    );
+    assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     for line in [
         r#"calspamd_scans_total{action="add header",protocol="rspamd"} 1"#,
         r#"calspamd_hits_total{symbol="CAL_TEST_PAYOUT"} 1"#,
         "calspamd_scans_in_flight 0",
         "calspamd_scan_duration_seconds_count 1",
     ] {
-        assert!(
-            reply.body.contains(line),
-            "{line} is missing in {}",
-            reply.body
-        );
+        assert!(reply.body.contains(line), "{line} is missing in {}", reply.body);
     }
     for path in ["/health", "/ready"] {
         let request = format!("GET {path} HTTP/1.0\r\n\r\n");
@@ -552,23 +480,17 @@ fn stopping_finishes_what_was_begun() {
     for padding in [0, 200_000] {
         let service = Service::with(test_settings(), slow_scan);
         let mut idle = service.connect();
-        idle.write_all(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
-            .unwrap();
+        idle.write_all(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         assert_eq!(Reply::read(&mut idle).status, 200);
         let mut busy = service.connect();
         let body = invitation() + &" ".repeat(padding);
-        busy.write_all(post("/checkv2", "", &body).as_bytes())
-            .unwrap();
+        busy.write_all(post("/checkv2", "", &body).as_bytes()).unwrap();
         thread::sleep(Duration::from_millis(200));
 
         let address = service.address;
         let begun = Instant::now();
         service.stop();
-        assert!(
-            begun.elapsed() < Duration::from_secs(8),
-            "{:?}",
-            begun.elapsed()
-        );
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
         assert_payout(&Reply::read(&mut busy));
         assert!(is_closed(&mut idle));
         assert!(TcpStream::connect(address).is_err());
@@ -611,18 +533,11 @@ fn unix_sockets_are_served() {
     for _ in 0..2 {
         // A socket that nobody answers on is no obstacle.
         drop(std::os::unix::net::UnixListener::bind(&path));
-        let settings = Settings {
-            listen: listen.clone(),
-            ..test_settings()
-        };
+        let settings = Settings { listen: listen.clone(), ..test_settings() };
         let service = Service::with(settings, scan::scan);
         let mut stream = UnixStream::connect(&path).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        stream
-            .write_all(post("/checkv2", "", &invitation()).as_bytes())
-            .unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(post("/checkv2", "", &invitation()).as_bytes()).unwrap();
         assert_payout(&Reply::read(&mut stream));
         drop(stream);
         service.stop();

@@ -14,17 +14,10 @@ fn read_parts(texts: &[&str], parents: [usize; 2]) -> Reading {
     parts.push(mime("multipart/alternative", Some(0)));
     let mut calendar_parts = Vec::new();
     for (text, parent) in texts.iter().zip(parents) {
-        calendar_parts.push(CalendarPart {
-            part: parts.len(),
-            ..part(text)
-        });
+        calendar_parts.push(CalendarPart { part: parts.len(), ..part(text) });
         parts.push(mime("text/calendar", Some(parent)));
     }
-    let message = Message {
-        parts,
-        calendar_parts,
-        ..Message::default()
-    };
+    let message = Message { parts, calendar_parts, ..Message::default() };
     read(&message, &Settings::default(), &|| false)
 }
 
@@ -51,11 +44,7 @@ fn equal_texts_are_read_once() {
         let reading = two(REQUEST, &other);
         assert_eq!(reading.calendars.len(), 2, "{other}");
         assert_eq!(reading.calendars[1].copy_of, Some(0), "{other}");
-        assert_eq!(
-            (reading.events.len(), &reading.events[0].copies),
-            (1, &vec![1]),
-            "{other}"
-        );
+        assert_eq!((reading.events.len(), &reading.events[0].copies), (1, &vec![1]), "{other}");
         assert!(reading.events[0].differs.is_empty());
     }
     let published = two(REQUEST, &REQUEST.replace("REQUEST", "publish"));
@@ -69,18 +58,9 @@ fn what_a_calendar_would_not_show_is_no_difference() {
     for (from, to) in [
         ("Team  meeting", "Team meeting \\n"),
         ("mailto:org@example.com", "MAILTO:Org@example.com"),
-        (
-            "ATTENDEE:mailto:a@example.com",
-            "ATTENDEE:mailto:b@example.com",
-        ),
-        (
-            "DTSTART;TZID=Europe/Berlin:20250101T100000",
-            "DTSTART:20250101T090000Z",
-        ),
-        (
-            "see https://example.com/a?b&c.",
-            "https://example.com/a?b&amp;c",
-        ),
+        ("ATTENDEE:mailto:a@example.com", "ATTENDEE:mailto:b@example.com"),
+        ("DTSTART;TZID=Europe/Berlin:20250101T100000", "DTSTART:20250101T090000Z"),
+        ("see https://example.com/a?b&c.", "https://example.com/a?b&amp;c"),
     ] {
         check(&REQUEST.replace(from, to), &[1], &[&[]]);
     }
@@ -96,11 +76,7 @@ fn differences_are_named() {
     ] {
         check(&REQUEST.replace(from, to), &[], &[&[name], &[name]]);
     }
-    check(
-        &REQUEST.replace("UID:1", "UID:2"),
-        &[],
-        &[&["UID"], &["UID"]],
-    );
+    check(&REQUEST.replace("UID:1", "UID:2"), &[], &[&["UID"], &["UID"]]);
     let other = REQUEST.replace("UID:1", "UID:2").replace("Team", "My");
     check(&other, &[], &[&["UID", "SUMMARY"], &["UID", "SUMMARY"]]);
 }
@@ -117,10 +93,7 @@ fn several_events_are_no_copies() {
     assert_eq!(reading.events.len(), 2);
     assert!(reading.events.iter().all(|event| event.differs.is_empty()));
     // Another instance of the same event is another event.
-    let other = REQUEST.replace(
-        "SUMMARY:Team",
-        "RECURRENCE-ID:20250108T090000Z\r\nSUMMARY:My",
-    );
+    let other = REQUEST.replace("SUMMARY:Team", "RECURRENCE-ID:20250108T090000Z\r\nSUMMARY:My");
     let reading = two(REQUEST, &other);
     assert_eq!(reading.events.len(), 2);
 }

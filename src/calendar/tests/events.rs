@@ -11,11 +11,7 @@ fn fields_of_an_event() {
     assert_eq!(event.uid.as_deref(), Some("a b"));
     assert_eq!(event.sequence, Some(3));
     assert_eq!(event.dtstamp, Some(1_735_689_600));
-    let start = Moment {
-        timestamp: 1_735_725_630,
-        date_only: false,
-        second: 30,
-    };
+    let start = Moment { timestamp: 1_735_725_630, date_only: false, second: 30 };
     assert_eq!(event.start, Some(start));
     assert_eq!(event.end.map(|end| end.timestamp), Some(1_735_729_230));
     assert!(!event.end_missing);
@@ -29,37 +25,19 @@ fn fields_of_an_event() {
 #[test]
 fn missing_and_empty() {
     let bare = event("SUMMARY:x");
-    assert_eq!(
-        (bare.uid, bare.start, bare.end, bare.end_missing),
-        (None, None, None, true)
-    );
+    assert_eq!((bare.uid, bare.start, bare.end, bare.end_missing), (None, None, None, true));
     assert_eq!(event("UID:").uid.as_deref(), Some(""));
-    assert!(
-        event("DTSTART;VALUE=DATE:20250101")
-            .start
-            .unwrap()
-            .date_only
-    );
+    assert!(event("DTSTART;VALUE=DATE:20250101").start.unwrap().date_only);
     assert!(event("DTSTART:20250101").start.unwrap().date_only);
 }
 
 #[test]
 fn dates_that_are_none() {
-    for line in [
-        "DTSTART:soon",
-        "DTSTART:20250230T100000",
-        "DTEND:",
-        "DURATION:long",
-        "RDATE:x",
-    ] {
+    for line in ["DTSTART:soon", "DTSTART:20250230T100000", "DTEND:", "DURATION:long", "RDATE:x"] {
         let reading = read_text(&calendar(line));
         let name = line.split(':').next().unwrap();
         let place = format!("VEVENT[0].{name}");
-        assert_eq!(
-            defects(&reading),
-            [(DefectKind::BadValue, place.as_str())],
-            "{line}"
-        );
+        assert_eq!(defects(&reading), [(DefectKind::BadValue, place.as_str())], "{line}");
     }
 }
 
@@ -69,21 +47,14 @@ fn times_find_their_zone() {
     for (zone, expected) in [
         ("Europe/Berlin", 1_735_722_000),
         ("W. Europe Standard Time", 1_735_722_000),
-        (
-            "\"/freeassociation.sourceforge.net/Europe/Berlin\"",
-            1_735_722_000,
-        ),
+        ("\"/freeassociation.sourceforge.net/Europe/Berlin\"", 1_735_722_000),
         ("Mine", 1_735_722_000),
         ("Made up", 1_735_745_400),
         ("Nowhere", 1_735_725_600),
     ] {
         let event = format!("DTSTART;TZID={zone}:20250101T100000");
         let text = calendar(&event).replace("END:VCALENDAR\r\n", zones) + "END:VCALENDAR\r\n";
-        assert_eq!(
-            read_text(&text).events[0].start.unwrap().timestamp,
-            expected,
-            "{zone}"
-        );
+        assert_eq!(read_text(&text).events[0].start.unwrap().timestamp, expected, "{zone}");
     }
 }
 
@@ -91,11 +62,7 @@ fn times_find_their_zone() {
 fn all_kinds_are_read_and_numbered() {
     let text = "BEGIN:VCALENDAR\nBEGIN:VTODO\nDUE:20250101T100000Z\nEND:VTODO\nBEGIN:VEVENT\nBEGIN:VEVENT\nUID:inner\nEND:VEVENT\nEND:VEVENT\nBEGIN:VJOURNAL\nDESCRIPTION:a\nDESCRIPTION:b\nEND:VJOURNAL\nBEGIN:VFREEBUSY\nDTSTART:20250101T100000Z\nEND:VFREEBUSY\nEND:VCALENDAR\n";
     let reading = read_text(text);
-    let found: Vec<_> = reading
-        .events
-        .iter()
-        .map(|event| (event.kind, event.ordinal))
-        .collect();
+    let found: Vec<_> = reading.events.iter().map(|event| (event.kind, event.ordinal)).collect();
     let expected = [
         (Kind::Todo, 0),
         (Kind::Event, 0),
@@ -117,17 +84,11 @@ fn single_properties_that_are_repeated() {
     );
     let reading = read_text(&text);
     assert_eq!(reading.events[0].duplicated, ["URL"]);
-    assert_eq!(
-        defects(&reading),
-        [(DefectKind::DuplicateProperty, "VEVENT[0].URL")]
-    );
+    assert_eq!(defects(&reading), [(DefectKind::DuplicateProperty, "VEVENT[0].URL")]);
     let twice = "BEGIN:VCALENDAR\nMETHOD:REQUEST\nMETHOD:CANCEL\nEND:VCALENDAR\n";
     let reading = read_text(twice);
     assert_eq!(reading.calendars[0].method.as_deref(), Some("REQUEST"));
-    assert_eq!(
-        defects(&reading),
-        [(DefectKind::DuplicateProperty, "VCALENDAR[0].METHOD")]
-    );
+    assert_eq!(defects(&reading), [(DefectKind::DuplicateProperty, "VCALENDAR[0].METHOD")]);
 }
 
 #[test]
@@ -147,24 +108,11 @@ fn organizers_and_attendees() {
     assert_eq!(event.duplicated, ["ORGANIZER"]);
     assert_eq!(event.attendee_count, 3);
     let bob = &event.attendees[0];
-    let words = (
-        bob.user_type.as_deref(),
-        bob.role.as_deref(),
-        bob.status.as_deref(),
-    );
-    assert_eq!(
-        words,
-        (
-            Some("INDIVIDUAL"),
-            Some("REQ-PARTICIPANT"),
-            Some("NEEDS-ACTION")
-        )
-    );
+    let words = (bob.user_type.as_deref(), bob.role.as_deref(), bob.status.as_deref());
+    assert_eq!(words, (Some("INDIVIDUAL"), Some("REQ-PARTICIPANT"), Some("NEEDS-ACTION")));
     assert_eq!(event.attendees[1].address.as_deref(), Some("x@example.com"));
-    let delegates = event.properties[4]
-        .parameters
-        .iter()
-        .filter(|(name, _)| name == "DELEGATED-TO");
+    let delegates =
+        event.properties[4].parameters.iter().filter(|(name, _)| name == "DELEGATED-TO");
     assert_eq!(delegates.count(), 2);
 }
 
@@ -183,23 +131,13 @@ fn components_inside() {
     assert_eq!(event.components, components);
     assert_eq!(event.alarms.len(), 2);
     let alarm = &event.alarms[0];
-    assert_eq!(
-        (alarm.action.as_deref(), alarm.repeat, alarm.within),
-        (Some("EMAIL"), 4, 1)
-    );
+    assert_eq!((alarm.action.as_deref(), alarm.repeat, alarm.within), (Some("EMAIL"), 4, 1));
     assert_eq!(alarm.attachments, ["http://example.com/a.wav"]);
     assert_eq!(alarm.attendees, ["a@example.com"]);
     assert_eq!((event.attendee_count, event.attendees.len()), (1, 1));
-    assert_eq!(
-        event.attendees[0].address.as_deref(),
-        Some("speaker@example.com")
-    );
+    assert_eq!(event.attendees[0].address.as_deref(), Some("speaker@example.com"));
     assert_eq!(event.notifications(), 6);
-    let name = event
-        .properties
-        .iter()
-        .find(|property| property.name == "NAME")
-        .unwrap();
+    let name = event.properties.iter().find(|property| property.name == "NAME").unwrap();
     assert_eq!(event.place(name), "VEVENT[0].VALARM[1].VLOCATION[0].NAME");
     let styled = event.property("STYLED-DESCRIPTION").unwrap();
     assert_eq!(styled.text(), Some("<b>x</b>"));
@@ -211,14 +149,7 @@ fn version_one_calendars() {
     let reading = read_text(text);
     assert!(reading.defects.is_empty(), "{:?}", reading.defects);
     let event = &reading.events[0];
-    assert!(
-        event
-            .property("SUMMARY")
-            .unwrap()
-            .text()
-            .unwrap()
-            .starts_with("gr\u{fc}n")
-    );
+    assert!(event.property("SUMMARY").unwrap().text().unwrap().starts_with("gr\u{fc}n"));
     let alarm = event.property("AALARM").unwrap().text();
     assert_eq!(alarm, Some("20250101T095000Z;;1;ring.wav"));
 }

@@ -32,19 +32,13 @@ fn text_around_the_calendar() {
     check(
         &format!("BEGIN:VCARD\nFN:Ann\nEND:VCARD\n{EVENT}"),
         1,
-        &[
-            (DefectKind::TrailingData, "part[0]"),
-            (DefectKind::EndMismatch, "part[0]"),
-        ],
+        &[(DefectKind::TrailingData, "part[0]"), (DefectKind::EndMismatch, "part[0]")],
     );
     check("BEGIN:VEVENT\nUID:1\nEND:VEVENT\n", 1, &outside);
     check(
         "nothing\n",
         0,
-        &[
-            (DefectKind::TrailingData, "part[0]"),
-            (DefectKind::NotCalendar, "part[0]"),
-        ],
+        &[(DefectKind::TrailingData, "part[0]"), (DefectKind::NotCalendar, "part[0]")],
     );
 }
 
@@ -53,24 +47,14 @@ fn components_closed_in_the_wrong_order() {
     check(
         "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\n",
         1,
-        &[
-            (DefectKind::Unclosed, "VEVENT[0]"),
-            (DefectKind::Unclosed, "VCALENDAR[0]"),
-        ],
+        &[(DefectKind::Unclosed, "VEVENT[0]"), (DefectKind::Unclosed, "VCALENDAR[0]")],
     );
     check(
         &EVENT.replace("END:VEVENT\n", ""),
         1,
-        &[
-            (DefectKind::EndMismatch, "VEVENT[0]"),
-            (DefectKind::Unclosed, "VEVENT[0]"),
-        ],
+        &[(DefectKind::EndMismatch, "VEVENT[0]"), (DefectKind::Unclosed, "VEVENT[0]")],
     );
-    check(
-        &EVENT.replace("UID", "END:VALARM\nUID"),
-        1,
-        &[(DefectKind::EndMismatch, "VEVENT[0]")],
-    );
+    check(&EVENT.replace("UID", "END:VALARM\nUID"), 1, &[(DefectKind::EndMismatch, "VEVENT[0]")]);
     check(
         &EVENT.replace("UID", "BEGIN:VALARM\nUID"),
         1,
@@ -79,17 +63,10 @@ fn components_closed_in_the_wrong_order() {
             (DefectKind::Unclosed, "VEVENT[0].VALARM[0]"),
         ],
     );
-    check(
-        &format!("BEGIN:VCALENDAR\n{EVENT}"),
-        1,
-        &[(DefectKind::Unclosed, "VCALENDAR[0]")],
-    );
+    check(&format!("BEGIN:VCALENDAR\n{EVENT}"), 1, &[(DefectKind::Unclosed, "VCALENDAR[0]")]);
     // What is put right keeps its properties.
     let reading = read_text(&EVENT.replace("UID", "END:FOO\nSUMMARY:x\nUID"));
-    assert_eq!(
-        reading.events[0].property("SUMMARY").unwrap().text(),
-        Some("x")
-    );
+    assert_eq!(reading.events[0].property("SUMMARY").unwrap().text(), Some("x"));
 }
 
 #[test]
@@ -109,45 +86,20 @@ fn begin_lines_in_disguise() {
 #[test]
 fn lines_that_are_none() {
     let garbage = [(DefectKind::GarbageLine, "VEVENT[0]")];
-    for line in [
-        "no content line",
-        "http//example.com",
-        "=",
-        "<a href=\"x\">",
-        "two words:x",
-    ] {
+    for line in ["no content line", "http//example.com", "=", "<a href=\"x\">", "two words:x"] {
         check(&EVENT.replace("UID:1", line), 1, &garbage);
     }
-    check(
-        &EVENT.replace("UID:1", "ATTENDEE;CN=\"Ann:mailto:ann@example.com"),
-        1,
-        &garbage,
-    );
+    check(&EVENT.replace("UID:1", "ATTENDEE;CN=\"Ann:mailto:ann@example.com"), 1, &garbage);
     let reading = read_text(&EVENT.replace("UID:1", "ATTENDEE;CN=\"Ann:mailto:ann@example.com"));
-    assert_eq!(
-        reading.events[0].attendees[0].address.as_deref(),
-        Some("ann@example.com")
-    );
+    assert_eq!(reading.events[0].attendees[0].address.as_deref(), Some("ann@example.com"));
 }
 
 #[test]
 fn parameters_and_control_characters() {
     let event = |line: &str| EVENT.replace("UID:1", line);
-    check(
-        &event("UID;A=1;a=2:1"),
-        1,
-        &[(DefectKind::RepeatedParameter, "VEVENT[0]")],
-    );
-    check(
-        &event("UID:1\0"),
-        1,
-        &[(DefectKind::ControlCharacters, "VEVENT[0]")],
-    );
-    check(
-        &event("SUMMARY:a\rURL:b"),
-        1,
-        &[(DefectKind::ControlCharacters, "part[0]")],
-    );
+    check(&event("UID;A=1;a=2:1"), 1, &[(DefectKind::RepeatedParameter, "VEVENT[0]")]);
+    check(&event("UID:1\0"), 1, &[(DefectKind::ControlCharacters, "VEVENT[0]")]);
+    check(&event("SUMMARY:a\rURL:b"), 1, &[(DefectKind::ControlCharacters, "part[0]")]);
 }
 
 #[test]
@@ -158,47 +110,32 @@ fn limits_cut_and_say_so() {
         read_with(text, &settings)
     };
     let reading = limited(&EVENT.repeat(3), |settings| settings.components = 4);
-    assert_eq!(
-        defects(&reading),
-        [(DefectKind::LimitComponents, "part[0]")]
-    );
+    assert_eq!(defects(&reading), [(DefectKind::LimitComponents, "part[0]")]);
     assert_eq!(reading.events.len(), 2);
 
     let alarm = EVENT.replace("UID:1", "BEGIN:VALARM\nACTION:AUDIO\nEND:VALARM\nUID:1");
     let reading = limited(&alarm, |settings| settings.depth = 2);
     assert_eq!(defects(&reading), [(DefectKind::LimitNesting, "VEVENT[0]")]);
-    assert_eq!(
-        (reading.calendars[0].depth, reading.events[0].alarms.len()),
-        (3, 0)
-    );
+    assert_eq!((reading.calendars[0].depth, reading.events[0].alarms.len()), (3, 0));
     assert_eq!(reading.events[0].uid.as_deref(), Some("1"));
 
     let long = EVENT.replace("UID:1", "UID:1\nDESCRIPTION:gr\u{fc}n gr\u{fc}n gr\u{fc}n");
     let reading = limited(&long, |settings| settings.line = 20);
     assert_eq!(defects(&reading), [(DefectKind::LimitLine, "VEVENT[0]")]);
-    assert_eq!(
-        reading.events[0].property("DESCRIPTION").unwrap().text(),
-        Some("gr\u{fc}n gr")
-    );
+    assert_eq!(reading.events[0].property("DESCRIPTION").unwrap().text(), Some("gr\u{fc}n gr"));
 
     let lines = "ATTENDEE:mailto:a@example.com\n".repeat(5);
     let reading = limited(&EVENT.replace("UID:1\n", &lines), |settings| {
         settings.attendees = 2;
     });
-    assert_eq!(
-        defects(&reading),
-        [(DefectKind::LimitAttendees, "VEVENT[0]")]
-    );
+    assert_eq!(defects(&reading), [(DefectKind::LimitAttendees, "VEVENT[0]")]);
     let event = &reading.events[0];
     assert_eq!((event.attendees.len(), event.attendee_count), (2, 5));
 }
 
 #[test]
 fn time_may_run_out() {
-    let message = Message {
-        calendar_parts: vec![part(EVENT)],
-        ..Message::default()
-    };
+    let message = Message { calendar_parts: vec![part(EVENT)], ..Message::default() };
     let reading = read(&message, &Settings::default(), &|| true);
     assert_eq!(defects(&reading), [(DefectKind::LimitTime, "")]);
 }
@@ -215,31 +152,10 @@ fn calendars_are_counted() {
     assert_eq!(calendar.prodid.as_deref(), Some("-//x//EN"));
     assert_eq!(calendar.version.as_deref(), Some("2.0"));
     assert_eq!(calendar.calscale.as_deref(), Some("GREGORIAN"));
-    assert_eq!(
-        (
-            calendar.components,
-            calendar.timezones,
-            calendar.observances
-        ),
-        (4, 1, 2)
-    );
+    assert_eq!((calendar.components, calendar.timezones, calendar.observances), (4, 1, 2));
     assert_eq!(calendar.depth, 3);
-    let names: Vec<_> = calendar
-        .properties
-        .iter()
-        .map(|property| property.name.as_ref())
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "VERSION",
-            "PRODID",
-            "METHOD",
-            "CALSCALE",
-            "X-WR-CALNAME",
-            "TZURL"
-        ]
-    );
+    let names: Vec<_> = calendar.properties.iter().map(|property| property.name.as_ref()).collect();
+    assert_eq!(names, ["VERSION", "PRODID", "METHOD", "CALSCALE", "X-WR-CALNAME", "TZURL"]);
 }
 
 #[test]
@@ -255,36 +171,20 @@ fn method_and_its_parameter() {
         };
         let reading = read(&message, &Settings::default(), &|| false);
         assert_eq!(reading.defects.len(), expected, "{parameter}");
-        assert!(
-            reading
-                .defects
-                .iter()
-                .all(|defect| defect.kind == DefectKind::MethodMismatch)
-        );
+        assert!(reading.defects.iter().all(|defect| defect.kind == DefectKind::MethodMismatch));
     }
 }
 
 #[test]
 fn json_and_what_is_none() {
     let read_as = |text: &'static str, format: Format| {
-        let part = CalendarPart {
-            format,
-            ..part(text)
-        };
-        let message = Message {
-            calendar_parts: vec![part],
-            ..Message::default()
-        };
+        let part = CalendarPart { format, ..part(text) };
+        let message = Message { calendar_parts: vec![part], ..Message::default() };
         read(&message, &Settings::default(), &|| false)
     };
-    let reading = read_as(
-        r#"[["vevent",[["url",{},"uri","http://x.example/"]],[]]]"#,
-        Format::JCal,
-    );
-    assert_eq!(
-        reading.events[0].property("URL").unwrap().text(),
-        Some("http://x.example/")
-    );
+    let reading =
+        read_as(r#"[["vevent",[["url",{},"uri","http://x.example/"]],[]]]"#, Format::JCal);
+    assert_eq!(reading.events[0].property("URL").unwrap().text(), Some("http://x.example/"));
     let reading = read_as(
         r#"{"@type":"Event","uid":"1","start":"2025-01-01T10:00:00","title":"x"}"#,
         Format::JsCalendar,

@@ -8,11 +8,7 @@ fn check(line: &str, expected: &str) {
         let text = calendar(line).replace("\r\n", "\n").replace('\n', end);
         let reading = read_text(&text);
         let property = reading.events[0].properties.first();
-        assert_eq!(
-            property.and_then(|property| property.text()),
-            Some(expected),
-            "{text:?}"
-        );
+        assert_eq!(property.and_then(|property| property.text()), Some(expected), "{text:?}");
     }
 }
 
@@ -34,32 +30,17 @@ fn text_is_unfolded_and_unescaped() {
     check("SUMMARY:\\", "\\");
     check("SUMM\r\n ARY:folded name", "folded name");
     check("summary;language=de:x", "x");
-    check(
-        "SUMMARY:\"quoted\": yes, yes; yes",
-        "\"quoted\": yes, yes; yes",
-    );
-    check(
-        r#"X-ALT-DESC;FMTTYPE=text/html:<p style="a;b\;c">x</p>"#,
-        "<p style=\"a;b;c\">x</p>",
-    );
-    check(
-        "X-ANYTHING:http://example.com/a,b;c",
-        "http://example.com/a,b;c",
-    );
-    check(
-        "NOTE;ENCODING=QUOTED-PRINTABLE;CHARSET=UTF-8:gr=C3=BCn=\r\nes",
-        "gr\u{fc}nes",
-    );
+    check("SUMMARY:\"quoted\": yes, yes; yes", "\"quoted\": yes, yes; yes");
+    check(r#"X-ALT-DESC;FMTTYPE=text/html:<p style="a;b\;c">x</p>"#, "<p style=\"a;b;c\">x</p>");
+    check("X-ANYTHING:http://example.com/a,b;c", "http://example.com/a,b;c");
+    check("NOTE;ENCODING=QUOTED-PRINTABLE;CHARSET=UTF-8:gr=C3=BCn=\r\nes", "gr\u{fc}nes");
 }
 
 #[test]
 fn lists_become_properties() {
     let event = event("CATEGORIES:a\\,b,c\r\nRESOURCES:d,e\r\nCATEGORIES;LANGUAGE=de:f");
-    let found: Vec<_> = event
-        .properties
-        .iter()
-        .map(|p| (p.name.as_ref(), p.text().unwrap()))
-        .collect();
+    let found: Vec<_> =
+        event.properties.iter().map(|p| (p.name.as_ref(), p.text().unwrap())).collect();
     let expected = [
         ("CATEGORIES", "a,b"),
         ("CATEGORIES", "c"),
@@ -73,18 +54,8 @@ fn lists_become_properties() {
 
 #[test]
 fn links_stay_as_written() {
-    for name in [
-        "URL",
-        "ATTACH",
-        "CONFERENCE",
-        "IMAGE",
-        "SOURCE",
-        "LINK",
-        "TZURL",
-    ] {
-        let event = event(&format!(
-            "{name};VALUE=URI:HTTP://Example.com/a?b=c&d=%20;e,f"
-        ));
+    for name in ["URL", "ATTACH", "CONFERENCE", "IMAGE", "SOURCE", "LINK", "TZURL"] {
+        let event = event(&format!("{name};VALUE=URI:HTTP://Example.com/a?b=c&d=%20;e,f"));
         let expected = Value::Uri("HTTP://Example.com/a?b=c&d=%20;e,f".to_owned());
         assert_eq!(event.properties[0].value, expected, "{name}");
     }
@@ -99,14 +70,8 @@ fn inline_content_is_decoded() {
         other @ (Value::Text(_) | Value::Uri(_) | Value::Other(_)) => panic!("{line}: {other:?}"),
     };
     let html = (Some("text/html".to_owned()), b"<b>hi</b>".to_vec());
-    assert_eq!(
-        binary("ATTACH;FMTTYPE=text/html;ENCODING=BASE64;VALUE=BINARY:PGI+aGk8L2I+"),
-        html
-    );
-    assert_eq!(
-        binary("ATTACH;FMTTYPE=Text/HTML;ENCODING=BASE64:PGI+aGk8L2I+"),
-        html
-    );
+    assert_eq!(binary("ATTACH;FMTTYPE=text/html;ENCODING=BASE64;VALUE=BINARY:PGI+aGk8L2I+"), html);
+    assert_eq!(binary("ATTACH;FMTTYPE=Text/HTML;ENCODING=BASE64:PGI+aGk8L2I+"), html);
     assert_eq!(binary("ATTACH:data:text/html;base64,PGI+aGk8L2I+"), html);
     let (_, data) = binary("IMAGE;VALUE=BINARY;ENCODING=BASE64:AP8A");
     assert_eq!(data, [0, 255, 0]);
@@ -117,17 +82,9 @@ fn backslashes_are_kept_as_written() {
     let text = calendar("UID:1\r\nURL:\\\\host\\share\r\nX-A:\\\r\n \\x\r\nSUMMARY:a\\nb");
     let reading = read_text(&text);
     let lines = &reading.calendars[0].backslash_lines;
-    let found: Vec<_> = lines
-        .iter()
-        .map(|line| (line.place.as_str(), line.rest.as_str()))
-        .collect();
-    assert_eq!(
-        found,
-        [
-            ("VEVENT[0].URL", ":\\\\host\\share"),
-            ("VEVENT[0].X-A", ":\\\\x")
-        ]
-    );
+    let found: Vec<_> =
+        lines.iter().map(|line| (line.place.as_str(), line.rest.as_str())).collect();
+    assert_eq!(found, [("VEVENT[0].URL", ":\\\\host\\share"), ("VEVENT[0].X-A", ":\\\\x")]);
     assert!(lines.iter().all(|line| line.event == Some(0)));
 }
 

@@ -13,14 +13,8 @@ fn damage() {
     check("just some words", "no-headers");
     check("\0\0\0\0", "no-headers");
     check("Subject: x", "");
-    check(
-        "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nhi",
-        "truncated part[0]",
-    );
-    check(
-        "Content-Type: multipart/mixed\n\n--b\n\nhi",
-        "truncated part[0]",
-    );
+    check("Content-Type: multipart/mixed; boundary=b\n\n--b\n\nhi", "truncated part[0]");
+    check("Content-Type: multipart/mixed\n\n--b\n\nhi", "truncated part[0]");
     check(
         "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; \
          boundary=c\n\n--c\nContent-Type: text/calendar\n\nBEGIN:VCALENDAR\n--b--",
@@ -31,46 +25,25 @@ fn damage() {
          BEGIN:VCALENDAR\n--b--",
         "text/calendar ICalendar typed",
     );
-    check(
-        "A: b\nContent-Type: text/plain; charset=x-none\n\n\u{FC}",
-        "bad-charset part[0]",
-    );
+    check("A: b\nContent-Type: text/plain; charset=x-none\n\n\u{FC}", "bad-charset part[0]");
     check(b"A: b\n\n\xFC", "invalid-utf8 part[0]");
 }
 
 #[test]
 fn limits() {
-    let settings = Settings {
-        calendar_text: 17,
-        parts: 3,
-        depth: 1,
-        ..Settings::default()
-    };
+    let settings = Settings { calendar_text: 17, parts: 3, depth: 1, ..Settings::default() };
     let limited = |input: &str| {
         let message = parse(input.as_bytes(), false, &Envelope::default(), &settings);
-        format!(
-            "{} {} {}",
-            message.parts.len(),
-            message.part_count,
-            summary(&message)
-        )
+        format!("{} {} {}", message.parts.len(), message.part_count, summary(&message))
     };
     let text = "Content-Type: text/calendar\n\nBEGIN:VCALENDAR\n\u{FC}\u{FC}\u{FC}";
-    assert_eq!(
-        limited(text),
-        "1 1 text/calendar ICalendar typed; limit:text part[0]"
-    );
-    let parts = format!(
-        "Content-Type: multipart/mixed; boundary=b\n\n{}--b--",
-        "--b\n\nx\n".repeat(9)
-    );
+    assert_eq!(limited(text), "1 1 text/calendar ICalendar typed; limit:text part[0]");
+    let parts =
+        format!("Content-Type: multipart/mixed; boundary=b\n\n{}--b--", "--b\n\nx\n".repeat(9));
     assert_eq!(limited(&parts), "3 10 limit:parts");
     let depth = "Content-Type: message/rfc822\n\n".repeat(3);
     assert_eq!(limited(&depth), "2 2 limit:depth part[1]");
-    let fields = format!(
-        "{}Content-Type: text/calendar\n\nx",
-        "A: b\n".repeat(10_001)
-    );
+    let fields = format!("{}Content-Type: text/calendar\n\nx", "A: b\n".repeat(10_001));
     let message = read(fields.as_bytes());
     assert_eq!(message.headers.len(), 10_000);
     assert_eq!(
@@ -85,21 +58,14 @@ fn check_quick(name: &str, input: &[u8]) -> usize {
     let message = read(input);
     let count = message.part_count;
     drop(message);
-    assert!(
-        started.elapsed() < Duration::from_secs(2),
-        "{name}: {:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_secs(2), "{name}: {:?}", started.elapsed());
     count
 }
 
 #[test]
 fn hostile() {
     let head = "From: a@example.com\nContent-Type: multipart/mixed; boundary=b\n\n";
-    let many = format!(
-        "{head}{}",
-        "--b\nContent-Type: image/png\n\nx\n".repeat(10_000)
-    );
+    let many = format!("{head}{}", "--b\nContent-Type: image/png\n\nx\n".repeat(10_000));
     assert_eq!(check_quick("parts", many.as_bytes()), 10_001);
     let base64 = "--b\nContent-Transfer-Encoding: base64\n\nQUJD\n".repeat(10_000);
     check_quick("base64 parts", format!("{head}{base64}").as_bytes());
@@ -109,37 +75,22 @@ fn hostile() {
     check_quick("one boundary", same.as_bytes());
     let mut nested = String::new();
     for level in 0..10_000 {
-        let _ = write!(
-            nested,
-            "Content-Type: multipart/mixed; boundary=b{level}\n\n--b{level}\n"
-        );
+        let _ = write!(nested, "Content-Type: multipart/mixed; boundary=b{level}\n\n--b{level}\n");
     }
     assert!(check_quick("multiparts", nested.as_bytes()) >= 1_000);
     let messages = "Content-Type: message/rfc822\n\n".repeat(200_000);
     check_quick("messages", messages.as_bytes());
-    check_quick(
-        "dashes",
-        format!("{head}{}", "\n--".repeat(300_000)).as_bytes(),
-    );
-    check_quick(
-        "spaces",
-        format!("{head}{}", " ".repeat(1_000_000)).as_bytes(),
-    );
+    check_quick("dashes", format!("{head}{}", "\n--".repeat(300_000)).as_bytes());
+    check_quick("spaces", format!("{head}{}", " ".repeat(1_000_000)).as_bytes());
     check_quick("fields", "A:\n".repeat(300_000).as_bytes());
-    check_quick(
-        "folds",
-        format!("Subject: x{}", "\n ".repeat(300_000)).as_bytes(),
-    );
+    check_quick("folds", format!("Subject: x{}", "\n ".repeat(300_000)).as_bytes());
     let pieces = format!("Content-Type: a/b{}\n\n", ";n*0=x".repeat(100_000));
     check_quick("pieces", pieces.as_bytes());
     let words = format!("Subject: {}\n\n", "=?u?q?x".repeat(100_000));
     check_quick("words", words.as_bytes());
     let addresses = format!("From: {}\n\n", "a@b:(\"<".repeat(100_000));
     check_quick("addresses", addresses.as_bytes());
-    let junk = format!(
-        "Content-Transfer-Encoding: base64\n\n{}",
-        "=*A".repeat(300_000)
-    );
+    let junk = format!("Content-Transfer-Encoding: base64\n\n{}", "=*A".repeat(300_000));
     check_quick("junk", junk.as_bytes());
 }
 

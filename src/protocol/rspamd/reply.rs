@@ -38,10 +38,7 @@ struct Failure<'a> {
 
 /// The body of the reply to a request that gets no scan.
 pub fn failure(error: &str) -> Vec<u8> {
-    let failure = Failure {
-        error,
-        error_domain: "protocol-error",
-    };
+    let failure = Failure { error, error_domain: "protocol-error" };
     serde_json::to_vec(&failure).unwrap_or_default()
 }
 
@@ -67,10 +64,7 @@ pub fn answer<'a>(
     let extracted = &outcome.extracted;
     let found = !extracted.urls.is_empty() || !extracted.emails.is_empty();
     Answer {
-        is_skipped: outcome
-            .partial
-            .iter()
-            .any(|reason| reason == "internal-error"),
+        is_skipped: outcome.partial.iter().any(|reason| reason == "internal-error"),
         score: Float(verdict.score),
         required_score: Float(required_score(thresholds)),
         action: verdict.action.name(),
@@ -87,10 +81,8 @@ pub fn answer<'a>(
 
 /// The body of the reply of `/symbols` without a message: every symbol there is, by group.
 pub fn symbols(list: &[ListedSymbol]) -> Vec<u8> {
-    let mut sorted: Vec<(&str, &ListedSymbol)> = list
-        .iter()
-        .map(|symbol| (symbol.group.as_deref().unwrap_or(NO_GROUP), symbol))
-        .collect();
+    let mut sorted: Vec<(&str, &ListedSymbol)> =
+        list.iter().map(|symbol| (symbol.group.as_deref().unwrap_or(NO_GROUP), symbol)).collect();
     sorted.sort_by(|a, b| a.0.cmp(b.0).then_with(|| a.1.name.cmp(&b.1.name)));
     let groups: Vec<Group<'_>> = sorted
         .chunk_by(|a, b| a.0 == b.0)
@@ -142,10 +134,7 @@ struct Limits<'a>(&'a Thresholds);
 impl Serialize for Limits<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let limits = self.0.list();
-        let limits = limits
-            .into_iter()
-            .rev()
-            .map(|(action, limit)| (action.name(), Float(limit)));
+        let limits = limits.into_iter().rev().map(|(action, limit)| (action.name(), Float(limit)));
         serializer.collect_map(limits)
     }
 }
@@ -154,9 +143,7 @@ impl Serialize for Limits<'_> {
 fn required_score(thresholds: &Thresholds) -> f64 {
     let limits = thresholds.list();
     let reject = limits.iter().find(|(action, _)| *action == Action::Reject);
-    reject
-        .or_else(|| limits.last())
-        .map_or(0.0, |(_, limit)| *limit)
+    reject.or_else(|| limits.last()).map_or(0.0, |(_, limit)| *limit)
 }
 
 struct Symbols<'a>(&'a [Symbol]);
@@ -203,24 +190,16 @@ fn option(evidence: &Evidence) -> String {
 /// A link: its host name, or an object.
 enum Url<'a> {
     Host(&'a str),
-    Extended {
-        url: &'a str,
-        tld: &'a str,
-        host: &'a str,
-    },
+    Extended { url: &'a str, tld: &'a str, host: &'a str },
 }
 
 impl Serialize for Url<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Host(host) => serializer.serialize_str(host),
-            Self::Extended { url, tld, host } => ExtendedUrl {
-                url,
-                tld,
-                host,
-                flags: &[],
+            Self::Extended { url, tld, host } => {
+                ExtendedUrl { url, tld, host, flags: &[] }.serialize(serializer)
             }
-            .serialize(serializer),
         }
     }
 }
@@ -243,11 +222,7 @@ fn urls(outcome: &Outcome, extended: bool) -> Vec<Url<'_>> {
         };
         if extended {
             let tld = url.domain.as_deref().unwrap_or(host);
-            links.push(Url::Extended {
-                url: &url.url,
-                tld,
-                host,
-            });
+            links.push(Url::Extended { url: &url.url, tld, host });
         } else if !hosts.contains(&host) {
             hosts.push(host);
             links.push(Url::Host(host));
@@ -324,10 +299,7 @@ struct WireExtracted<'a> {
 fn calendar<'a>(outcome: &'a Outcome, request: &Request) -> Calendar<'a> {
     let extracted = &outcome.extracted;
     // The links of the mail around it stand in `urls` above; these are the events' own.
-    let urls = extracted
-        .urls
-        .iter()
-        .filter(|url| url.origin == Origin::Calendar);
+    let urls = extracted.urls.iter().filter(|url| url.origin == Origin::Calendar);
     Calendar {
         events: outcome.events.iter().map(event).collect(),
         decision: decision(&outcome.verdict.decision),
@@ -384,11 +356,7 @@ fn decision(decision: &Decision) -> WireDecision<'_> {
 }
 
 fn defect(defect: &Defect) -> WireDefect<'_> {
-    WireDefect {
-        kind: defect.kind.name(),
-        place: &defect.place,
-        detail: &defect.detail,
-    }
+    WireDefect { kind: defect.kind.name(), place: &defect.place, detail: &defect.detail }
 }
 
 fn received_at(seconds: i64) -> Option<String> {
@@ -448,10 +416,8 @@ mod tests {
     }
 
     fn outcome() -> Outcome {
-        let evidence = |place: &str, text: &str| Evidence {
-            place: place.into(),
-            text: text.into(),
-        };
+        let evidence =
+            |place: &str, text: &str| Evidence { place: place.into(), text: text.into() };
         let hit = Hit {
             symbol: "CAL_CALLBACK".into(),
             score: 3.0,
@@ -500,12 +466,7 @@ mod tests {
                         "example.com",
                         Origin::Calendar,
                     ),
-                    url(
-                        "https://a.example.com/2",
-                        "a.example.com",
-                        "example.com",
-                        Origin::Mail,
-                    ),
+                    url("https://a.example.com/2", "a.example.com", "example.com", Origin::Mail),
                 ],
                 emails: vec!["bob@example.com".to_owned()],
                 ..Extracted::default()
@@ -514,18 +475,12 @@ mod tests {
             message_id: None,
             has_calendar: true,
             size: 10,
-            timings: Timings {
-                total: Duration::from_micros(1500),
-                ..Timings::default()
-            },
+            timings: Timings { total: Duration::from_micros(1500), ..Timings::default() },
         }
     }
 
     fn request() -> Request {
-        let mut request = Request {
-            now: 1_795_168_800,
-            ..Request::default()
-        };
+        let mut request = Request { now: 1_795_168_800, ..Request::default() };
         request.envelope.client_ip = "192.0.2.7".parse().ok();
         request
     }
@@ -561,10 +516,7 @@ mod tests {
 
     #[test]
     fn extended_urls_are_objects() {
-        let options = Options {
-            extended_urls: true,
-            ..Options::default()
-        };
+        let options = Options { extended_urls: true, ..Options::default() };
         let expected = concat!(
             r#""urls":[{"url":"https://a.example.com/1","tld":"example.com","#,
             r#""host":"a.example.com","flags":[]},{"url":"https://a.example.com/2","#,
@@ -600,23 +552,14 @@ mod tests {
         outcome.partial = vec!["internal-error".to_owned()];
         let reply = text(&outcome, &Options::default());
         assert!(reply.starts_with(r#"{"is_skipped":true,"#), "{reply}");
-        assert!(
-            reply.ends_with(r#""partial":["internal-error"]}}"#),
-            "{reply}"
-        );
+        assert!(reply.ends_with(r#""partial":["internal-error"]}}"#), "{reply}");
     }
 
     #[test]
     fn required_score_falls_back_to_the_harshest_action() {
-        let off = Thresholds {
-            reject: None,
-            ..Thresholds::default()
-        };
+        let off = Thresholds { reject: None, ..Thresholds::default() };
         assert!((required_score(&off) - 6.0).abs() < f64::EPSILON);
-        let discard = Thresholds {
-            discard: Some(30.0),
-            ..Thresholds::default()
-        };
+        let discard = Thresholds { discard: Some(30.0), ..Thresholds::default() };
         assert!((required_score(&discard) - 15.0).abs() < f64::EPSILON);
     }
 
@@ -628,11 +571,7 @@ mod tests {
             score: 1.5,
             description: (name == "A").then(|| "First".to_owned()),
         };
-        let list = [
-            symbol("B", Some("links")),
-            symbol("Z", None),
-            symbol("A", Some("links")),
-        ];
+        let list = [symbol("B", Some("links")), symbol("Z", None), symbol("A", Some("links"))];
         let numbers = r#""frequency":0.0,"frequency_stddev":0.0,"time":0.0}"#;
         let expected = format!(
             concat!(
