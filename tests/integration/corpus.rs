@@ -50,7 +50,8 @@ fn entries() -> Option<Vec<Entry>> {
     let names: Vec<&str> = lines.next().unwrap().split('\t').collect();
     let entries: Vec<Entry> = lines
         .map(|line| {
-            let fields: BTreeMap<&str, &str> = names.iter().copied().zip(line.split('\t')).collect();
+            let fields: BTreeMap<&str, &str> =
+                names.iter().copied().zip(line.split('\t')).collect();
             let field = |name: &str| fields.get(name).copied().unwrap_or_default().to_owned();
             let file = field("file");
             Entry {

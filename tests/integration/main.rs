@@ -16,3 +16,13 @@ mod fixtures;
 mod corpus;
 // Replies over HTTP: paths, headers, connections, errors.
 mod http;
+// Every way to wrap a calendar in a mail: transfer encodings, types, folds.
+mod encodings;
+// Attacks over HTTP: time, memory and what is answered.
+mod hostile;
+// Meaning of rules: events one by one, negation, unknown facts, origin, caps.
+mod scope;
+// Laws that hold for any input.
+mod properties;
+// The README against the service.
+mod readme;

@@ -158,9 +158,8 @@ pub(crate) fn assert_none(failures: &[String]) {
 /// A calendar around content lines of one event, or of several.
 pub(crate) fn calendar(method: &str, events: &[&str]) -> String {
     use std::fmt::Write as _;
-    let mut text = format!(
-        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Example//EN\r\nMETHOD:{method}\r\n"
-    );
+    let mut text =
+        format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Example//EN\r\nMETHOD:{method}\r\n");
     for (number, lines) in events.iter().enumerate() {
         let lines = lines.replace('\n', "\r\n");
         write!(
