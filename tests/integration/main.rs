@@ -26,3 +26,9 @@ mod scope;
 mod properties;
 // The README against the service.
 mod readme;
+// The program: subcommands, their output, exit codes.
+mod cli;
+// Every rule of the decision about an event.
+mod decision;
+// Boundaries of the modules, read from the source.
+mod architecture;
