@@ -255,7 +255,8 @@ fn without_calendar(
 ) -> Outcome {
     let reading = Reading::default();
     // A calendar may stand where nobody has looked.
-    let partial = partial(&message.defects, &Evaluation { complete: true, ..Evaluation::default() });
+    let partial =
+        partial(&message.defects, &Evaluation { complete: true, ..Evaluation::default() });
     let verdict = verdict::decide(
         Vec::new(),
         &settings.verdict,
