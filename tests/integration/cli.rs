@@ -97,8 +97,23 @@ const MISTAKES: [(&str, &str); 4] = [
          \x20 |                        ^^^\n\
          \x20 = hint: numbers are written `50` or `0.5`",
     ),
-    ("calendar X summary =~ /(pay/\ndescribe X x\n", "error: REGEX"),
-    ("calendar X summary =~ /a/\ndescribe X x\ncalendar X summary =~ /b/\n", "error: DUPLICATE"),
+    (
+        "calendar X summary =~ /(pay/\ndescribe X x\n",
+        "error: bad regex: unclosed group\n\
+         \x20--> FILE:1:23\n\
+         \x20 |\n\
+         1 | calendar X summary =~ /(pay/\n\
+         \x20 |                       ^^^^^^",
+    ),
+    (
+        "calendar X summary =~ /a/\ndescribe X x\ncalendar X summary =~ /b/\n",
+        "error: `X` is defined twice in this file\n\
+         \x20--> FILE:3:10\n\
+         \x20 |\n\
+         3 | calendar X summary =~ /b/\n\
+         \x20 |          ^\n\
+         \x20 = hint: the first definition is at FILE:1",
+    ),
 ];
 
 #[test]

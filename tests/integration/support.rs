@@ -80,6 +80,8 @@ struct Delivery {
     helo: Option<String>,
     from: Option<String>,
     rcpt: Option<Vec<String>>,
+    /// `Authentication-Results` that the caller vouches for.
+    authentication_results: Option<Vec<String>>,
     now: Option<String>,
 }
 
@@ -97,6 +99,7 @@ pub(crate) fn request_for(path: &Path, bytes: &[u8]) -> Request {
         helo: delivery.helo,
         sender: delivery.from,
         recipients: delivery.rcpt.unwrap_or_default(),
+        authentication_results: delivery.authentication_results.unwrap_or_default(),
         ..Envelope::default()
     };
     let now = delivery.now.map_or_else(|| time_of(bytes, bare), |time| seconds(&time));
