@@ -74,6 +74,8 @@ pub struct Reading {
     pub events: Vec<Event>,
     /// What was wrong.
     pub defects: Vec<Defect>,
+    /// Recoverable errors of syntax, counted one by one.
+    pub syntax_errors: usize,
 }
 
 /// One VCALENDAR object.
@@ -382,6 +384,9 @@ pub fn read(message: &Message<'_>, settings: &Settings, expired: &dyn Fn() -> bo
         copies::compare(&mut reading, message);
     }
     reading.defects = session.defects.into_list();
+    let bad_values =
+        reading.defects.iter().filter(|defect| defect.kind == DefectKind::BadValue).count();
+    reading.syntax_errors = session.syntax_errors + bad_values;
     reading
 }
 

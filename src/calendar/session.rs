@@ -11,6 +11,8 @@ pub(super) struct Session<'a> {
     pub(super) settings: &'a Settings,
     pub(super) expired: &'a dyn Fn() -> bool,
     pub(super) defects: Defects,
+    /// Errors of syntax on raw lines, all of them: defects name one a kind and place.
+    pub(super) syntax_errors: usize,
     pub(super) work: Work,
     /// Calendars read so far: the index of the one being read.
     pub(super) calendars: usize,
@@ -35,6 +37,7 @@ impl<'a> Session<'a> {
             settings,
             expired,
             defects: Defects::default(),
+            syntax_errors: 0,
             work: Work::default(),
             calendars: 0,
             components: 0,

@@ -460,6 +460,9 @@ impl Walk<'_, '_, '_> {
     }
 
     fn report(&mut self, kind: DefectKind, detail: &str) {
+        if kind.is_syntax() {
+            self.session.syntax_errors += 1;
+        }
         let first = self.frames.last_mut().is_some_and(|frame| frame.reported.first(kind));
         if first && self.session.defects.takes(kind) {
             let place = self.place();

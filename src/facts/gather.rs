@@ -193,7 +193,8 @@ fn collect<'f>(
     texts: &mut Vec<TextValue<'f>>,
     links: &mut Collector<'f>,
 ) {
-    let source = Source { place, origin: Origin::Calendar, event };
+    let source = Source { place, origin: Origin::Calendar, event, opened: true };
+    let running = Source { opened: false, ..source };
     let is_text = shown.contains(&&*property.name);
     match &property.value {
         Value::Uri(uri) if !is_address_property(&property.name) => links.uri(uri, source),
@@ -207,7 +208,11 @@ fn collect<'f>(
             }
         }
         // Properties that are not shown as text may still be opened: X-…-URL and the like.
-        Value::Text(raw) => links.text(raw, source),
+        Value::Text(raw) => links.text(raw, running),
+        // A `data:` URI opens what it holds; inline attachments (VALUE=BINARY) are files.
+        Value::Binary { media_type, .. } if property.parameter("VALUE") != Some("BINARY") => {
+            links.uri(&format!("data:{},", media_type.as_deref().unwrap_or_default()), source);
+        }
         Value::Uri(_) | Value::Binary { .. } | Value::Other(_) => {}
     }
     for (name, value) in &property.parameters {
@@ -246,9 +251,10 @@ fn text_value<'f>(
     } else {
         html::decode_entities(raw)
     };
-    links.text(&visible, source);
+    let running = Source { opened: false, ..source };
+    links.text(&visible, running);
     if !hidden.is_empty() {
-        links.text(&hidden, source);
+        links.text(&hidden, running);
     }
     let (normal, disguise) = text::normalise(&visible);
     let normal = match normal {
@@ -287,7 +293,8 @@ fn mail_texts<'f>(message: &'f Message<'f>, links: &mut Collector<'f>) -> Vec<Ma
     let mut texts = Vec::new();
     let mut budget = MAIL_TEXT;
     for (part, content) in message.parts.iter().enumerate() {
-        let source = Source { place: Place::Part(part), origin: Origin::Mail, event: None };
+        let source =
+            Source { place: Place::Part(part), origin: Origin::Mail, event: None, opened: false };
         let (raw, is_html) = match &content.body {
             Body::Text(text) => (&**text, false),
             Body::Html(html) => (&**html, true),

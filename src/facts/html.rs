@@ -1,7 +1,10 @@
 //! HTML to what a reader sees, with hidden text and links kept apart.
 //!
-//! Only tokens are read (the WHATWG tokenizer of html5gum), no tree is built: enough to know
-//! what is shown, linear in the input, and nothing to make deep.
+//! Only tokens are read, no tree is built: enough to know what is shown, linear in the input,
+//! and nothing to make deep. The tokens are our own, because nearly every invitation brings
+//! tens of kilobytes of mark-up and html5gum, which follows the WHATWG tokenizer state by
+//! state, took 40 % of a whole scan for them; it still decodes the character references,
+//! where its table of two thousand names matters.
 
 use std::borrow::Cow;
 
@@ -54,21 +57,64 @@ pub(super) fn looks_like_html(text: &str) -> bool {
     })
 }
 
-/// Decodes entities of a text that is not HTML; most texts have none and are borrowed.
+/// Decodes character references; most texts have none and are borrowed.
 pub(super) fn decode_entities(text: &str) -> Cow<'_, str> {
-    let entity = memchr::memchr_iter(b'&', text.as_bytes()).any(|at| {
-        let rest = text.as_bytes().get(at + 1..).unwrap_or_default();
-        rest.iter().take(32).position(|byte| *byte == b';').is_some_and(|end| {
-            end > 1
-                && rest.iter().take(end).all(|byte| byte.is_ascii_alphanumeric() || *byte == b'#')
-        })
-    });
-    // A `<` of prose would be taken for a tag, so it is hidden from the tokenizer.
-    if entity {
-        Cow::Owned(render(&text.replace('<', "&lt;")).visible)
-    } else {
-        Cow::Borrowed(text)
+    if !memchr::memchr_iter(b'&', text.as_bytes()).any(|at| starts_reference(text, at)) {
+        return Cow::Borrowed(text);
     }
+    // The few references that make up nearly all; anything else goes to the full table.
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'&', rest.as_bytes()) {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        let common = [
+            ("&amp;", "&"),
+            ("&lt;", "<"),
+            ("&gt;", ">"),
+            ("&quot;", "\""),
+            ("&#39;", "'"),
+            ("&nbsp;", "\u{a0}"),
+        ];
+        if let Some((reference, plain)) = common.iter().find(|(name, _)| from.starts_with(name)) {
+            out.push_str(plain);
+            rest = from.get(reference.len()..).unwrap_or_default();
+        } else if starts_reference(from, 0) {
+            out.push_str(&decode_by_table(from));
+            return Cow::Owned(out);
+        } else {
+            out.push('&');
+            rest = from.get(1..).unwrap_or_default();
+        }
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// True for `&` followed by a name or number and a semicolon, or a number without one.
+fn starts_reference(text: &str, at: usize) -> bool {
+    let rest = text.as_bytes().get(at + 1..).unwrap_or_default();
+    if rest.first() == Some(&b'#') && rest.get(1).is_some_and(u8::is_ascii_alphanumeric) {
+        return true;
+    }
+    rest.iter()
+        .take(32)
+        .position(|byte| *byte == b';')
+        .is_some_and(|end| end > 1 && rest.iter().take(end).all(u8::is_ascii_alphanumeric))
+}
+
+fn decode_by_table(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let emitter =
+        CallbackEmitter::new(|event: CallbackEvent<'_>, _: html5gum::Span<()>| -> Option<()> {
+            if let CallbackEvent::String { value } = event {
+                out.push_str(&String::from_utf8_lossy(value));
+            }
+            None
+        });
+    // A `<` of the text would be taken for a tag.
+    for () in Tokenizer::new_with_emitter(&text.replace('<', "&lt;"), emitter).flatten() {}
+    out
 }
 
 /// Renders HTML.
@@ -79,22 +125,125 @@ pub(super) fn render(html: &str) -> Rendered {
     }
     let html = html.get(..end).unwrap_or_default();
     let mut reader = Reader::default();
-    let mut emitter =
-        CallbackEmitter::new(|event: CallbackEvent<'_>, _span: html5gum::Span<()>| -> Option<()> {
-            reader.event(&event);
-            None
-        });
-    emitter.naively_switch_states(true);
-    for () in Tokenizer::new_with_emitter(html, emitter).flatten() {}
+    tokenize(html, &mut reader);
     reader.finish()
+}
+
+/// Elements whose content is text whatever it looks like.
+const RAW_TEXT: [&str; 6] = ["script", "style", "title", "textarea", "xmp", "iframe"];
+
+/// Feeds text, tags and attributes to the reader. Names are compared in lower case; a tag
+/// that is not closed ends the input, as in a browser.
+fn tokenize(html: &str, reader: &mut Reader) {
+    let mut rest = html;
+    while let Some(at) = memchr::memchr(b'<', rest.as_bytes()) {
+        let (text, from) = rest.split_at(at);
+        reader.text(&decode_entities(text));
+        let inside = from.get(1..).unwrap_or_default();
+        let next = inside.as_bytes().first();
+        rest = if let Some(comment) = inside.strip_prefix("!--") {
+            after(comment, "-->")
+        } else if matches!(next, Some(b'!' | b'?')) {
+            after(inside, ">")
+        } else if let Some(tag) = inside.strip_prefix('/') {
+            if tag.starts_with(|c: char| c.is_ascii_alphabetic()) {
+                let (name, tail) = tag.split_at(name_length(tag));
+                reader.end_tag(&name.to_ascii_lowercase());
+                after(tail, ">")
+            } else {
+                after(tag, ">")
+            }
+        } else if next.is_some_and(u8::is_ascii_alphabetic) {
+            let (name, attributes) = inside.split_at(name_length(inside));
+            let name = name.to_ascii_lowercase();
+            let Some((tail, self_closing)) = read_attributes(&name, attributes, reader) else {
+                return;
+            };
+            reader.start_tag(&name, self_closing);
+            if RAW_TEXT.contains(&name.as_str()) { raw_text(&name, tail, reader) } else { tail }
+        } else {
+            reader.text("<");
+            inside
+        };
+    }
+    reader.text(&decode_entities(rest));
+}
+
+/// What stands behind the first `end`; nothing when it does not come.
+fn after<'h>(text: &'h str, end: &str) -> &'h str {
+    memchr::memmem::find(text.as_bytes(), end.as_bytes())
+        .and_then(|at| text.get(at + end.len()..))
+        .unwrap_or_default()
+}
+
+fn name_length(text: &str) -> usize {
+    text.bytes()
+        .position(|byte| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>'))
+        .unwrap_or(text.len())
+}
+
+/// Content up to the end tag of the same name.
+fn raw_text<'h>(name: &str, text: &'h str, reader: &mut Reader) -> &'h str {
+    let end = memchr::memmem::find_iter(text.as_bytes(), b"</").find(|at| {
+        text.as_bytes()
+            .get(at + 2..at + 2 + name.len())
+            .is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes()))
+    });
+    let (content, tail) = text.split_at(end.unwrap_or(text.len()));
+    reader.text(content);
+    tail
+}
+
+/// Reads attributes up to the end of the tag; `None` when it does not come.
+fn read_attributes<'h>(tag: &str, text: &'h str, reader: &mut Reader) -> Option<(&'h str, bool)> {
+    let space = |c: char| c.is_ascii_whitespace() || c == '/';
+    let mut rest = text;
+    let mut self_closing = false;
+    loop {
+        let trimmed = rest.trim_start_matches(space);
+        if trimmed.len() < rest.len() {
+            self_closing =
+                rest.get(..rest.len() - trimmed.len()).is_some_and(|gap| gap.ends_with('/'));
+        }
+        rest = trimmed;
+        if let Some(tail) = rest.strip_prefix('>') {
+            return Some((tail, self_closing));
+        }
+        // An attribute's name may start with `=`, and runs to one of these.
+        let length = rest
+            .bytes()
+            .enumerate()
+            .find(|(at, byte)| {
+                byte.is_ascii_whitespace()
+                    || matches!(byte, b'/' | b'>')
+                    || (*byte == b'=' && *at > 0)
+            })
+            .map(|(at, _)| at)?;
+        let (name, tail) = rest.split_at(length);
+        let value_at = tail.trim_start_matches(|c: char| c.is_ascii_whitespace());
+        let Some(value) = value_at.strip_prefix('=') else {
+            reader.attribute(tag, name, "");
+            rest = tail;
+            continue;
+        };
+        let value = value.trim_start_matches(|c: char| c.is_ascii_whitespace());
+        let quote = value.bytes().next().filter(|byte| matches!(byte, b'"' | b'\''));
+        let (value, tail) = if let Some(quote) = quote {
+            let value = value.get(1..)?;
+            let end = memchr::memchr(quote, value.as_bytes())?;
+            (value.get(..end)?, value.get(end + 1..)?)
+        } else {
+            let end = value.bytes().position(|byte| byte.is_ascii_whitespace() || byte == b'>')?;
+            value.split_at(end)
+        };
+        reader.attribute(tag, name, value);
+        rest = tail;
+    }
 }
 
 #[derive(Default)]
 struct Reader {
     out: Rendered,
-    /// Name of the start tag being read.
-    tag: Vec<u8>,
-    attribute: Vec<u8>,
     /// The tag being read hides what is inside.
     hides: bool,
     target: Option<String>,
@@ -106,88 +255,61 @@ struct Reader {
     link: Option<(String, usize)>,
 }
 
+/// Attributes that hold a link.
+const LINKS: [&str; 6] = ["href", "src", "action", "formaction", "background", "xlink:href"];
+
 impl Reader {
-    fn event(&mut self, event: &CallbackEvent<'_>) {
-        match event {
-            CallbackEvent::OpenStartTag { name } => {
-                self.tag.clear();
-                self.tag.extend_from_slice(name);
-                self.attribute.clear();
-                self.hides = false;
-                self.target = None;
-            }
-            CallbackEvent::AttributeName { name } => {
-                self.attribute.clear();
-                self.attribute.extend_from_slice(name);
-                if *name == b"hidden" {
-                    self.hides = true;
-                }
-            }
-            CallbackEvent::AttributeValue { value } => self.attribute_value(value),
-            CallbackEvent::CloseStartTag { self_closing } => self.start_tag(*self_closing),
-            CallbackEvent::EndTag { name } => self.end_tag(name),
-            CallbackEvent::String { value } => self.text(value),
-            CallbackEvent::Comment { .. }
-            | CallbackEvent::Doctype { .. }
-            | CallbackEvent::Error(_) => {}
+    fn attribute(&mut self, tag: &str, name: &str, value: &str) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if is("style") {
+            self.hides |= style_hides(decode_entities(value).as_bytes());
+        } else if is("hidden") || (tag == "font" && is("size") && value == "0") {
+            self.hides = true;
+        } else if self.target.is_none() && LINKS.iter().any(|known| is(known)) {
+            self.target = Some(decode_entities(value).trim().to_owned());
         }
     }
 
-    fn attribute_value(&mut self, value: &[u8]) {
-        match self.attribute.as_slice() {
-            b"href" | b"src" | b"action" | b"formaction" | b"background" | b"xlink:href" => {
-                self.target = Some(String::from_utf8_lossy(value).trim().to_owned());
-            }
-            b"style" => self.hides |= style_hides(value),
-            b"size" if self.tag == b"font" && value == b"0" => self.hides = true,
-            _ => {}
-        }
-    }
-
-    fn start_tag(&mut self, self_closing: bool) {
-        let tag = std::mem::take(&mut self.tag);
-        let void = is_void(&tag);
+    fn start_tag(&mut self, tag: &str, self_closing: bool) {
+        let void = is_void(tag) || self_closing;
+        let hides = std::mem::take(&mut self.hides);
         if self.hidden_depth > 0 {
-            if !void && !self_closing {
-                self.hidden_depth += 1;
-            }
-        } else if self.hides && !void && !self_closing {
+            self.hidden_depth += usize::from(!void);
+        } else if hides && !void {
             self.hidden_depth = 1;
         }
-        match tag.as_slice() {
-            b"style" | b"script" | b"title" => self.silent = true,
-            _ if breaks_line(&tag) => self.line(),
-            b"td" | b"th" => self.space(),
+        match tag {
+            "style" | "script" | "title" => self.silent = true,
+            _ if breaks_line(tag) => self.line(),
+            "td" | "th" => self.space(),
             _ => {}
         }
         if let Some(target) = self.target.take().filter(|target| !target.is_empty()) {
-            if tag == b"a" || tag == b"area" {
+            if tag == "a" || tag == "area" {
                 self.close_link();
                 self.link = Some((target, self.out.visible.len()));
             } else {
                 self.out.anchors.push(Anchor { target, text: None });
             }
         }
-        self.tag = tag;
     }
 
-    fn end_tag(&mut self, name: &[u8]) {
+    fn end_tag(&mut self, name: &str) {
         if self.hidden_depth > 0 && !is_void(name) {
             self.hidden_depth -= 1;
         }
         match name {
-            b"style" | b"script" | b"title" => self.silent = false,
-            b"a" => self.close_link(),
+            "style" | "script" | "title" => self.silent = false,
+            "a" => self.close_link(),
             _ if breaks_line(name) => self.line(),
             _ => {}
         }
     }
 
-    fn text(&mut self, value: &[u8]) {
-        if self.silent {
+    fn text(&mut self, text: &str) {
+        if self.silent || text.is_empty() {
             return;
         }
-        let text = String::from_utf8_lossy(value);
         let out = if self.hidden_depth > 0 { &mut self.out.hidden } else { &mut self.out.visible };
         // White space runs are one space in HTML.
         let mut pending = out.is_empty() || out.ends_with([' ', '\n']);
@@ -239,53 +361,52 @@ impl Reader {
     }
 }
 
-fn is_void(tag: &[u8]) -> bool {
+fn is_void(tag: &str) -> bool {
     matches!(
         tag,
-        b"area"
-            | b"base"
-            | b"br"
-            | b"col"
-            | b"embed"
-            | b"hr"
-            | b"img"
-            | b"input"
-            | b"link"
-            | b"meta"
-            | b"param"
-            | b"source"
-            | b"track"
-            | b"wbr"
+        "area"
+            | "base"
+            | "br"
+            | "col"
+            | "embed"
+            | "hr"
+            | "img"
+            | "input"
+            | "link"
+            | "meta"
+            | "param"
+            | "source"
+            | "track"
+            | "wbr"
     )
 }
 
-fn breaks_line(tag: &[u8]) -> bool {
+fn breaks_line(tag: &str) -> bool {
     matches!(
         tag,
-        b"br"
-            | b"p"
-            | b"div"
-            | b"tr"
-            | b"li"
-            | b"ul"
-            | b"ol"
-            | b"table"
-            | b"h1"
-            | b"h2"
-            | b"h3"
-            | b"h4"
-            | b"h5"
-            | b"h6"
-            | b"blockquote"
-            | b"pre"
-            | b"hr"
-            | b"section"
-            | b"article"
-            | b"header"
-            | b"footer"
-            | b"dt"
-            | b"dd"
-            | b"html-blob"
+        "br" | "p"
+            | "div"
+            | "tr"
+            | "li"
+            | "ul"
+            | "ol"
+            | "table"
+            | "h1"
+            | "h2"
+            | "h3"
+            | "h4"
+            | "h5"
+            | "h6"
+            | "blockquote"
+            | "pre"
+            | "hr"
+            | "section"
+            | "article"
+            | "header"
+            | "footer"
+            | "dt"
+            | "dd"
+            | "html-blo"
     )
 }
 

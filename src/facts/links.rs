@@ -27,6 +27,8 @@ pub struct Link<'f> {
     /// Index of the event; a calendar's own links count for its first event. `None` for
     /// links of the mail.
     pub event: Option<usize>,
+    /// True for values and parameters that programs open, false for links in running text.
+    pub opened: bool,
     /// True for the target inside a wrapper, which stands right before it.
     pub unwrapped: bool,
     /// `shown.example -> target.example` where the link's text shows another registered domain.
@@ -55,6 +57,7 @@ pub(super) struct Source<'f> {
     pub(super) place: Place<'f>,
     pub(super) origin: Origin,
     pub(super) event: Option<usize>,
+    pub(super) opened: bool,
 }
 
 /// Collects links up to a limit, each (place's owner, URL) once.
@@ -125,6 +128,7 @@ impl<'f> Collector<'f> {
             place: source.place,
             origin: source.origin,
             event: source.event,
+            opened: source.opened,
             unwrapped,
             disguise,
         };

@@ -9,7 +9,7 @@ use super::{
     Answer, Datum, Fact, Facts, Kind, Link, Origin, Place, Read, Scope, Value, paths, text,
 };
 use crate::calendar::{Moment, Party, Property};
-use crate::message::{DefectKind, Format, Mailbox, Mechanism};
+use crate::message::{Format, Mailbox, Mechanism};
 
 use Kind::{Address, Duration, Flag, Number, Size, Text};
 use Origin::{Calendar, Mail, Network};
@@ -386,13 +386,23 @@ pub static TABLE: &[Fact] = &[
             .filter_map(|a| a.action.as_deref())
             .map(|a| (Value::Text(a.into()), Place::Name("VALARM.ACTION"))))
     }),
-    event("alarm.attach", Text, "ATTACH values of alarms as written.", "Basso", |e, _| {
-        all(e
-            .event
-            .alarms
-            .iter()
-            .flat_map(|a| &a.attachments)
-            .map(|a| (Value::Text(a.into()), Place::Name("VALARM.ATTACH"))))
+    event("alarm.attach", Text, "ATTACH values of alarms as written.", "Basso", |e, f| {
+        let values = e.event.alarms.iter().flat_map(|alarm| &alarm.attachments);
+        let mut answer: Vec<Datum<'_>> = values
+            .map(|value| {
+                Datum::new(Value::Text(value.into()), Place::Name("VALARM.ATTACH"), Calendar)
+            })
+            .collect();
+        // Reading a value unescapes it, which takes a path's backslashes: they are kept apart.
+        answer.extend(
+            paths::unc_paths(f.reading, e.index, true)
+                .into_iter()
+                .filter(|path| path.place.contains(".VALARM[") && path.place.ends_with(".ATTACH"))
+                .map(|path| {
+                    Datum::new(Value::Text(path.path.into()), Place::Name(path.place), Calendar)
+                }),
+        );
+        Answer::Known(answer)
     }),
     event(
         "alarm.attendee.address",
@@ -644,9 +654,9 @@ pub static TABLE: &[Fact] = &[
         "defects.syntax",
         Number,
         Calendar,
-        "Defects of syntax: unclosed, end-mismatch, garbage-line, repeated-parameter, bad-value.",
+        "Recoverable errors of syntax, counted one by one: components not closed or closed wrongly, lines that are none, repeated parameters, values that are none.",
         "0",
-        |f| count(f.reading.defects.iter().filter(|d| is_syntax(d.kind)).count(), Calendar),
+        |f| count(f.reading.syntax_errors, Calendar),
     ),
     // The mail around it.
     message("parts", Number, Mail, "MIME parts.", "4", |f| {
@@ -798,6 +808,20 @@ pub static TABLE: &[Fact] = &[
         )
     }),
     message(
+        "auth.stated",
+        Flag,
+        Network,
+        "Trusted parties have stated results of authentication; never unknown.",
+        "yes",
+        |f| {
+            known([Datum::new(
+                Value::Flag(f.message.authentication.is_some()),
+                Place::Name("Authentication-Results"),
+                Network,
+            )])
+        },
+    ),
+    message(
         "auth.spf",
         Text,
         Network,
@@ -939,11 +963,6 @@ fn distinct<'s>(values: impl Iterator<Item = &'s str>) -> usize {
     values.sort_unstable();
     values.dedup();
     values.len()
-}
-
-fn is_syntax(kind: DefectKind) -> bool {
-    use DefectKind::{BadValue, EndMismatch, GarbageLine, RepeatedParameter, Unclosed};
-    [BadValue, EndMismatch, GarbageLine, RepeatedParameter, Unclosed].contains(&kind)
 }
 
 fn calendar_part_formats<'f>(f: &'f Facts<'f>) -> Answer<'f> {
@@ -1216,10 +1235,11 @@ fn unc<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>, opened: bool) -> Answer<'f> 
         .map(|path| Datum::new(Value::Text(path.path.into()), Place::Name(path.place), Calendar))
         .collect();
     // `file://host/share` is the same path in another dress; `file:///…` stays on the machine.
-    found.extend(own_links(e, f).filter(|link| link.scheme == "file" && link.host.is_some()).filter_map(|link| {
-        let in_text = matches!(link.place, Place::Property(_, p) if e.texts.iter().any(|t| std::ptr::eq(t.property, p)));
-        (in_text != opened).then(|| Datum::new(Value::Text((&*link.url).into()), link.place, Calendar))
-    }));
+    found.extend(
+        own_links(e, f)
+            .filter(|link| link.scheme == "file" && link.host.is_some() && link.opened == opened)
+            .map(|link| Datum::new(Value::Text((&*link.url).into()), link.place, Calendar)),
+    );
     known(found)
 }
 

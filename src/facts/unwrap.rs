@@ -189,6 +189,11 @@ fn run_length(c: char) -> Option<usize> {
 /// this table does not know.
 fn generic(url: &str) -> Option<String> {
     let path = path_of(url);
+    if memchr::memmem::find(path.as_bytes(), b"://").is_none()
+        && memchr::memchr(b'%', path.as_bytes()).is_none()
+    {
+        return None;
+    }
     let lower = path.to_ascii_lowercase();
     let at = ["http://", "https://", "http%3a", "https%3a"]
         .iter()

@@ -97,6 +97,20 @@ impl DefectKind {
     }
 }
 
+impl DefectKind {
+    /// True for a recoverable error of iCalendar's syntax.
+    pub fn is_syntax(self) -> bool {
+        matches!(
+            self,
+            Self::BadValue
+                | Self::EndMismatch
+                | Self::GarbageLine
+                | Self::RepeatedParameter
+                | Self::Unclosed
+        )
+    }
+}
+
 impl fmt::Display for DefectKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
