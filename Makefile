@@ -1,0 +1,46 @@
+# make test   everything CI runs: lints, unit tests, integration tests (installs what is missing)
+# make check  formatting, lints, documentation, licences
+# make bench  times by stage, and the ratio of a scan to the bare parse in instructions
+# make run    the service with its defaults on 127.0.0.1:11380
+
+# One build profile for all of it: optimised like the release, quick to compile.
+PROFILE := --profile ci
+
+.PHONY: test check bench run tools lint fuzz
+
+test: tools lint
+	cargo nextest run --locked --cargo-profile ci
+
+check: lint
+	cargo doc --locked --no-deps --document-private-items $(PROFILE)
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny --config .cargo/deny.toml check bans licenses sources
+
+lint:
+	cargo fmt --check
+	cargo clippy --locked --all-targets $(PROFILE) -- -D warnings
+
+bench:
+	@command -v valgrind >/dev/null || $(MAKE) --no-print-directory tools
+	cargo bench --locked $(PROFILE) --bench scan
+	benches/ratio.sh "$$(cargo bench --locked $(PROFILE) --bench scan --no-run --message-format=json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)"
+
+run:
+	cargo run --release
+
+# What the tests need besides Rust: a C compiler for PCRE2 and the test runner.
+tools:
+	@missing=; \
+	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	command -v valgrind >/dev/null || missing="$$missing valgrind"; \
+	if [ -n "$$missing" ]; then \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+		else echo "install these packages first: $$missing"; exit 1; fi; \
+	fi
+	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
+	@rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
+
+# Ten minutes of each fuzz target; needs cargo-fuzz and a nightly toolchain or RUSTC_BOOTSTRAP=1.
+fuzz:
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	cd fuzz && for target in $$(cargo fuzz list); do RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=600 || exit 1; done
