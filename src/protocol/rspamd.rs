@@ -9,8 +9,6 @@ mod reply;
 
 use std::net::IpAddr;
 
-use url::form_urlencoded;
-
 use crate::message::Envelope;
 use crate::rules::EvidenceScope;
 use crate::scan::Request;

@@ -75,6 +75,7 @@ fn outcome(set: &RuleSet, case: &Case<'_>, expired: &dyn Fn() -> bool) -> Evalua
             origin: *origin,
             event: *event,
             unwrapped: false,
+            opened: false,
             disguise: None,
         })
         .collect();

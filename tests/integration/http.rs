@@ -1,25 +1,17 @@
 //! The real service on a free port, spoken to over a socket: what Rspamd's clients send, what
 //! broken and hostile ones send, and what monitoring asks.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test whose service or reply is not there cannot go on"
-)]
-
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use calspamd::protocol::rspamd::ListedSymbol;
-use calspamd::rules::{self, File, Files, RuleSet};
+use calspamd::rules::RuleSet;
 use calspamd::scan::{self, Outcome, Request};
-use calspamd::server::{Address, Application, Scan, Settings, State};
-use serde_json::Value;
+use calspamd::server::{Address, Scan, Settings};
+
+use crate::support::{self, Reply, Service, rule_set, state, test_settings};
 
 const RULES: &str = "\
 calendar CAL_TEST_PAYOUT summary =~ /payout/i
@@ -57,127 +49,16 @@ fn invitation() -> String {
     )
 }
 
-/// A running service.
-struct Service {
-    address: SocketAddr,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<std::io::Result<()>>>,
+fn start() -> Service {
+    with(test_settings(), scan::scan)
 }
 
-impl Service {
-    fn start() -> Self {
-        Self::with(test_settings(), scan::scan)
-    }
-
-    fn with(settings: Settings, scan: Scan) -> Self {
-        let application = Application::build(settings, state(scan)).unwrap();
-        let address = match application.address() {
-            Address::Tcp(address) => *address,
-            Address::Unix(_) => SocketAddr::from(([127, 0, 0, 1], 0)),
-        };
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = until(Arc::clone(&stop));
-        let thread = Some(thread::spawn(move || application.serve(stopped)));
-        Self { address, stop, thread }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream
-    }
-
-    /// Sends bytes on a connection of their own and reads one reply.
-    fn ask(&self, request: &[u8]) -> Reply {
-        let mut stream = self.connect();
-        stream.write_all(request).unwrap();
-        Reply::read(&mut stream)
-    }
-
-    fn post(&self, path: &str, headers: &str, body: &str) -> Reply {
-        self.ask(post(path, headers, body).as_bytes())
-    }
-
-    /// Tells the service to stop, and waits until it has.
-    fn stop(mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().unwrap().join().unwrap().unwrap();
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-fn test_settings() -> Settings {
-    Settings { listen: "127.0.0.1:0".parse().unwrap(), ..Settings::default() }
-}
-
-fn state(scan: Scan) -> Arc<State> {
-    let file = File { name: "test.cf".to_owned(), text: RULES.to_owned() };
-    let loaded = rules::load(&Files { rules: vec![file], lists: Vec::new() }).unwrap();
-    let symbol = ListedSymbol {
-        name: "CAL_TEST_PAYOUT".to_owned(),
-        group: Some("content".to_owned()),
-        score: 7.5,
-        description: Some("Promises money".to_owned()),
-    };
-    let mut state = State::new(loaded.rules, vec![symbol], scan::Settings::default()).unwrap();
-    state.scan = scan;
-    Arc::new(state)
-}
-
-async fn until(flag: Arc<AtomicBool>) {
-    while !flag.load(Ordering::Relaxed) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+fn with(settings: Settings, scan: Scan) -> Service {
+    Service::with(settings, state(rule_set(RULES), scan))
 }
 
 fn post(path: &str, headers: &str, body: &str) -> String {
-    let length = body.len();
-    format!("POST {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {length}\r\n\r\n{body}")
-}
-
-/// A reply, taken apart.
-#[derive(Debug)]
-struct Reply {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Reply {
-    fn read(stream: &mut impl Read) -> Self {
-        let mut bytes = Vec::new();
-        let mut byte = [0];
-        while !bytes.ends_with(b"\r\n\r\n") {
-            assert_eq!(stream.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&bytes));
-            bytes.extend(byte);
-        }
-        let head = String::from_utf8(bytes).unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut reply = Self { status, head, body: String::new() };
-        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).unwrap();
-        reply.body = String::from_utf8(body).unwrap();
-        reply
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
-    }
-
-    #[track_caller]
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
+    String::from_utf8(support::post(path, headers, body.as_bytes())).unwrap()
 }
 
 /// True when the other side has closed the connection.
@@ -199,7 +80,7 @@ fn assert_payout(reply: &Reply) {
 
 #[test]
 fn ping_is_rspamds() {
-    let service = Service::start();
+    let service = start();
     for request in [
         "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /PING HTTP/1.0\r\n\r\n",
@@ -215,7 +96,7 @@ fn ping_is_rspamds() {
 
 #[test]
 fn checkv2_answers_with_symbols_and_a_decision() {
-    let service = Service::start();
+    let service = start();
     let headers = "From: <promo@example.net>\r\nRcpt: bob@example.com\r\nIP: 192.0.2.7\r\n";
     let reply = service.post("/checkv2", headers, &invitation());
     assert_payout(&reply);
@@ -237,7 +118,7 @@ fn checkv2_answers_with_symbols_and_a_decision() {
 
 #[test]
 fn every_scan_path_scans() {
-    let service = Service::start();
+    let service = start();
     for path in ["/check", "/scan", "/symbols", "/CheckV2", "/checkv2?from=a%40b.example"] {
         assert_payout(&service.post(path, "", &invitation()));
     }
@@ -245,7 +126,7 @@ fn every_scan_path_scans() {
 
 #[test]
 fn a_bare_calendar_is_scanned() {
-    let service = Service::start();
+    let service = start();
     let reply = service.post("/checkv2", "Content-Type: text/calendar\r\n", CALENDAR);
     assert_payout(&reply);
     assert_eq!(reply.json()["calendar"]["provenance"]["via"], "itip");
@@ -253,7 +134,7 @@ fn a_bare_calendar_is_scanned() {
 
 #[test]
 fn no_body_at_all_is_an_empty_message() {
-    let service = Service::start();
+    let service = start();
     for request in [
         "GET /checkv2 HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /checkv2 HTTP/1.0\r\n\r\n",
@@ -268,14 +149,14 @@ fn no_body_at_all_is_an_empty_message() {
 
 #[test]
 fn get_with_a_body_scans() {
-    let service = Service::start();
+    let service = start();
     let request = post("/checkv2", "", &invitation()).replacen("POST", "GET", 1);
     assert_payout(&service.ask(request.as_bytes()));
 }
 
 #[test]
 fn http_1_0_without_host_scans_and_closes() {
-    let service = Service::start();
+    let service = start();
     let body = invitation();
     let request = format!("POST /checkv2 HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     let mut stream = service.connect();
@@ -288,7 +169,7 @@ fn http_1_0_without_host_scans_and_closes() {
 
 #[test]
 fn chunked_bodies_are_read() {
-    let service = Service::start();
+    let service = start();
     let body = invitation();
     let (first, second) = body.split_at(100);
     let request = format!(
@@ -302,7 +183,7 @@ fn chunked_bodies_are_read() {
 
 #[test]
 fn connections_are_kept_and_say_so() {
-    let service = Service::start();
+    let service = start();
     let mut stream = service.connect();
     for _ in 0..3 {
         stream.write_all(post("/checkv2", "", &invitation()).as_bytes()).unwrap();
@@ -331,7 +212,7 @@ fn connections_are_kept_and_say_so() {
 #[test]
 fn too_large_a_message_is_refused_and_the_service_lives() {
     let settings = Settings { max_message: 10_000, ..test_settings() };
-    let service = Service::with(settings, scan::scan);
+    let service = with(settings, scan::scan);
     let large = "x".repeat(20_000);
     let declared = post("/checkv2", "", &large);
     let chunked = format!(
@@ -354,14 +235,14 @@ fn too_large_a_message_is_refused_and_the_service_lives() {
 
 #[test]
 fn large_messages_are_scanned_too() {
-    let service = Service::start();
+    let service = start();
     let reply = service.post("/checkv2", "", &(invitation() + &"\r\n".repeat(100_000)));
     assert_payout(&reply);
 }
 
 #[test]
 fn compressed_messages_are_refused() {
-    let service = Service::start();
+    let service = start();
     for header in ["Compression: zstd\r\n", "Content-Encoding: gzip\r\n"] {
         let reply = service.post("/checkv2", header, "(\u{b5}/");
         assert_eq!(reply.status, 503);
@@ -372,7 +253,7 @@ fn compressed_messages_are_refused() {
 
 #[test]
 fn unknown_paths_are_not_found() {
-    let service = Service::start();
+    let service = start();
     let mut stream = service.connect();
     for path in ["/", "/nosuch", "/checkv2/", "//"] {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -387,7 +268,7 @@ fn unknown_paths_are_not_found() {
 
 #[test]
 fn symbols_without_a_message_are_listed() {
-    let service = Service::start();
+    let service = start();
     let json = service.ask(b"GET /symbols HTTP/1.0\r\n\r\n").json();
     assert_eq!(json[0]["group"], "content");
     assert_eq!(json[0]["rules"][0]["symbol"], "CAL_TEST_PAYOUT");
@@ -396,7 +277,7 @@ fn symbols_without_a_message_are_listed() {
 
 #[test]
 fn monitoring_is_answered() {
-    let service = Service::start();
+    let service = start();
     assert_payout(&service.post("/checkv2", "", &invitation()));
     let reply = service.ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
@@ -416,7 +297,7 @@ fn monitoring_is_answered() {
 
 #[test]
 fn garbage_ends_its_own_connection_only() {
-    let service = Service::start();
+    let service = start();
     for garbage in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 TLS\r\n\r\n"[..],
         b"NONSENSE\r\n\r\n",
@@ -435,7 +316,7 @@ fn garbage_ends_its_own_connection_only() {
 
 #[test]
 fn a_message_that_is_cut_off_is_not_scanned() {
-    let service = Service::start();
+    let service = start();
     let mut stream = service.connect();
     stream
         .write_all(b"POST /checkv2 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nFrom:")
@@ -452,7 +333,7 @@ fn slow_clients_are_cut_off() {
         body_timeout: Duration::from_millis(300),
         ..test_settings()
     };
-    let service = Service::with(settings, scan::scan);
+    let service = with(settings, scan::scan);
     for start in [
         "POST /checkv2 HTTP/1.1\r\nHos",
         "POST /checkv2 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nFrom:",
@@ -478,7 +359,7 @@ fn slow_scan(
 #[test]
 fn stopping_finishes_what_was_begun() {
     for padding in [0, 200_000] {
-        let service = Service::with(test_settings(), slow_scan);
+        let service = with(test_settings(), slow_scan);
         let mut idle = service.connect();
         idle.write_all(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         assert_eq!(Reply::read(&mut idle).status, 200);
@@ -509,7 +390,7 @@ fn failing_scan(
 
 #[test]
 fn a_panic_is_answered_as_not_scanned() {
-    let service = Service::with(test_settings(), failing_scan);
+    let service = with(test_settings(), failing_scan);
     for padding in [0, 200_000] {
         let body = format!("{}{}panic", invitation(), " ".repeat(padding));
         let reply = service.post("/checkv2", "", &body);
@@ -534,7 +415,7 @@ fn unix_sockets_are_served() {
         // A socket that nobody answers on is no obstacle.
         drop(std::os::unix::net::UnixListener::bind(&path));
         let settings = Settings { listen: listen.clone(), ..test_settings() };
-        let service = Service::with(settings, scan::scan);
+        let service = with(settings, scan::scan);
         let mut stream = UnixStream::connect(&path).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.write_all(post("/checkv2", "", &invitation()).as_bytes()).unwrap();

@@ -1,3 +1,34 @@
 //! Tests of the whole, one file a subject.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test whose service, file or reply is not there cannot go on"
+)]
+
+// Fixtures, requests and a running service, for the others.
+mod support;
+
+// The fixtures below tests/messages/spam and ham against the stock rules.
+mod fixtures;
+// The collection of real invitations, where it is at hand.
+mod corpus;
+// Replies over HTTP: paths, headers, connections, errors.
 mod http;
+// Every way to wrap a calendar in a mail: transfer encodings, types, folds.
+mod encodings;
+// Attacks over HTTP: time, memory and what is answered.
+mod hostile;
+// Meaning of rules: events one by one, negation, unknown facts, origin, caps.
+mod scope;
+// Laws that hold for any input.
+mod properties;
+// The README against the service.
+mod readme;
+// The program: subcommands, their output, exit codes.
+mod cli;
+// Every rule of the decision about an event.
+mod decision;
+// Boundaries of the modules, read from the source.
+mod architecture;

@@ -1,0 +1,264 @@
+//! Input made to break a reader: each is answered in time, says what was wrong, and leaves the
+//! service as it was. The numbers of DESIGN: 2 s, 300 MB at most, 40 MB and 150 ms at the start.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::{Reply, Service, ask, assert_none, load, mail, messages, name, post};
+
+/// Longest time for an answer.
+const TIME: Duration = Duration::from_secs(2);
+
+/// Most memory that a service may ever have taken, in kB.
+const MEMORY: u64 = 300_000;
+
+/// Memory of a service that has only started, in kB.
+const MEMORY_AT_START: u64 = 40_000;
+
+/// Time from the start of the process to the first answer.
+const START: Duration = Duration::from_millis(150);
+
+/// One input that is meant badly.
+struct Attack {
+    name: String,
+    body: Vec<u8>,
+    headers: &'static str,
+}
+
+impl Attack {
+    fn new(name: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self { name: name.to_owned(), body: body.into(), headers: "" }
+    }
+
+    fn send(&self, address: SocketAddr) -> (Reply, Duration) {
+        let request = post("/checkv2", self.headers, &self.body);
+        let started = Instant::now();
+        let reply = ask(address, &request);
+        (reply, started.elapsed())
+    }
+}
+
+/// The fixtures of broken mail, and what is too large to keep in a file.
+fn attacks() -> Vec<Attack> {
+    let mut attacks: Vec<Attack> = messages("broken")
+        .iter()
+        .map(|path| {
+            let body = std::fs::read(path).unwrap();
+            let bare = path.extension().is_some_and(|ending| ending == "ics");
+            let headers = if bare { "Content-Type: text/calendar\r\n" } else { "" };
+            Attack { headers, ..Attack::new(&format!("broken/{}", name(path)), body) }
+        })
+        .collect();
+    let event = |lines: &str| crate::support::calendar("REQUEST", &[lines]);
+    let invite = |lines: &str| mail("Invitation", &event(lines));
+    attacks.extend([
+        Attack::new("empty", ""),
+        Attack::new("random", noise(2048)),
+        Attack::new("headers only", "From: a@sender.example\r\nSubject: x\r\n"),
+        Attack::new("truncated MIME", truncated()),
+        Attack::new("10,000 parts", many_parts(10_000)),
+        Attack::new("100,000 attendees", invite(&attendees(100_000))),
+        Attack::new("components 10,000 deep", mail("x", &nested_components(10_000))),
+        Attack::new("multiparts 10,000 deep", nested_parts(10_000)),
+        Attack::new("a line of 20 MB", invite(&format!("SUMMARY:{}", "x".repeat(20_000_000)))),
+        Attack::new("20 MB of words", invite(&format!("SUMMARY:{}", "pay $1 ".repeat(2_857_142)))),
+        Attack::new(
+            "a recurrence without end",
+            invite("SUMMARY:x\nRRULE:FREQ=SECONDLY;COUNT=1000000000"),
+        ),
+        Attack::new("NULs", invite("SUMMARY:a\0b\0c\nDESCRIPTION:\0\0\0")),
+        Attack::new("invalid UTF-8", [invite("SUMMARY:").as_bytes(), b"\xff\xfe\xc0\x80"].concat()),
+    ]);
+    attacks
+}
+
+/// Bytes without a pattern, always the same ones (xorshift).
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+fn truncated() -> String {
+    let calendar = crate::support::calendar("REQUEST", &["SUMMARY:x"]);
+    let half = calendar.get(..calendar.len() / 2).unwrap_or_default();
+    format!(
+        "From: a@sender.example\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=b\r\n\r\n\
+         --b\r\nContent-Type: text/calendar\r\n\r\n{half}"
+    )
+}
+
+fn many_parts(count: usize) -> String {
+    let mut text = String::from(
+        "From: a@sender.example\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=b\r\n\r\n",
+    );
+    let calendar = crate::support::calendar("REQUEST", &["SUMMARY:x"]);
+    for _ in 0..count {
+        write!(text, "--b\r\nContent-Type: text/calendar\r\n\r\n{calendar}").unwrap();
+    }
+    text + "--b--\r\n"
+}
+
+fn attendees(count: usize) -> String {
+    let mut text = String::from("SUMMARY:x");
+    for number in 0..count {
+        write!(text, "\nATTENDEE;CN=Somebody {number}:mailto:user{number}@rcpt.example").unwrap();
+    }
+    text
+}
+
+fn nested_components(depth: usize) -> String {
+    let (open, close) = ("BEGIN:VEVENT\r\n".repeat(depth), "END:VEVENT\r\n".repeat(depth));
+    format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{open}SUMMARY:x\r\n{close}END:VCALENDAR\r\n")
+}
+
+fn nested_parts(depth: usize) -> String {
+    let mut text = String::from("From: a@sender.example\r\nMIME-Version: 1.0\r\n");
+    for level in 0..depth {
+        write!(text, "Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n")
+            .unwrap();
+    }
+    let calendar = crate::support::calendar("REQUEST", &["SUMMARY:x"]);
+    write!(text, "Content-Type: text/calendar\r\n\r\n{calendar}").unwrap();
+    text
+}
+
+/// One at a time: the tests below measure time and memory.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn stock_service() -> Service {
+    Service::start(load(&calspamd::rules::built_in()))
+}
+
+#[test]
+fn every_attack_is_answered_in_time() {
+    let _alone = alone();
+    let service = stock_service();
+    let mut failures = Vec::new();
+    for attack in attacks() {
+        let (reply, time) = attack.send(service.address);
+        let name = &attack.name;
+        if reply.status != 200 {
+            failures.push(format!("{name}: {} {}", reply.status, reply.body));
+            continue;
+        }
+        let json = reply.json();
+        let calendar = &json["calendar"];
+        let length = |field: &str| calendar[field].as_array().map_or(0, Vec::len);
+        let (defects, events) = (length("defects"), length("events"));
+        println!("{name}: {time:?}, {defects} defects, {events} events, {}", calendar["partial"]);
+        if time > TIME {
+            failures.push(format!("{name}: {time:?}"));
+        }
+        if json["is_skipped"] != false {
+            failures.push(format!("{name}: not scanned: {}", reply.body));
+        }
+        // A mail that has a header and no body is short, not wrong.
+        if name != "headers only" && defects + events == 0 {
+            failures.push(format!("{name}: neither events nor defects"));
+        }
+    }
+    assert_none(&failures);
+    let metrics = service.ask(b"GET /metrics HTTP/1.0\r\n\r\n").body;
+    assert!(metrics.contains("calspamd_panics_total 0"), "{metrics}");
+}
+
+#[test]
+fn too_large_a_message_is_refused_and_the_service_lives() {
+    let _alone = alone();
+    let service = stock_service();
+    let huge = Attack::new("51 MiB", vec![b'x'; 51 * 1024 * 1024]);
+    let (reply, _) = huge.send(service.address);
+    assert_eq!(reply.status, 413, "{reply:?}");
+    assert!(reply.json()["error"].is_string(), "{reply:?}");
+    let invitation = mail("x", &crate::support::calendar("REQUEST", &["SUMMARY:x"]));
+    assert_eq!(service.post("/checkv2", "", &invitation).status, 200);
+}
+
+/// The program itself, on a free port.
+struct Program {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Program {
+    /// Starts it and waits for the first answer; tells how long that took.
+    fn start() -> (Self, Duration) {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let started = Instant::now();
+        let child = Command::new(env!("CARGO_BIN_EXE_calspamd"))
+            .args(["serve", "--http", &address.to_string()])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let program = Self { child, address };
+        while std::net::TcpStream::connect(address).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(10), "the service does not start");
+            thread::sleep(Duration::from_millis(2));
+        }
+        let reply = ask(address, b"GET /ping HTTP/1.0\r\n\r\n");
+        assert_eq!((reply.status, reply.body.as_str()), (200, "pong\r\n"));
+        (program, started.elapsed())
+    }
+
+    /// A line of `/proc/PID/status`, in kB.
+    fn status(&self, field: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_stays_within_bounds() {
+    let _alone = alone();
+    let (program, _) = Program::start();
+    for attack in attacks() {
+        assert_eq!(attack.send(program.address).0.status, 200, "{}", attack.name);
+        println!("{}: {} kB", attack.name, program.status("VmHWM"));
+    }
+    let most = program.status("VmHWM");
+    assert!(most < MEMORY, "{most} kB");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_start_is_quick_and_small() {
+    let _alone = alone();
+    let starts: Vec<(Duration, u64)> = (0..3)
+        .map(|_| {
+            let (program, time) = Program::start();
+            (time, program.status("VmRSS"))
+        })
+        .collect();
+    println!("time to the first answer, and kB: {starts:?}");
+    let time = starts.iter().map(|(time, _)| *time).min().unwrap_or_default();
+    let memory = starts.iter().map(|(_, memory)| *memory).min().unwrap_or_default();
+    assert!(memory < MEMORY_AT_START, "{memory} kB");
+    assert!(time < START, "{time:?}");
+}

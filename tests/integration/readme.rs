@@ -1,0 +1,55 @@
+//! What the README shows is what the service answers.
+
+use serde_json::Value;
+
+use crate::support::{Service, load, post, repository};
+
+/// The time at which the README's mail was sent; without it the answer would depend on the
+/// day of the test.
+const RECEIVED_AT: &str = "Received-At: Wed, 18 Nov 2026 16:04:15 +0000\r\n";
+
+/// The first fenced block of a language.
+fn block<'t>(text: &'t str, language: &str) -> Option<&'t str> {
+    let (_, rest) = text.split_once(&format!("```{language}\n"))?;
+    Some(rest.split_once("```")?.0)
+}
+
+/// Replaces what differs from scan to scan.
+fn settle(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if name == "time_real" || name == "received_at" {
+                    *field = Value::Null;
+                }
+                settle(field);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(settle),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn the_shown_answer_is_the_answer() {
+    let text = std::fs::read_to_string(repository("README.md")).expect("README.md is there");
+    let command = block(&text, "console").expect("a console block with a request");
+    let fixture = "tests/messages/spam/README-callback.eml";
+    assert!(command.contains(&format!("--data-binary @{fixture}")), "{command}");
+    let shown = block(&text, "json").expect("a json block with the answer");
+    let mut shown: Value = serde_json::from_str(shown).unwrap();
+
+    let service = Service::start(load(&calspamd::rules::built_in()));
+    let mail = std::fs::read(repository(fixture)).unwrap();
+    let reply = service.ask(&post("/checkv2", RECEIVED_AT, &mail));
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let mut answer = reply.json();
+
+    settle(&mut shown);
+    settle(&mut answer);
+    assert!(
+        shown == answer,
+        "README.md shows another answer than this one:\n{}",
+        serde_json::to_string_pretty(&reply.json()).unwrap()
+    );
+}

@@ -1,0 +1,330 @@
+//! What several topics need: the stock rules, the fixtures with the time and envelope they
+//! were sent with, and a running service to talk to.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use calspamd::message::{self, Envelope};
+use calspamd::protocol::rspamd::ListedSymbol;
+use calspamd::rules::{self, File, Files, RuleSet};
+use calspamd::scan::{self, Outcome, Request};
+use calspamd::server::{Address, Application, Scan, Settings, State};
+use chrono::{DateTime, NaiveDateTime};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Time of a scan whose message does not say when it was sent.
+const NO_DATE: &str = "2026-11-20T12:00:00Z";
+
+/// A path below the root of the repository.
+pub(crate) fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The messages of a folder of fixtures, by name.
+pub(crate) fn messages(folder: &str) -> Vec<PathBuf> {
+    let folder = repository("tests/messages").join(folder);
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_none_or(|ending| ending != "toml"))
+        .collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "no fixtures in {}", folder.display());
+    paths
+}
+
+/// A file's name without the folder.
+pub(crate) fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The stock rules, loaded once.
+pub(crate) fn stock() -> &'static RuleSet {
+    static STOCK: OnceLock<RuleSet> = OnceLock::new();
+    STOCK.get_or_init(|| load(&rules::built_in()))
+}
+
+/// Rules of one file.
+pub(crate) fn rule_set(text: &str) -> RuleSet {
+    let file = File { name: "test.cf".to_owned(), text: text.to_owned() };
+    load(&Files { rules: vec![file], lists: Vec::new() })
+}
+
+/// Loads rules that have no mistake.
+pub(crate) fn load(files: &Files) -> RuleSet {
+    match rules::load(files) {
+        Ok(loaded) => loaded.rules,
+        Err(diagnostics) => {
+            let shown: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+            panic!("{}", shown.join("\n\n"))
+        }
+    }
+}
+
+/// Seconds since 1970 of a time as RFC 3339 writes it.
+pub(crate) fn seconds(time: &str) -> i64 {
+    DateTime::parse_from_rfc3339(time).unwrap().timestamp()
+}
+
+/// What a fixture's `.toml` says of its delivery.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Delivery {
+    ip: Option<std::net::IpAddr>,
+    helo: Option<String>,
+    from: Option<String>,
+    rcpt: Option<Vec<String>>,
+    /// `Authentication-Results` that the caller vouches for.
+    authentication_results: Option<Vec<String>>,
+    now: Option<String>,
+}
+
+/// The request a mail system would make for a stored message, at the time it was sent.
+pub(crate) fn request_for(path: &Path, bytes: &[u8]) -> Request {
+    let beside = path.with_extension("toml");
+    let delivery = match std::fs::read_to_string(&beside) {
+        Ok(text) => toml::from_str::<Delivery>(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", beside.display())),
+        Err(_) => Delivery::default(),
+    };
+    let bare = path.extension().is_some_and(|ending| ending == "ics");
+    let envelope = Envelope {
+        client_ip: delivery.ip,
+        helo: delivery.helo,
+        sender: delivery.from,
+        recipients: delivery.rcpt.unwrap_or_default(),
+        authentication_results: delivery.authentication_results.unwrap_or_default(),
+        ..Envelope::default()
+    };
+    let now = delivery.now.map_or_else(|| time_of(bytes, bare), |time| seconds(&time));
+    Request { envelope, bare, now, ..Request::default() }
+}
+
+/// When a message was sent: its Date, else its newest DTSTAMP.
+fn time_of(bytes: &[u8], bare: bool) -> i64 {
+    let settings = message::Settings::default();
+    let message = message::parse(bytes, bare, &Envelope::default(), &settings);
+    let stamps = || {
+        let lines = message.calendar_parts.iter().flat_map(|part| part.text.lines());
+        lines.filter_map(|line| {
+            let time = line.strip_prefix("DTSTAMP:")?.trim_end_matches('Z');
+            let time = NaiveDateTime::parse_from_str(time, "%Y%m%dT%H%M%S").ok()?;
+            Some(time.and_utc().timestamp())
+        })
+    };
+    message.date.or_else(|| stamps().max()).unwrap_or_else(|| seconds(NO_DATE))
+}
+
+/// Scans a stored message with the stock rules, as it was delivered.
+pub(crate) fn scan_file(path: &Path) -> Outcome {
+    let bytes = std::fs::read(path).unwrap();
+    scan(&bytes, &request_for(path, &bytes), stock())
+}
+
+/// Scans with the settings that nobody has changed.
+pub(crate) fn scan(bytes: &[u8], request: &Request, rules: &RuleSet) -> Outcome {
+    scan::scan(bytes, request, rules, &scan::Settings::default())
+}
+
+/// Names of the symbols that hit.
+pub(crate) fn symbols(outcome: &Outcome) -> Vec<&str> {
+    outcome.verdict.symbols.iter().map(|symbol| &*symbol.hit.symbol).collect()
+}
+
+/// Score and symbols in a line, for messages of failures.
+pub(crate) fn summary(outcome: &Outcome) -> String {
+    let shown = |symbol: &calspamd::verdict::Symbol| {
+        let evidence: Vec<String> = symbol
+            .hit
+            .evidence
+            .iter()
+            .map(|evidence| format!("{}: {}", evidence.place, evidence.text))
+            .collect();
+        format!("\n      {} {:.2} [{}]", symbol.hit.symbol, symbol.score, evidence.join("; "))
+    };
+    let symbols: String = outcome.verdict.symbols.iter().map(shown).collect();
+    format!("{:.2}{symbols}", outcome.verdict.score)
+}
+
+/// Fails with everything that was found at once.
+#[track_caller]
+pub(crate) fn assert_none(failures: &[String]) {
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// A calendar around content lines of one event, or of several.
+pub(crate) fn calendar(method: &str, events: &[&str]) -> String {
+    use std::fmt::Write as _;
+    let mut text =
+        format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Example//EN\r\nMETHOD:{method}\r\n");
+    for (number, lines) in events.iter().enumerate() {
+        let lines = lines.replace('\n', "\r\n");
+        write!(
+            text,
+            "BEGIN:VEVENT\r\nUID:u{number}@sender.example\r\nDTSTAMP:20261120T100000Z\r\n\
+             DTSTART:20261121T100000Z\r\nDTEND:20261121T110000Z\r\n\
+             ORGANIZER:mailto:ann@sender.example\r\n{lines}\r\nEND:VEVENT\r\n"
+        )
+        .unwrap();
+    }
+    text + "END:VCALENDAR\r\n"
+}
+
+/// A mail with a calendar in it.
+pub(crate) fn mail(subject: &str, calendar: &str) -> String {
+    format!(
+        "From: ann@sender.example\r\nTo: bob@rcpt.example\r\nSubject: {subject}\r\n\
+         Message-ID: <m1@sender.example>\r\nDate: Fri, 20 Nov 2026 10:00:00 +0000\r\n\
+         MIME-Version: 1.0\r\n\
+         Content-Type: text/calendar; method=REQUEST; charset=utf-8\r\n\r\n{calendar}"
+    )
+}
+
+/// A running service.
+pub(crate) struct Service {
+    pub(crate) address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl Service {
+    /// A service with these rules.
+    pub(crate) fn start(rules: RuleSet) -> Self {
+        Self::with(test_settings(), state(rules, scan::scan))
+    }
+
+    pub(crate) fn with(settings: Settings, state: Arc<State>) -> Self {
+        let application = Application::build(settings, state).unwrap();
+        let address = match application.address() {
+            Address::Tcp(address) => *address,
+            Address::Unix(_) => SocketAddr::from(([127, 0, 0, 1], 0)),
+        };
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = until(Arc::clone(&stop));
+        let thread = Some(thread::spawn(move || application.serve(stopped)));
+        Self { address, stop, thread }
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        connect(self.address)
+    }
+
+    /// Sends bytes on a connection of their own and reads one reply.
+    pub(crate) fn ask(&self, request: &[u8]) -> Reply {
+        ask(self.address, request)
+    }
+
+    pub(crate) fn post(&self, path: &str, headers: &str, body: &str) -> Reply {
+        self.ask(&post(path, headers, body.as_bytes()))
+    }
+
+    /// Tells the service to stop, and waits until it has.
+    pub(crate) fn stop(mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap().unwrap();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+async fn until(flag: Arc<AtomicBool>) {
+    while !flag.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Settings with any free port.
+pub(crate) fn test_settings() -> Settings {
+    Settings { listen: "127.0.0.1:0".parse().unwrap(), ..Settings::default() }
+}
+
+/// What requests share, with the listing that belongs to the rules.
+pub(crate) fn state(rules: RuleSet, scan: Scan) -> Arc<State> {
+    let listed = |symbol: &rules::Symbol| ListedSymbol {
+        name: symbol.name.to_string(),
+        group: symbol.group.as_deref().map(str::to_owned),
+        score: symbol.score,
+        description: symbol.description.as_deref().map(str::to_owned),
+    };
+    let symbols = rules.symbols().map(listed).collect();
+    let mut state = State::new(rules, symbols, scan::Settings::default()).unwrap();
+    state.scan = scan;
+    Arc::new(state)
+}
+
+/// A connection that does not wait for ever.
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
+/// Sends bytes on a connection of their own and reads one reply. A service that refuses a
+/// message may stop reading it, so not all of the request need arrive.
+pub(crate) fn ask(address: SocketAddr, request: &[u8]) -> Reply {
+    let mut stream = connect(address);
+    let sent = stream.write_all(request);
+    let reply = Reply::read(&mut stream);
+    if let Err(error) = sent {
+        assert_ne!(reply.status, 200, "{error}");
+    }
+    reply
+}
+
+/// A request with a body.
+pub(crate) fn post(path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head =
+        format!("POST {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {length}\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+/// A reply, taken apart.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    pub(crate) fn read(stream: &mut impl Read) -> Self {
+        let mut bytes = Vec::new();
+        let mut byte = [0];
+        while !bytes.ends_with(b"\r\n\r\n") {
+            assert_eq!(stream.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&bytes));
+            bytes.extend(byte);
+        }
+        let head = String::from_utf8(bytes).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut reply = Self { status, head, body: String::new() };
+        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).unwrap();
+        reply.body = String::from_utf8(body).unwrap();
+        reply
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
