@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::terminal::{Paint, clean};
 use super::{Common, Error, complain, now, report, rules};
+use crate::calendar;
 use crate::config::Config;
 use crate::message;
 use crate::protocol::rspamd;
@@ -60,7 +61,8 @@ pub(super) struct Envelope {
     /// The recipient's policy: all, known or never
     #[arg(long, value_parser = policy)]
     policy: Option<Policy>,
-    /// Time of the scan: RFC 3339, or mail for the mail's own date [default: the clock]
+    /// Time of the scan: RFC 3339, or mail for the mail's own (Date, else DTSTAMP) [default: the
+    /// clock]
     #[arg(long, value_name = "TIME", value_parser = time)]
     now: Option<Now>,
 }
@@ -115,12 +117,18 @@ impl Envelope {
             Some(Now::At(time)) => time,
             Some(Now::Mail) => {
                 let message = message::parse(bytes, bare, &envelope, &settings.message);
-                message.date.unwrap_or_else(now)
+                message.date.or_else(|| newest_stamp(&message, settings)).unwrap_or_else(now)
             }
             None => now(),
         };
         Request { envelope, bare, scope, policy: self.policy, now, ..Request::default() }
     }
+}
+
+/// The newest DTSTAMP: when a mail without a Date, or a bare calendar, was written.
+fn newest_stamp(message: &message::Message<'_>, settings: &scan::Settings) -> Option<i64> {
+    let reading = calendar::read(message, &settings.calendar, &|| false);
+    reading.events.iter().filter_map(|event| event.dtstamp).max()
 }
 
 /// An input that cannot be scanned.
