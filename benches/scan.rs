@@ -6,7 +6,9 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a benchmark may stop where it stands"
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a benchmark prints, and may stop where it stands"
 )]
 
 mod messages;
