@@ -12,9 +12,9 @@ test: tools lint
 	cargo nextest run --locked --cargo-profile ci
 
 check: lint
-	cargo doc --locked --no-deps --document-private-items $(PROFILE)
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items $(PROFILE)
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
-	cargo deny --config .cargo/deny.toml check bans licenses sources
+	cargo deny --config .cargo/deny.toml --log-level error check bans licenses sources
 
 lint:
 	cargo fmt --check

@@ -28,7 +28,7 @@ pub(super) struct Notes {
     pub(super) ordinal: usize,
     /// ATTENDEE lines, those left out included.
     pub(super) attendees: usize,
-    /// RRULE values as written, up to [`MOST_RULES`].
+    /// RRULE values as written, up to `MOST_RULES`.
     pub(super) rules: Vec<String>,
     /// RRULE lines.
     pub(super) rule_count: usize,

@@ -77,7 +77,7 @@ struct Delimiter {
 pub(super) struct Walk<'b, 's> {
     data: &'b [u8],
     settings: &'s Settings,
-    /// Index of this walk's first part in [`Message::parts`].
+    /// Index of this walk's first part in `Message::parts`.
     base: usize,
     /// Transfer encodings undone around [`Self::data`].
     encoded: usize,

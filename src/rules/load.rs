@@ -113,8 +113,10 @@ impl Compiler<'_> {
         if let Some(pattern) = self.patterns.get(&key) {
             return Ok(Arc::clone(pattern));
         }
-        let pattern = Pattern::compile(written, dialect)
-            .map_err(|message| line.error(token, format!("bad regex: {message}")))?;
+        let pattern = Pattern::compile(written, dialect).map_err(|message| {
+            line.error(token, format!("bad regex: {message}"))
+                .with_hint("signs that stand for themselves are written with a backslash: `\\(`")
+        })?;
         let pattern = Arc::new(pattern);
         self.patterns.insert(key, Arc::clone(&pattern));
         Ok(pattern)

@@ -4,7 +4,7 @@
 //! and for a test that holds the values that made it hold.
 //! Not an error: a fact without values. Nothing holds for it, not even `!=`.
 //!
-//! The relation is looked at value by value ([`relation`]); how many values must be related,
+//! The relation is looked at value by value (`relation`); how many values must be related,
 //! and what a negated operator makes of it, is counted in a [`Tally`]. A tally can be fed
 //! from many events, which is all that `message(FACT)` is.
 

@@ -103,7 +103,8 @@ const MISTAKES: [(&str, &str); 4] = [
          \x20--> FILE:1:23\n\
          \x20 |\n\
          1 | calendar X summary =~ /(pay/\n\
-         \x20 |                       ^^^^^^",
+         \x20 |                       ^^^^^^\n\
+         \x20 = hint: signs that stand for themselves are written with a backslash: `\\(`",
     ),
     (
         "calendar X summary =~ /a/\ndescribe X x\ncalendar X summary =~ /b/\n",
