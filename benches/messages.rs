@@ -107,7 +107,7 @@ fn typical() -> String {
     let mut html = String::from(
         "<html><head><style>body{font-family:sans-serif} .row td{padding:4px}</style></head><body><div><h2>Quarterly planning</h2><table>",
     );
-    for n in 0..70 {
+    for n in 0..86 {
         let _ = write!(
             html,
             "<tr class=\"row\" style=\"background-color:#ffffff;border-bottom:1px solid #dddddd\"><td align=\"left\" valign=\"top\">{n}</td><td><p style=\"margin:0;color:#222222\">Please read the draft of chapter {n} &amp; bring the <b>open questions</b>.</p></td><td><a href=\"https://wiki.corp.test/planning/{n}?view=full&amp;from=mail\">chapter {n}</a></td></tr>\r\n"
