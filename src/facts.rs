@@ -20,6 +20,7 @@ use std::fmt;
 use crate::calendar::{Event, Property, Reading};
 use crate::message::{Envelope, Message};
 
+mod answers;
 mod body;
 pub mod domain;
 mod gather;
