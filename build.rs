@@ -6,10 +6,10 @@ use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=rules");
-    let root = env!("CARGO_MANIFEST_DIR");
+    let root = env::var("CARGO_MANIFEST_DIR")?;
     let mut out = String::new();
     for (name, folder, ending) in [("RULES", "rules", "cf"), ("LISTS", "rules/lists", "txt")] {
-        let mut files: Vec<_> = fs::read_dir(Path::new(root).join(folder))?
+        let mut files: Vec<_> = fs::read_dir(Path::new(&root).join(folder))?
             .filter_map(Result::ok)
             .map(|entry| entry.path())
             .filter(|path| path.extension().is_some_and(|found| found == ending))

@@ -26,6 +26,7 @@ pub mod domain;
 mod gather;
 mod html;
 mod links;
+pub mod mail;
 mod numbers;
 mod paths;
 mod table;
@@ -276,6 +277,8 @@ pub struct Facts<'f> {
     pub links: Links<'f>,
     /// Bodies of the mail as a reader sees them.
     pub mail_texts: Vec<MailText<'f>>,
+    /// The mail as SpamAssassin's rules see it.
+    pub mail: mail::Mail<'f>,
 }
 
 /// Answers computed so far, one cell a fact.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::links::{Collector, Source};
+use super::mail::Mail;
 use super::numbers;
 use super::text::{self, Disguise};
 use super::{Facts, Origin, Place, html};
@@ -124,7 +125,8 @@ pub fn gather<'f>(
         events.push(gather_event(index, event, own.then_some(reading), &mut links));
     }
     let mail_texts = mail_texts(message, &mut links);
-    Facts { message, reading, envelope, now, events, links: links.finish(), mail_texts }
+    let (links, mail) = (links.finish(), Mail::new(message, envelope));
+    Facts { message, reading, envelope, now, events, links, mail_texts, mail }
 }
 
 fn gather_event<'f>(
