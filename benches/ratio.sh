@@ -1,7 +1,7 @@
 #!/bin/sh
 # Prints the instructions of a bare parse (mail-parser + calcard), of our parse and of a whole
 # scan, and their ratio. The cost of one run is the difference between eleven runs and one, so
-# that loading the rules does not count.
+# that loading the rules does not count. Then the same for a scan with 100 and with 2,000 rules.
 set -eu
 program=$1
 most=${2:-2.4}
@@ -19,3 +19,7 @@ for sample in small typical; do
     echo "$sample: bare parse $bare, our parse $parse, whole scan $whole instructions; ratio $(awk "BEGIN { printf \"%.2f\", $whole / $bare }")"
 done
 awk "BEGIN { exit !($whole / $bare <= $most) }" || { echo "the whole scan costs more than $most times the bare parse"; exit 1; }
+few=$(cost rules:100 typical)
+many=$(cost rules:2000 typical)
+echo "typical: scan with 100 rules $few, with 2,000 rules $many instructions; ratio $(awk "BEGIN { printf \"%.2f\", $many / $few }")"
+awk "BEGIN { exit !($many / $few <= 3) }" || { echo "2,000 rules cost more than three times what 100 cost"; exit 1; }

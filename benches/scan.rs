@@ -7,6 +7,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::format_push_string,
     clippy::wildcard_enum_match_arm,
     reason = "a benchmark prints, and may stop where it stands"
 )]
@@ -59,6 +60,76 @@ fn whole(bytes: &[u8], rules: &RuleSet) {
     black_box(scan::scan(bytes, &request, rules, &Settings::default()));
 }
 
+/// Words that invitations and spam are made of; rules look for pairs of them.
+const WORDS: [&str; 40] = [
+    "meeting",
+    "invoice",
+    "agenda",
+    "account",
+    "weekly",
+    "refund",
+    "project",
+    "payment",
+    "review",
+    "password",
+    "please",
+    "winner",
+    "calendar",
+    "transfer",
+    "budget",
+    "urgent",
+    "planning",
+    "crypto",
+    "customer",
+    "verify",
+    "training",
+    "support",
+    "schedule",
+    "delivery",
+    "travel",
+    "subscription",
+    "document",
+    "renewal",
+    "conference",
+    "security",
+    "update",
+    "prize",
+    "release",
+    "wallet",
+    "customers",
+    "charged",
+    "quarter",
+    "deposit",
+    "interview",
+    "helpdesk",
+];
+
+/// Rules as an administrator collects them over the years: of every kind, most of them for
+/// words that this message has not.
+fn many_rules(number: usize) -> RuleSet {
+    let mut text = String::new();
+    for index in 0..number {
+        let one = WORDS[index % WORDS.len()];
+        let other = WORDS[(index / WORDS.len() * 7 + index + 3) % WORDS.len()];
+        let rule = match index % 8 {
+            0 => format!("body R{index} /\\b{one}\\W{{1,3}}{other} no{index}\\b/i"),
+            1 => format!("header R{index} Subject =~ /{one} (?:and|or) {other}{index}/i"),
+            2 => format!("calendar R{index} text =~ /\\b{one} {other}(?:s|ed){index}?\\b/i"),
+            3 => format!("calendar R{index} summary =~ /^{one}.*{other}-{index}$/i"),
+            4 => format!("uri R{index} m{{://{one}-{other}{index}\\.example/}}i"),
+            5 => format!("rawbody R{index} /<{one}{index} [^>]*{other}/i"),
+            6 => format!("calendar R{index} url.host == {one}{index}.{other}.example"),
+            _ => {
+                let (a, b, c) = (index - 7, index - 5, index - 3);
+                format!("meta R{index} (R{a} || R{b}) && !R{c}")
+            }
+        };
+        text.push_str(&format!("{rule}\nscore R{index} 0.1\n"));
+    }
+    let file = rules::File { name: "many.cf".to_owned(), text };
+    rules::load(&rules::Files { rules: vec![file], ..rules::Files::default() }).unwrap().rules
+}
+
 /// Median time of a run; a fixed number of runs, so that a bench ends.
 fn median(runs: usize, mut run: impl FnMut()) -> Duration {
     run();
@@ -102,6 +173,11 @@ fn main() {
     if let Some(at) = arguments.iter().position(|argument| argument == "--count") {
         let stage = arguments[at + 1].as_str();
         let sample = samples().into_iter().find(|sample| sample.name == arguments[at + 2]).unwrap();
+        // `rules:100` scans with so many rules in the place of the stock ones.
+        let rules = match stage.strip_prefix("rules:") {
+            Some(number) => many_rules(number.parse().unwrap()),
+            None => rules,
+        };
         for _ in 0..arguments[at + 3].parse::<usize>().unwrap() {
             match stage {
                 "bare" => bare(&sample.bytes),

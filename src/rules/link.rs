@@ -87,6 +87,7 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
                 capturing.push(index);
             }
         }
+        let names = needed(&draft.body);
         let body = match draft.body {
             Definition::Calendar(mut test) => {
                 test.most = usize::try_from(most_hits).unwrap_or(usize::MAX);
@@ -122,7 +123,14 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
                 set.joined.push(index);
             }
         }
-        set.rules.push(Rule { symbol, body, most_hits, per_event: false, asks_calendar: false });
+        set.rules.push(Rule {
+            symbol,
+            body,
+            names,
+            most_hits,
+            per_event: false,
+            asks_calendar: false,
+        });
     }
     if templates {
         set.capturing = capturing;
@@ -167,7 +175,13 @@ fn check_expectations(
     for expectation in expectations {
         let Some(draft) = drafts.get(expectation.name.text) else { continue };
         let Some(pattern) = pattern(&draft.body) else { continue };
-        let hits = matches!(pattern.find(expectation.text.as_bytes()), Found::At(..));
+        let negated = matches!(
+            draft.body,
+            Definition::Header { ask: Ask::Match { negated: true, .. }, .. }
+                | Definition::MimeHeader(MimeHeader { negated: true, .. })
+        );
+        let found = matches!(pattern.find(expectation.text.as_bytes()), Found::At(..));
+        let hits = found != negated;
         if hits != expectation.hits && pattern.template().is_none() {
             let does = if hits { "hits" } else { "does not hit" };
             let message = format!("`{}` {does} the text of its test", expectation.name.text);
@@ -201,6 +215,13 @@ fn expand(drafts: &mut BTreeMap<&str, Draft<'_>>) {
             });
         }
     }
+}
+
+/// Names that a meta is made of, each once.
+fn needed(body: &Definition<'_>) -> Vec<Arc<str>> {
+    let Definition::Meta(expression) = body else { return Vec::new() };
+    let names: BTreeSet<&str> = expression.rules().map(|name| name.text).collect();
+    names.into_iter().map(Arc::from).collect()
 }
 
 /// The regex of a rule that has one.

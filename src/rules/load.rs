@@ -60,6 +60,9 @@ const MOST_HITS: u32 = 1_000;
 const ATTRIBUTES: [&str; 8] =
     ["score", "describe", "tflags", "priority", "group", "group_cap", "source", "test"];
 
+/// Directives of our own.
+const OWN: [&str; 4] = ["calendar", "group", "group_cap", "source"];
+
 /// True for a directive that defines a rule.
 pub(super) fn defines(key: &str) -> bool {
     DEFINITIONS.contains(&key)
@@ -234,6 +237,8 @@ pub(super) struct Loader<'l> {
     /// Lists that `check_uridnsbl` asks, by name.
     pub(super) lookups: BTreeMap<&'l str, Lookup>,
     pub(super) expectations: Vec<Expectation<'l>>,
+    /// Files with a directive of our own: SpamAssassin could not read them.
+    own_files: BTreeSet<usize>,
     /// Rules that were defined but not taken.
     pub(super) skipped: BTreeSet<&'l str>,
     /// For each kind of rule how many were defined and how many taken.
@@ -260,6 +265,7 @@ impl<'l> Loader<'l> {
             caps: BTreeMap::new(),
             lookups: BTreeMap::new(),
             expectations: Vec::new(),
+            own_files: BTreeSet::new(),
             skipped: BTreeSet::new(),
             coverage: BTreeMap::new(),
             unsupported: BTreeMap::new(),
@@ -268,6 +274,8 @@ impl<'l> Loader<'l> {
 
     /// Reads all lines that count.
     pub(super) fn read(&mut self, lines: &[Active<'l>]) {
+        let own = |active: &&Active<'l>| OWN.contains(&active.key.as_str());
+        self.own_files = lines.iter().filter(own).map(|active| active.line.file_index).collect();
         for active in lines.iter().filter(|active| !defines(&active.key)) {
             self.setting(active);
         }
@@ -348,11 +356,19 @@ impl<'l> Loader<'l> {
             let place = format!("{}:{}", earlier.line.file, earlier.line.number);
             if earlier.line.file_index == line.file_index {
                 let message = format!("`{}` is defined twice in this file", name.text);
-                let hint = format!("the first definition is at {place}");
-                self.error(line.error(name, message).with_hint(hint));
-                return;
+                let error = line.error(name, message);
+                // Files made for SpamAssassin do it, and there the later one counts.
+                if !self.own_files.contains(&line.file_index) {
+                    let hint = format!("this one counts, not the one at {place}");
+                    self.error(error.into_warning().with_hint(hint));
+                } else {
+                    let hint = format!("the first definition is at {place}");
+                    self.error(error.with_hint(hint));
+                    return;
+                }
+            } else {
+                self.error(line.warning(name, format!("`{}` overrides {place}", name.text)));
             }
-            self.error(line.warning(name, format!("`{}` overrides {place}", name.text)));
         }
         self.compiler.replacing = self.compiler.tags.wants(name.text);
         let read = define::read(&mut self.compiler, line, key, text);

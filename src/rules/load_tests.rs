@@ -191,6 +191,12 @@ fn names_and_numbers_are_checked() {
     check("body X", &["error x.cf:1:6+1 nothing stands after `X`"]);
     check(
         "body X /a/\nbody X /b/",
+        &[
+            "warning x.cf:2:6+1 `X` is defined twice in this file (this one counts, not the one at x.cf:1)",
+        ],
+    );
+    check(
+        "body X /a/\nbody X /b/\ngroup X content",
         &["error x.cf:2:6+1 `X` is defined twice in this file (the first definition is at x.cf:1)"],
     );
     check("body X /a/\nscore X high", &["error x.cf:2:9+4 `high` is not a number"]);

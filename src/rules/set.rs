@@ -159,6 +159,8 @@ pub(super) enum Question {
 pub(super) struct Rule {
     pub(super) symbol: Symbol,
     pub(super) body: Question,
+    /// Names of rules that a meta is made of, also of rules that are not there.
+    pub(super) names: Vec<Arc<str>>,
     /// Hits that are counted (`tflags multiple`).
     pub(super) most_hits: u32,
     /// True when its value differs from event to event.
@@ -192,6 +194,18 @@ impl RuleSet {
     /// Rules that may be scored or were switched off, in order of name.
     pub fn symbols(&self) -> impl Iterator<Item = &Symbol> {
         self.rules.iter().map(|rule| &rule.symbol).filter(|symbol| !symbol.is_helper())
+    }
+
+    /// Every rule in order of name, helpers included.
+    pub fn all(&self) -> impl Iterator<Item = &Symbol> {
+        self.rules.iter().map(|rule| &rule.symbol)
+    }
+
+    /// Names that a meta is made of, each once, as written; nothing for other rules.
+    pub fn depends(&self, symbol: &str) -> Vec<Arc<str>> {
+        let index = self.rules.binary_search_by(|rule| (*rule.symbol.name).cmp(symbol));
+        let rule = index.ok().and_then(|index| self.rules.get(index));
+        rule.map(|rule| rule.names.clone()).unwrap_or_default()
     }
 
     /// A rule by name, helpers included.

@@ -22,6 +22,8 @@ mod encodings;
 mod hostile;
 // Meaning of rules: events one by one, negation, unknown facts, origin, caps.
 mod scope;
+// SpamAssassin's own rules, here and there.
+mod agreement;
 // Laws that hold for any input.
 mod properties;
 // The README against the service.

@@ -1,0 +1,236 @@
+//! Rules of Debian's SpamAssassin run here and there: they load, and hit the same messages.
+//!
+//! What is compared are (message, rule) pairs of rules that both can run without a network,
+//! over the fixtures and, where it is at hand, the collection of real mails. Calendar parts
+//! are left out, because SpamAssassin does not read them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use calspamd::message::Envelope;
+use calspamd::rules::{self, EvidenceScope, File, Files, Loaded, Lookup, RuleKind};
+use calspamd::{calendar, facts, message};
+use serde_json::Value;
+
+use crate::support::{messages, repository};
+
+/// Where Debian's package puts its rules.
+const STOCK: &str = "/usr/share/spamassassin";
+
+/// Share of pairs that both must hit.
+const AGREEMENT: f64 = 0.98;
+
+/// Rules that differ and are printed.
+const SHOWN: usize = 60;
+
+fn stock_files() -> Files {
+    let folder = std::fs::read_dir(STOCK).unwrap_or_else(|error| {
+        panic!("{STOCK}: {error}: install the package `spamassassin` (`make tools` does)")
+    });
+    let mut paths: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "cf"));
+    paths.sort();
+    let rules = paths
+        .iter()
+        .map(|path| File {
+            name: path.display().to_string(),
+            text: String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned(),
+        })
+        .collect();
+    Files { rules, ..Files::default() }
+}
+
+fn loaded(files: &Files) -> Loaded {
+    rules::load_whole(files).unwrap_or_else(|diagnostics| {
+        let shown: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+        panic!("{}", shown.join("\n\n"))
+    })
+}
+
+/// All mails there are: the fixtures and the collection.
+fn mails() -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> =
+        ["spam", "ham", "broken", "encodings"].into_iter().flat_map(messages).collect();
+    let corpus = std::env::var_os("CALSPAMD_CORPUS")
+        .map_or_else(|| repository("../shared/corpus"), PathBuf::from);
+    if corpus.is_dir() {
+        for folder in ["ham-mail", "ham-wrapped", "plain-mail", "spam"] {
+            let folder = std::fs::read_dir(corpus.join(folder)).unwrap();
+            paths.extend(folder.map(|entry| entry.unwrap().path()));
+        }
+    } else {
+        println!("no corpus at {}: only the fixtures are compared", corpus.display());
+    }
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "eml"));
+    paths.sort();
+    paths
+}
+
+/// What SpamAssassin says: the rules it runs, and for each mail those that hit.
+struct Theirs {
+    runs: BTreeSet<String>,
+    hits: Vec<BTreeSet<String>>,
+}
+
+fn ask_spamassassin(paths: &[PathBuf]) -> Theirs {
+    let asked = |paths: &[PathBuf]| {
+        let mut child = Command::new("perl")
+            .arg(repository("tests/spamassassin/scan.pl"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        for path in paths {
+            writeln!(input, "{}", path.display()).unwrap();
+        }
+        drop(input);
+        child
+    };
+    // One for each core: SpamAssassin takes a tenth of a second a mail.
+    let (first, second) = paths.split_at(paths.len() / 2);
+    let children = [asked(first), asked(second)];
+    let mut theirs = Theirs { runs: BTreeSet::new(), hits: Vec::new() };
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "SpamAssassin failed: {:?}", output.status);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        for line in text.lines() {
+            let value: Value = serde_json::from_str(line).unwrap();
+            let names = |key: &str| -> Option<BTreeSet<String>> {
+                let names = value.get(key)?.as_array()?;
+                Some(names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+            };
+            match names("hits") {
+                Some(hits) => theirs.hits.push(hits),
+                None => theirs.runs = names("runs").unwrap(),
+            }
+        }
+    }
+    assert_eq!(theirs.hits.len(), paths.len());
+    theirs
+}
+
+/// Which of our rules of the message hit.
+fn ask_ourselves(loaded: &Loaded, path: &PathBuf) -> BTreeSet<Arc<str>> {
+    let bytes = std::fs::read(path).unwrap();
+    let envelope = Envelope::default();
+    let mail = message::parse(&bytes, false, &envelope, &message::Settings::default());
+    let reading = calendar::read(&mail, &calendar::Settings::default(), &|| false);
+    // SpamAssassin asks the clock, so both are asked at the same time.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = i64::try_from(now.as_secs()).unwrap();
+    let facts = facts::gather(&mail, &reading, &envelope, now, 500);
+    rules::values(&loaded.rules, &facts, EvidenceScope::Mail)
+        .into_iter()
+        .filter(|(_, value)| value.is_some_and(|value| value != 0.0))
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// Rules that both run: with the network off, and made of nothing but such rules.
+fn compared(loaded: &Loaded, theirs: &Theirs) -> BTreeSet<Arc<str>> {
+    let lookups: BTreeSet<Arc<str>> =
+        loaded.rules.lookups().map(|(symbol, _): (_, &Lookup)| Arc::clone(&symbol.name)).collect();
+    let mut fits: BTreeMap<Arc<str>, bool> = BTreeMap::new();
+    // Metas come after what they name, however deep: a few rounds settle it.
+    for symbol in loaded.rules.all() {
+        let off = !symbol.is_helper() && symbol.score == 0.0;
+        let runs = theirs.runs.contains(&*symbol.name) && !off;
+        fits.insert(Arc::clone(&symbol.name), runs);
+    }
+    loop {
+        let mut changed = false;
+        for symbol in loaded.rules.all().filter(|symbol| symbol.kind == RuleKind::Meta) {
+            let needs = loaded.rules.depends(&symbol.name);
+            let good = needs.iter().all(|name| match fits.get(name) {
+                // Lists count as 0 on both sides while nobody asks them.
+                Some(fits) => *fits || lookups.contains(name),
+                // A rule that nobody defines counts as 0; one that we refused is their own.
+                None => !theirs.runs.contains(&**name),
+            });
+            if !good && fits.insert(Arc::clone(&symbol.name), false) == Some(true) {
+                changed = true;
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    fits.into_iter().filter(|(_, fits)| *fits).map(|(name, _)| name).collect()
+}
+
+#[test]
+fn stock_rules_load() {
+    // What stands behind a condition is to be read as well: here every branch is taken.
+    let mut files = stock_files();
+    for file in &mut files.rules {
+        let conditions = ["if", "ifplugin", "else", "endif", "require_version"];
+        let kept = file.text.lines().map(|line| {
+            let word = line.split(|c: char| c.is_whitespace() || c == '(').find(|w| !w.is_empty());
+            if word.is_some_and(|word| conditions.contains(&word)) { "" } else { line }
+        });
+        file.text = kept.collect::<Vec<_>>().join("\n");
+    }
+    let loaded = loaded(&files);
+    let mut functions = (0, 0);
+    for coverage in &loaded.coverage {
+        println!("{:<14} {:>5} of {:>5}", coverage.kind, coverage.taken, coverage.defined);
+        if coverage.kind.ends_with("eval") {
+            functions.0 += coverage.taken;
+            functions.1 += coverage.defined;
+        } else {
+            assert_eq!(coverage.taken, coverage.defined, "{}", coverage.kind);
+        }
+    }
+    let all = loaded.coverage.iter().map(|coverage| coverage.defined).sum::<usize>();
+    assert!(all > 2_500, "only {all} rules were found");
+}
+
+#[test]
+fn stock_rules_hit_the_same_mails() {
+    let files = stock_files();
+    let loaded = loaded(&files);
+    let paths = mails();
+    let theirs = ask_spamassassin(&paths);
+    let compared = compared(&loaded, &theirs);
+    let mut both = 0_u32;
+    let mut either = 0_u32;
+    let mut differing: BTreeMap<&str, (Vec<String>, Vec<String>)> = BTreeMap::new();
+    for (path, hits) in paths.iter().zip(&theirs.hits) {
+        let ours = ask_ourselves(&loaded, path);
+        let file = || path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for name in &compared {
+            match (ours.contains(name), hits.contains(&**name)) {
+                (false, false) => continue,
+                (true, true) => both += 1,
+                (true, false) => differing.entry(name).or_default().0.push(file()),
+                (false, true) => differing.entry(name).or_default().1.push(file()),
+            }
+            either += 1;
+        }
+    }
+    let share = f64::from(both) / f64::from(either.max(1));
+    println!(
+        "{} mails, {} of their {} rules compared: {either} hits, {both} of them on both sides, {:.2} %",
+        paths.len(),
+        compared.len(),
+        theirs.runs.len(),
+        100.0 * share,
+    );
+    let mut rows: Vec<_> = differing.into_iter().collect();
+    rows.sort_by_key(|(_, (ours, theirs))| std::cmp::Reverse(ours.len() + theirs.len()));
+    for (name, (ours, theirs)) in rows.iter().take(SHOWN) {
+        let example = ours.first().or(theirs.first()).map_or("", String::as_str);
+        println!(
+            "{name:<40} only ours {:>4}, only theirs {:>4}  {example}",
+            ours.len(),
+            theirs.len()
+        );
+    }
+    assert!(either > 10_000, "only {either} hits were compared");
+    assert!(share >= AGREEMENT, "{:.2} % of the hits are common", 100.0 * share);
+}
