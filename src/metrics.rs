@@ -39,7 +39,7 @@ const SECONDS: [f64; 17] = [
 const PROTOCOLS: [&str; 1] = ["rspamd"];
 
 /// Reasons for a partial answer that are no defects of the input.
-const REASONS: [&str; 2] = [INTERNAL_ERROR, "limit:regex"];
+const REASONS: [&str; 1] = [INTERNAL_ERROR];
 
 /// Reason for a partial answer after a panic.
 pub const INTERNAL_ERROR: &str = "internal-error";

@@ -13,6 +13,9 @@ use crate::message::{self, Defect, DefectKind, Envelope, Message};
 use crate::rules::{self, Evaluation, EvidenceScope, Hit, RuleSet};
 use crate::verdict::{self, Circumstances, Policy, Upstream, Verdict};
 
+/// Rules named that ran into their limit.
+const EXHAUSTED: usize = 10;
+
 /// Settings of all stages.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -195,7 +198,7 @@ pub fn scan(bytes: &[u8], request: &Request, rules: &RuleSet, settings: &Setting
     let evaluation = rules::evaluate(rules, &facts, request.scope, &expired);
     timings.rules = clock.lap(&timings);
 
-    let defects = defects(&message, &reading, &facts, clock.expired());
+    let defects = defects(&message, &reading, &facts, &evaluation, clock.expired());
     let partial = partial(&defects, &evaluation);
     let verdict = verdict::decide(
         evaluation.hits,
@@ -297,6 +300,7 @@ fn defects(
     message: &Message<'_>,
     reading: &Reading,
     facts: &Facts<'_>,
+    evaluation: &Evaluation,
     expired: bool,
 ) -> Vec<Defect> {
     let mut defects = message.defects.clone();
@@ -304,6 +308,11 @@ fn defects(
     if facts.links.cut {
         defects.push(Defect::new(DefectKind::LimitUrls, "", "further links were not read"));
     }
+    // Named, so that whoever wrote such a rule learns of it.
+    let rules = evaluation.exhausted.iter().take(EXHAUSTED);
+    defects.extend(rules.map(|rule| {
+        Defect::new(DefectKind::LimitRegex, &**rule, "the regex of this rule takes too many steps")
+    }));
     if expired && !defects.iter().any(|defect| defect.kind == DefectKind::LimitTime) {
         defects.push(Defect::new(DefectKind::LimitTime, "", "the time budget ran out"));
     }
@@ -317,9 +326,7 @@ fn partial(defects: &[Defect], evaluation: &Evaluation) -> Vec<String> {
         .filter(|defect| defect.kind.is_limit())
         .map(|defect| defect.kind.name().to_owned())
         .collect();
-    if !evaluation.exhausted.is_empty() {
-        reasons.push("limit:regex".to_owned());
-    } else if !evaluation.complete {
+    if !evaluation.complete && evaluation.exhausted.is_empty() {
         reasons.push(DefectKind::LimitTime.name().to_owned());
     }
     reasons.sort_unstable();

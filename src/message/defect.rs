@@ -86,6 +86,8 @@ defect_kinds! {
     LimitUrls = "limit:urls",
     /// A recurrence rule too costly to expand.
     LimitRecurrence = "limit:recurrence",
+    /// A rule's regex hit its limit of steps on this input; the place is the rule.
+    LimitRegex = "limit:regex",
     /// The scan ran out of its time budget.
     LimitTime = "limit:time",
 }

@@ -262,3 +262,38 @@ fn the_start_is_quick_and_small() {
     assert!(memory < MEMORY_AT_START, "{memory} kB");
     assert!(time < START, "{time:?}");
 }
+
+/// Rules of every kind that look for the same word over and over, in a text made for them:
+/// every `a` of it is a new start that fails only at the end.
+#[test]
+fn a_rule_that_explodes_is_stopped_and_named() {
+    let bad = r"/(a+)+\1(a+)+\2$/";
+    let rules = format!(
+        "calendar X_CALENDAR text =~ {bad}\nheader X_HEADER Subject =~ {bad}\n\
+         body X_BODY {bad}\nrawbody X_RAW {bad}\nfull X_FULL {bad}\n\
+         mimeheader X_MIME X-Long =~ {bad}\nuri X_URI {bad}\n\
+         uri_detail X_DETAIL raw =~ {bad}\nmeta X_META X_BODY || X_FULL"
+    );
+    let set = crate::support::rule_set(&rules);
+    let long = format!("{}b", "a".repeat(60)).repeat(2_000);
+    let event = format!("SUMMARY:{long}\nURL:http://sender.example/{long}");
+    let text = mail(&long, &crate::support::calendar("REQUEST", &[&event]));
+    let text = format!("X-Long: {long}\r\n{text}");
+    let started = Instant::now();
+    let request = calspamd::scan::Request::default();
+    let outcome = crate::support::scan(text.as_bytes(), &request, &set);
+    let took = started.elapsed();
+    let mut named: Vec<&str> = outcome
+        .defects
+        .iter()
+        .filter(|defect| defect.kind.name() == "limit:regex")
+        .map(|defect| defect.place.as_str())
+        .collect();
+    named.sort_unstable();
+    println!("{took:?}: {named:?}");
+    assert!(took < TIME, "{took:?}");
+    assert!(outcome.partial.iter().any(|reason| reason == "limit:regex"));
+    let expected =
+        ["X_BODY", "X_CALENDAR", "X_DETAIL", "X_FULL", "X_HEADER", "X_MIME", "X_RAW", "X_URI"];
+    assert_eq!(named, expected);
+}
