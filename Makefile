@@ -40,7 +40,15 @@ tools:
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 	@rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
 
-# Ten minutes of each fuzz target; needs cargo-fuzz and a nightly toolchain or RUSTC_BOOTSTRAP=1.
+# Ten minutes of each fuzz target; cargo-fuzz takes flags that only a nightly compiler knows.
+SECONDS := 600
+TARGETS =
 fuzz:
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
-	cd fuzz && for target in $$(cargo fuzz list); do RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=600 || exit 1; done
+	@for target in $(or $(TARGETS),$$(cargo fuzz list --fuzz-dir fuzz)); do \
+		seeds=; for folder in fuzz/seeds/$$target tests/messages/spam tests/messages/ham tests/messages/broken; do \
+			case $$target/$$folder in rules/tests*|meta/tests*) continue ;; esac; \
+			if [ -d $$folder ]; then seeds="$$seeds $$folder"; fi; done; \
+		mkdir -p fuzz/corpus/$$target; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target fuzz/corpus/$$target $$seeds -- -max_total_time=$(SECONDS) -timeout=20 || exit 1; \
+	done
