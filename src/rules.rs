@@ -24,6 +24,7 @@ mod evaluate;
 mod evidence;
 mod foreign;
 mod header;
+mod history;
 mod line;
 mod link;
 mod load;
@@ -38,6 +39,7 @@ mod stock;
 mod translate;
 mod units;
 
+pub use history::{Change, Said};
 pub use set::{RuleKind, RuleSet, Symbol};
 pub use stock::built_in;
 

@@ -99,6 +99,7 @@ fn symbol(draft: &Draft<'_>, attributes: &Attributes<'_>) -> Symbol {
         })
     };
     flags.nice |= score < 0.0;
+    let (facts, depends) = needs(&draft.body);
     Symbol {
         name: name.into(),
         score,
@@ -116,7 +117,29 @@ fn symbol(draft: &Draft<'_>, attributes: &Attributes<'_>) -> Symbol {
         line: draft.line.number,
         flags,
         definition: draft.line.definition().into(),
+        facts,
+        depends,
+        history: attributes.history.clone(),
     }
+}
+
+/// Facts that a definition asks and rules that it names, each once.
+fn needs(body: &Definition<'_>) -> (Vec<FactId>, Vec<Arc<str>>) {
+    let mut facts = Vec::new();
+    let mut depends = Vec::new();
+    match body {
+        Definition::Calendar(test) => {
+            let mut seen = BTreeSet::new();
+            facts.extend(test.facts().filter(|fact| seen.insert(*fact)));
+        }
+        Definition::Meta(expression) => {
+            let mut seen = BTreeSet::new();
+            let names = expression.rules().map(|name| name.text);
+            depends.extend(names.filter(|name| seen.insert(*name)).map(Arc::from));
+        }
+        Definition::Header { .. } | Definition::Body(_) | Definition::Uri(_) => {}
+    }
+    (facts, depends)
 }
 
 /// Rules that are scored, and those that they need.

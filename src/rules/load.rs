@@ -11,6 +11,7 @@ use crate::wordlists::WordList;
 
 use super::diagnostic::closest;
 use super::header::{Ask, Selector};
+use super::history::{Change, Said};
 use super::line::{Line, Token};
 use super::meta::{self, Expression};
 use super::pattern::{self, Dialect, Pattern, Switches};
@@ -78,6 +79,8 @@ pub(super) struct Attributes<'l> {
     pub(super) flags: Flags,
     /// `tflags nosubject`: a `body` rule leaves the Subject out.
     pub(super) without_subject: bool,
+    /// Every line that was taken, in load order.
+    pub(super) history: Vec<Change>,
 }
 
 /// Cap of a group, with the place it was set.
@@ -190,8 +193,9 @@ impl<'l> Loader<'l> {
             }),
             "meta" => self.define(line, rest, |_, line, text| define::meta(line, text)),
             "score" => self.attribute(line, rest, Self::score),
-            "describe" => self.attribute(line, rest, |_, _, attributes, text| {
+            "describe" => self.attribute(line, rest, |_, line, attributes, text| {
                 attributes.description = Some(text.text);
+                attributes.history.push(Change::new(line, Said::Description));
             }),
             "source" => self.attribute(line, rest, |_, _, attributes, text| {
                 attributes.source = Some(text.text);
@@ -295,6 +299,8 @@ impl<'l> Loader<'l> {
             Ok(body) => {
                 self.skipped.remove(name.text);
                 self.drafts.insert(name.text, Draft { line, name, body });
+                let attributes = self.attributes.entry(name.text).or_default();
+                attributes.history.push(Change::new(line, Said::Definition));
             }
             Err(Refusal::Wrong(diagnostic)) => {
                 self.skipped.insert(name.text);
@@ -347,7 +353,7 @@ impl<'l> Loader<'l> {
         let Some(value) = number(relative.unwrap_or(word)) else {
             return;
         };
-        attributes.score = Some(match (relative, attributes.score) {
+        let score = match (relative, attributes.score) {
             (None, _) => value,
             (Some(_), Some(score)) => score + value,
             (Some(_), None) => {
@@ -355,7 +361,9 @@ impl<'l> Loader<'l> {
                 self.error(line.warning(text, message));
                 value
             }
-        });
+        };
+        attributes.score = Some(score);
+        attributes.history.push(Change::new(line, Said::Score(score)));
     }
 
     /// The last line wins, as in SpamAssassin.

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use crate::facts::FactId;
 
+use super::diagnostic::closest;
 use super::header::{Ask, Selector};
+use super::history::Change;
 use super::meta::Expression;
 use super::prefilter::Filter;
 use super::test::Test;
-use super::{Flags, GroupCap};
+use super::{EvidenceScope, Flags, GroupCap};
 
 /// The directive that defines a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,6 +65,12 @@ pub struct Symbol {
     pub flags: Flags,
     /// The defining line, without its comment.
     pub definition: Arc<str>,
+    /// Facts that the definition asks; those of a meta are asked by the rules it names.
+    pub facts: Vec<FactId>,
+    /// Names that a meta names, also those of rules that are missing or off.
+    pub depends: Vec<Arc<str>>,
+    /// Definitions, scores and descriptions in load order; the last of a kind counts.
+    pub history: Vec<Change>,
 }
 
 impl Symbol {
@@ -130,6 +138,44 @@ impl RuleSet {
     pub fn get(&self, symbol: &str) -> Option<&Symbol> {
         let index = self.rules.binary_search_by(|rule| (*rule.symbol.name).cmp(symbol)).ok()?;
         self.rules.get(index).map(|rule| &rule.symbol)
+    }
+
+    /// Metas that name a rule, in order of name.
+    pub fn used_by(&self, symbol: &str) -> impl Iterator<Item = &Symbol> {
+        self.rules
+            .iter()
+            .map(|rule| &rule.symbol)
+            .filter(move |user| user.depends.iter().any(|name| **name == *symbol))
+    }
+
+    /// The name of a rule that somebody may have meant.
+    pub fn guess(&self, symbol: &str) -> Option<&str> {
+        closest(symbol, self.rules.iter().map(|rule| &*rule.symbol.name))
+    }
+
+    /// True when a hit of the rule could count in a scope.
+    pub fn counts_in(&self, symbol: &Symbol, scope: EvidenceScope) -> bool {
+        if scope == EvidenceScope::Message {
+            return true;
+        }
+        let mut seen = BTreeSet::new();
+        let mut open = vec![&*symbol.name];
+        while let Some(name) = open.pop() {
+            let Ok(index) = self.rules.binary_search_by(|rule| (*rule.symbol.name).cmp(name))
+            else {
+                continue;
+            };
+            let Some(rule) = self.rules.get(index).filter(|_| seen.insert(index)) else {
+                continue;
+            };
+            // Texts and links of calendars are among those that these see.
+            let sees_both = matches!(rule.symbol.kind, RuleKind::Body | RuleKind::Uri);
+            if rule.asks_calendar || sees_both {
+                return true;
+            }
+            open.extend(rule.symbol.depends.iter().map(|name| &**name));
+        }
+        false
     }
 
     /// Caps of groups, in order of name.
