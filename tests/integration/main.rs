@@ -28,6 +28,8 @@ mod properties;
 mod readme;
 // The program: subcommands, their output, exit codes.
 mod cli;
+// Its subcommand `rules`, and what other scanners think of what it writes.
+mod rules;
 // Every rule of the decision about an event.
 mod decision;
 // Boundaries of the modules, read from the source.
