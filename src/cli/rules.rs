@@ -16,8 +16,7 @@ use clap::Subcommand;
 use super::terminal::{Paint, clean};
 use super::{Common, Error};
 use crate::config::{Config, DEFAULT_RULES};
-use crate::protocol::rspamd::ListedSymbol;
-use crate::rules::{self, Diagnostic, File, Files, Loaded, RuleSet, Severity, Symbol};
+use crate::rules::{self, Diagnostic, File, Files, Loaded, Severity};
 
 pub(super) use docs::PageError;
 
@@ -152,17 +151,6 @@ fn named(directory: &Path, ending: &str) -> Result<Vec<PathBuf>, ReadError> {
 fn read(path: &Path) -> Result<String, ReadError> {
     let bytes = fs::read(path).map_err(|source| ReadError { path: path.to_owned(), source })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The symbols as the listing over HTTP has them.
-pub(super) fn listed(rules: &RuleSet) -> Vec<ListedSymbol> {
-    let listed = |symbol: &Symbol| ListedSymbol {
-        name: symbol.name.to_string(),
-        group: symbol.group.as_deref().map(str::to_owned),
-        score: symbol.score,
-        description: symbol.description.as_deref().map(str::to_owned),
-    };
-    rules.symbols().map(listed).collect()
 }
 
 pub(super) fn run(

@@ -16,6 +16,8 @@ mod fixtures;
 mod corpus;
 // Replies over HTTP: paths, headers, connections, errors.
 mod http;
+// Rules changed under a running service.
+mod reload;
 // Every way to wrap a calendar in a mail: transfer encodings, types, folds.
 mod encodings;
 // Attacks over HTTP: time, memory and what is answered.
