@@ -174,13 +174,13 @@ pub(super) fn run(
         Command::Lint { strict } => return lint(&loaded, *strict, out),
         Command::List { json: true } => list::json(rules, out)?,
         Command::List { json: false } => list::table(rules, paint, out)?,
-        Command::Show { symbol: name } => match rules.get(name) {
-            Some(symbol) => show::show(rules, symbol, paint, out)?,
-            None => {
+        Command::Show { symbol: name } => {
+            let Some(symbol) = rules.get(name) else {
                 let guess = rules.guess(name).map(str::to_owned);
                 return Err(Error::NoRule { name: clean(name).into_owned(), guess });
-            }
-        },
+            };
+            show::show(rules, symbol, paint, out)?;
+        }
         Command::Export(target) => export::export(target, rules, out)?,
         Command::Docs(_) => {}
     }

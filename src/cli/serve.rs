@@ -32,10 +32,10 @@ pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
 
 /// Why rules cannot be read again, as the server tells it.
 fn refusal(error: Error) -> Refusal {
-    match error {
-        Error::Rules(diagnostics) => Refusal::Rules(diagnostics),
-        error => Refusal::Files(error.to_string()),
+    if let Error::Rules(diagnostics) = error {
+        return Refusal::Rules(diagnostics);
     }
+    Refusal::Files(error.to_string())
 }
 
 fn start_log(log: &Log, colour: bool) -> Result<(), Error> {

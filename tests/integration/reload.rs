@@ -226,7 +226,7 @@ impl Program {
             .spawn()
             .unwrap();
         let program = Self { child, socket };
-        program.wait("an answer", || UnixStream::connect(&program.socket).is_ok());
+        wait("an answer", || UnixStream::connect(&program.socket).is_ok());
         program
     }
 
@@ -253,14 +253,14 @@ impl Program {
         let command = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
     }
+}
 
-    #[track_caller]
-    fn wait(&self, what: &str, ready: impl Fn() -> bool) {
-        let begun = Instant::now();
-        while !ready() {
-            assert!(begun.elapsed() < Duration::from_secs(20), "no {what} of {:?}", self.socket);
-            thread::sleep(Duration::from_millis(20));
-        }
+#[track_caller]
+fn wait(what: &str, ready: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !ready() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "no {what}");
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -285,13 +285,13 @@ fn a_hangup_reads_rules_and_lists_again() {
     folder.write("site.cf", &with_list.replace("TITLE 2", "TITLE 4"));
     folder.write("lists/words.txt", "payout\n");
     program.signal("HUP");
-    program.wait("reload", || program.reloads("success") == 1);
+    wait("reload", || program.reloads("success") == 1);
     assert_eq!(program.scanned()["SITE_TITLE"]["score"], 4.0);
     assert_eq!(program.scanned()["SITE_WORD"]["score"], 1.0);
 
     folder.write("site.cf", "calendar SITE_TITLE sumary =~ /a/\n");
     program.signal("HUP");
-    program.wait("failure", || program.reloads("failure") == 1);
+    wait("failure", || program.reloads("failure") == 1);
     assert_eq!(program.scanned()["SITE_TITLE"]["score"], 4.0);
 
     // The same over HTTP: on a Unix socket, who may connect may reload.

@@ -147,8 +147,8 @@ score    SITE_OFF   0
         let mut text = Vec::new();
         export(target, &rules(), &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        lines.map(|line| format!("{line}\n")).collect::<String>().trim().to_owned()
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        lines.join("\n").trim().to_owned()
     }
 
     #[test]
