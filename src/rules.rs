@@ -15,31 +15,43 @@ use std::sync::Arc;
 
 use crate::facts::{Facts, Origin};
 
+use link::How;
+
 mod calendar;
 mod class;
+mod condition;
 mod define;
 mod diagnostic;
 mod domain;
+mod eval;
 mod evaluate;
 mod evidence;
+mod flow;
 mod foreign;
+mod glob;
 mod header;
 mod history;
 mod line;
 mod link;
 mod load;
+mod lookup;
 mod meta;
+mod mime;
 mod order;
 mod pattern;
 mod prefilter;
+mod replace;
 mod search;
 mod set;
+mod settings;
 mod test;
 mod stock;
 mod translate;
 mod units;
+mod uri;
 
 pub use history::{Change, Said};
+pub use lookup::{Lookup, Record, UriNames};
 pub use set::{RuleKind, RuleSet, Symbol};
 pub use stock::built_in;
 
@@ -48,8 +60,29 @@ pub use stock::built_in;
 pub struct Files {
     /// `.cf` files; later lines override earlier ones.
     pub rules: Vec<File>,
+    /// Files that a rule file may name in an `include` line, by their path; only those named
+    /// are read.
+    pub included: Vec<File>,
     /// Files under `lists/`, named without the directory: `brands.txt`.
     pub lists: Vec<File>,
+}
+
+/// The path of a file that another one includes: beside it, unless it is absolute.
+pub fn beside(file: &str, included: &str) -> String {
+    match file.rsplit_once('/') {
+        Some((folder, _)) if !included.starts_with('/') => format!("{folder}/{included}"),
+        Some(_) | None => included.to_owned(),
+    }
+}
+
+/// The names in a file's `include` lines, as written.
+pub fn includes(file: &File) -> Vec<String> {
+    let lines = line::lines(0, file);
+    let named = lines.map(|line| {
+        let (key, _, rest) = line.directive();
+        (key == "include").then(|| rest.text.to_owned())
+    });
+    named.flatten().collect()
 }
 
 /// One file.
@@ -143,6 +176,8 @@ pub enum EvidenceScope {
     Message,
     /// Only what the calendar brought.
     Calendar,
+    /// Only the mail around the calendar, which is what SpamAssassin sees: for comparing.
+    Mail,
 }
 
 /// Cap of a group's sum.
@@ -163,6 +198,46 @@ pub struct Loaded {
     pub rules: RuleSet,
     /// Warnings only.
     pub diagnostics: Vec<Diagnostic>,
+    /// How many rules of each kind were defined and how many of them can run.
+    pub coverage: Vec<Coverage>,
+    /// Conditions that are false, with the number of rules that stand behind each.
+    pub hidden: Vec<(String, usize)>,
+}
+
+/// How much of a kind of rule could be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coverage {
+    /// The directive, `eval` added for functions: `header`, `body eval`.
+    pub kind: String,
+    /// Rules defined.
+    pub defined: usize,
+    /// Rules taken.
+    pub taken: usize,
+}
+
+impl Coverage {
+    fn new(kind: &str) -> Self {
+        Self { kind: kind.to_owned(), defined: 0, taken: 0 }
+    }
+}
+
+/// What becomes of a function that rules call with `eval:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FunctionState {
+    /// It runs.
+    Runs,
+    /// It asks a DNS list.
+    Asks,
+    /// It does not run, for this reason.
+    Refused(&'static str),
+}
+
+/// All functions known, in order of name.
+pub fn functions() -> Vec<(&'static str, FunctionState)> {
+    let mut all: Vec<_> =
+        eval::functions().map(|function| (function.name, function.state())).collect();
+    all.sort_unstable_by_key(|(name, _)| *name);
+    all
 }
 
 /// Loads rule files.
@@ -171,27 +246,49 @@ pub struct Loaded {
 ///
 /// All diagnostics, at least one of them an error.
 pub fn load(files: &Files) -> Result<Loaded, Vec<Diagnostic>> {
-    load_with(files, true)
+    load_with(files, How { filtered: true, whole: false })
+}
+
+/// Loads rule files and keeps every rule ready, also those that no score needs: for
+/// [`values`], which compares engines.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_whole(files: &Files) -> Result<Loaded, Vec<Diagnostic>> {
+    load_with(files, How { filtered: true, whole: true })
 }
 
 /// Loads rule files; without the filter every regex sees every text.
-fn load_with(files: &Files, filtered: bool) -> Result<Loaded, Vec<Diagnostic>> {
-    let lines: Vec<line::Line<'_>> =
-        files.rules.iter().enumerate().flat_map(|(index, file)| line::lines(index, file)).collect();
+fn load_with(files: &Files, how: How) -> Result<Loaded, Vec<Diagnostic>> {
+    let all = || files.rules.iter().chain(&files.included);
+    let lines: Vec<Vec<line::Line<'_>>> =
+        all().enumerate().map(|(index, file)| line::lines(index, file).collect()).collect();
+    let flow = flow::follow(files, &lines);
     let mut loader = load::Loader::new(&files.lists);
-    for line in &lines {
-        loader.line(line);
-    }
-    loader.report_unsupported();
-    let (rules, mut diagnostics) = link::link(loader, filtered);
+    loader.compiler.diagnostics = flow.diagnostics;
+    loader.read(&flow.active);
+    let coverage = loader.coverage.values().cloned().collect();
+    let hidden = flow.hidden.into_iter().map(|(text, names)| (text, names.len())).collect();
+    let (rules, mut diagnostics) = link::link(loader, how);
     let order: BTreeMap<&str, usize> =
-        files.rules.iter().enumerate().map(|(index, file)| (file.name.as_str(), index)).collect();
+        all().enumerate().map(|(index, file)| (file.name.as_str(), index)).collect();
     diagnostics.sort_by_key(|d| (order.get(d.file.as_str()).copied(), d.line, d.column));
     if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         Err(diagnostics)
     } else {
-        Ok(Loaded { rules, diagnostics })
+        Ok(Loaded { rules, diagnostics, coverage, hidden })
     }
+}
+
+/// The value of every rule of the message, in order of name: helpers and unscored rules too.
+/// Rules that are asked for each event are left out. For comparing engines.
+pub fn values(
+    rules: &RuleSet,
+    facts: &Facts<'_>,
+    scope: EvidenceScope,
+) -> Vec<(Arc<str>, Option<f64>)> {
+    evaluate::values(rules, facts, scope)
 }
 
 /// Evaluates every rule for every event.

@@ -23,7 +23,7 @@ pub(super) fn read(
     if let Some(name) = text.text.strip_prefix("exists:") {
         let name = text.from(text.text.len() - name.len()).trimmed();
         let fact = fact(line, name)?;
-        return Ok(Test { fact, quantifier: Quantifier::Any, check: Check::Exists });
+        return Ok(Test { fact, quantifier: Quantifier::Any, check: Check::Exists, most: 1 });
     }
     let (mut quantifier, name, rest) = subject(line, text)?;
     let fact = fact(line, name)?;
@@ -39,7 +39,7 @@ pub(super) fn read(
     } else {
         operation(compiler, line, fact, rest)?
     };
-    let asked = Test { fact, quantifier, check };
+    let asked = Test { fact, quantifier, check, most: 1 };
     let mixed = quantifier == Quantifier::Joined
         && asked.other().is_some_and(|other| other.fact().scope == Scope::Event);
     if mixed {

@@ -1,28 +1,52 @@
-//! Reads the definitions of SpamAssassin's rules: `header`, `body`, `uri`, `meta`.
-
-use std::sync::Arc;
+//! Reads the definitions of rules: what follows the name, by directive.
 
 use super::header::{Ask, Refused, Selector};
 use super::line::{Line, Token};
 use super::load::{Compiler, Definition, Refusal};
-use super::meta;
+use super::lookup;
+use super::mime::MimeHeader;
 use super::pattern::Dialect;
+use super::set::TextKind;
+use super::{calendar, eval, meta, uri};
+
+/// Reads the definition that stands after a rule's name.
+pub(super) fn read<'l>(
+    compiler: &mut Compiler<'l>,
+    line: &Line<'_>,
+    directive: &str,
+    text: Token<'l>,
+) -> Result<Definition<'l>, Refusal> {
+    let texts = match directive {
+        "calendar" => return calendar::read(compiler, line, text).map(Definition::Calendar),
+        "uri_detail" => return uri::read(compiler, line, text).map(Definition::UriDetail),
+        "mimeheader" => return mime_header(compiler, line, text),
+        "askdns" => return lookup::ask(compiler, line, text).map(Definition::Lookup),
+        "meta" => return expression(line, text),
+        _ if text.text.starts_with("eval:") => {
+            return eval::read(compiler, line, text.from("eval:".len()));
+        }
+        "header" => return header(compiler, line, text),
+        "body" => TextKind::Body,
+        "rawbody" => TextKind::RawBody,
+        "full" => TextKind::Full,
+        _ => TextKind::Uri,
+    };
+    let pattern = compiler.pattern(line, text, Dialect::Bytes)?;
+    Ok(Definition::Text { kind: texts, pattern })
+}
 
 /// `Hdr[:mod] =~ /re/ [if-unset: STR]`, `exists:Hdr`.
-pub(super) fn header<'l>(
+fn header<'l>(
     compiler: &mut Compiler<'_>,
     line: &Line<'_>,
     text: Token<'l>,
 ) -> Result<Definition<'l>, Refusal> {
-    if text.text.starts_with("eval:") {
-        return Err(Refusal::Unsupported("header eval:".to_owned()));
-    }
     let selector = |token: Token<'_>, unset: &str| {
         Selector::read(token.text, unset).map_err(|refused| match refused {
-            Refused::Unsupported(kind) => Refusal::Unsupported(kind),
+            Refused::Unsupported(kind) => Refusal::unsupported(&kind, "it is not read here"),
             Refused::Unknown(message) => line
                 .error(token, message)
-                .with_hint("modifiers are :raw :addr :name :host :first :last")
+                .with_hint("modifiers are :raw :addr :name :host :domain :ip :revip :first :last")
                 .into(),
         })
     };
@@ -30,6 +54,42 @@ pub(super) fn header<'l>(
         let name = text.from("exists:".len()).trimmed();
         return Ok(Definition::Header { selector: selector(name, "")?, ask: Ask::Exists });
     }
+    let asked = asked(line, text)?;
+    let selector = selector(asked.name, asked.unset)?;
+    let pattern = compiler.pattern(line, asked.regex, Dialect::Bytes)?;
+    let ask = Ask::Match { negated: asked.negated, pattern };
+    Ok(Definition::Header { selector, ask })
+}
+
+/// `Hdr[:raw] =~ /re/ [if-unset: STR]`, of each part.
+fn mime_header<'l>(
+    compiler: &mut Compiler<'_>,
+    line: &Line<'_>,
+    text: Token<'l>,
+) -> Result<Definition<'l>, Refusal> {
+    let asked = asked(line, text)?;
+    let (name, raw) = match asked.name.text.split_once(':') {
+        None | Some((_, "")) => (asked.name.text.trim_end_matches(':'), false),
+        Some((name, "raw")) => (name, true),
+        Some((_, modifier)) => {
+            let error = line.error(asked.name, format!("unknown header modifier `{modifier}`"));
+            return Err(error.with_hint("`mimeheader` rules know :raw").into());
+        }
+    };
+    let pattern = compiler.pattern(line, asked.regex, Dialect::Bytes)?;
+    let (negated, unset) = (asked.negated, asked.unset.to_owned());
+    Ok(Definition::MimeHeader(MimeHeader { name: name.to_owned(), raw, unset, negated, pattern }))
+}
+
+/// A header, an operator, a regex and what stands for a missing header.
+struct Asked<'l> {
+    name: Token<'l>,
+    negated: bool,
+    regex: Token<'l>,
+    unset: &'l str,
+}
+
+fn asked<'l>(line: &Line<'_>, text: Token<'l>) -> Result<Asked<'l>, Refusal> {
     let end = text
         .text
         .find(|c: char| c.is_whitespace() || c == '=' || c == '!')
@@ -41,12 +101,8 @@ pub(super) fn header<'l>(
         let error = line.error(word, format!("`{}` is not an operator", word.text));
         return Err(error.with_hint("header rules know =~ and !~").into());
     }
-    let operand = rest.from(2).trimmed();
-    let (regex, unset) = if_unset(operand);
-    let selector = selector(name, unset)?;
-    let pattern = compiler.pattern(line, regex, Dialect::Bytes)?;
-    let ask = Ask::Match { negated: operator.text == "!~", pattern };
-    Ok(Definition::Header { selector, ask })
+    let (regex, unset) = if_unset(rest.from(2).trimmed());
+    Ok(Asked { name, negated: operator.text == "!~", regex, unset })
 }
 
 /// Splits off `[if-unset: STR]`.
@@ -60,24 +116,7 @@ fn if_unset(operand: Token<'_>) -> (Token<'_>, &str) {
     }
 }
 
-/// `/re/` of a `body` or `uri` rule.
-pub(super) fn regex(
-    compiler: &mut Compiler<'_>,
-    line: &Line<'_>,
-    text: Token<'_>,
-    directive: &str,
-) -> Result<Arc<super::pattern::Pattern>, Refusal> {
-    if text.text.starts_with("eval:") {
-        return Err(Refusal::Unsupported(format!("{directive} eval:")));
-    }
-    compiler.pattern(line, text, Dialect::Bytes)
-}
-
-/// An expression.
-pub(super) fn meta<'l>(line: &Line<'_>, text: Token<'l>) -> Result<Definition<'l>, Refusal> {
-    if text.text.contains("rules_matching") {
-        return Err(Refusal::Unsupported("meta rules_matching()".to_owned()));
-    }
+fn expression<'l>(line: &Line<'_>, text: Token<'l>) -> Result<Definition<'l>, Refusal> {
     meta::parse(text).map(Definition::Meta).map_err(|wrong| {
         let error = line.error(wrong.token, wrong.message);
         match wrong.hint {

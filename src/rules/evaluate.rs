@@ -22,6 +22,10 @@ use super::{Evaluation, EvidenceScope, Hit};
 /// Regexes run between two looks at the clock.
 const REGEXES_PER_LOOK: u32 = 16;
 
+/// Values kept of one capturing group, and their length; regexes are made of them.
+const CAPTURED: usize = 10;
+const CAPTURED_LENGTH: usize = 1_000;
+
 /// The number of the message's own round; events count on from it.
 pub(super) const MESSAGE_ROUND: u32 = 1;
 
@@ -70,6 +74,7 @@ pub(super) struct Scan<'s, 'f> {
 /// Time and step limits.
 pub(super) struct Clock<'s> {
     expired: &'s dyn Fn() -> bool,
+    captures: Captures,
     regexes: u32,
     stopped: bool,
     /// True when the regex that ran last hit its limit.
@@ -91,8 +96,63 @@ impl Clock<'_> {
         if self.stopped {
             return Found::Nowhere;
         }
-        let found = pattern.find(text);
+        let found = self.captures.find(pattern, text);
         self.exhausted |= found == Found::Exhausted;
+        found
+    }
+
+    /// How often a regex matches, at most so often.
+    pub(super) fn count(&mut self, pattern: &Pattern, text: &[u8], most: u32) -> u32 {
+        let Found::At(start, end) = self.find(pattern, text) else { return 0 };
+        let (mut hits, mut from) = (1, end.max(start + 1));
+        while hits < most && !self.stopped {
+            let Found::At(start, end) = pattern.find_from(text, from) else { break };
+            hits += 1;
+            from = end.max(start + 1);
+            if hits % REGEXES_PER_LOOK == 0 {
+                self.look();
+            }
+        }
+        hits
+    }
+}
+
+/// What regexes captured for others (`(?<NAME>…)` for `%{NAME}`), and the others made whole.
+#[derive(Default)]
+struct Captures {
+    wanted: bool,
+    values: BTreeMap<String, Vec<Vec<u8>>>,
+    /// Templates as they were filled in last, by address of the template.
+    filled: BTreeMap<(usize, Vec<Vec<u8>>), Option<Pattern>>,
+}
+
+impl Captures {
+    fn find(&mut self, pattern: &Pattern, text: &[u8]) -> Found {
+        if let Some(template) = pattern.template() {
+            let mut values = Vec::new();
+            for name in &template.names {
+                match self.values.get(name) {
+                    Some(found) if !found.is_empty() => values.extend(found.iter().cloned()),
+                    Some(_) | None => return Found::Nowhere,
+                }
+            }
+            let key = (std::ptr::from_ref(template).addr(), values);
+            let all = &self.values;
+            let whole = self.filled.entry(key).or_insert_with(|| template.filled(all));
+            return whole.as_ref().map_or(Found::Nowhere, |whole| whole.find(text));
+        }
+        let found = pattern.find(text);
+        if self.wanted && pattern.captures() && matches!(found, Found::At(..)) {
+            for (name, value) in pattern.groups(text) {
+                let values = self.values.entry(name).or_default();
+                if values.len() < CAPTURED
+                    && value.len() <= CAPTURED_LENGTH
+                    && !values.contains(&value)
+                {
+                    values.push(value);
+                }
+            }
+        }
         found
     }
 }
@@ -126,25 +186,13 @@ fn run<'s, 'f>(
     expired: &'s dyn Fn() -> bool,
 ) -> Evaluation {
     let facts = message.facts();
-    let mut scan = Scan {
-        set,
-        facts,
-        shared,
-        paragraphs,
-        scope,
-        clock: Clock { expired, regexes: 0, stopped: false, exhausted: false },
-        cells: vec![Cell::default(); set.rules.len()],
-        sweeps: set.filters.iter().map(|_| Sweep::default()).collect(),
-        headers: vec![None; set.selectors.len()],
-        texts: BTreeMap::new(),
-        joined: None,
-        stack: Vec::new(),
-        exhausted: vec![false; set.rules.len()],
-    };
+    let mut scan = Scan::new(set, message, shared, paragraphs, scope, expired);
     let mut drafts: BTreeMap<usize, Draft> = BTreeMap::new();
     if !scan.clock.look() {
+        scan.capture(message, MESSAGE_ROUND);
         scan.round(&set.message_roots, message, MESSAGE_ROUND, &mut drafts);
     }
+    let captured = scan.clock.captures.values.clone();
     if facts.events.is_empty() {
         scan.round(&set.event_roots, message, MESSAGE_ROUND, &mut drafts);
     }
@@ -153,12 +201,72 @@ fn run<'s, 'f>(
             break;
         }
         let view = View::new(facts, shared, Some(event));
+        // What one event captured is nothing to the next.
+        scan.clock.captures.values.clone_from(&captured);
+        scan.capture(&view, round);
         scan.round(&set.event_roots, &view, round, &mut drafts);
     }
     scan.finish(drafts)
 }
 
+/// The value of every rule of the message; see [`super::values`].
+pub(super) fn values(
+    set: &RuleSet,
+    facts: &Facts<'_>,
+    scope: EvidenceScope,
+) -> Vec<(Arc<str>, Known)> {
+    let shared = Memo::new();
+    let view = View::new(facts, &shared, None);
+    let paragraphs = || view.paragraphs();
+    let mut scan = Scan::new(set, &view, &shared, &paragraphs, scope, &|| false);
+    scan.capture(&view, MESSAGE_ROUND);
+    let rules = set.rules.iter().enumerate().filter(|(_, rule)| !rule.per_event);
+    rules
+        .map(|(index, rule)| {
+            (Arc::clone(&rule.symbol.name), scan.value(index, &view, MESSAGE_ROUND))
+        })
+        .collect()
+}
+
 impl<'s, 'f> Scan<'s, 'f> {
+    /// Nothing asked yet.
+    fn new(
+        set: &'s RuleSet,
+        message: &View<'s, 'f>,
+        shared: &'s Memo<'f>,
+        paragraphs: &'s dyn Fn() -> &'s [Paragraph<'f>],
+        scope: EvidenceScope,
+        expired: &'s dyn Fn() -> bool,
+    ) -> Self {
+        let captures = Captures { wanted: !set.capturing.is_empty(), ..Captures::default() };
+        Self {
+            set,
+            facts: message.facts(),
+            shared,
+            paragraphs,
+            scope,
+            clock: Clock { expired, captures, regexes: 0, stopped: false, exhausted: false },
+            cells: vec![Cell::default(); set.rules.len()],
+            sweeps: set.filters.iter().map(|_| Sweep::default()).collect(),
+            headers: vec![None; set.selectors.len()],
+            texts: BTreeMap::new(),
+            joined: None,
+            stack: Vec::new(),
+            exhausted: vec![false; set.rules.len()],
+        }
+    }
+
+    /// Runs the rules that capture what others need, before all others.
+    fn capture(&mut self, view: &View<'s, 'f>, round: u32) {
+        let set = self.set;
+        for index in &set.capturing {
+            let per_event = set.rules.get(*index).is_some_and(|rule| rule.per_event);
+            if per_event == view.event().is_some() {
+                self.value(*index, view, round);
+            }
+        }
+    }
+
     /// Asks some of the scored rules.
     fn round(
         &mut self,
@@ -216,16 +324,23 @@ impl<'s, 'f> Scan<'s, 'f> {
                 value
             }
             Question::Calendar { test, .. } if test.quantifier == Quantifier::Joined => {
-                self.joined().get(&index).and_then(|joined| joined.tally.result(test)).map(flag)
+                self.joined().get(&index).and_then(|joined| joined.tally.value(test))
             }
-            Question::Calendar { test, seat } => self.calendar(test, *seat, view, round).map(flag),
+            Question::Calendar { test, seat } => self.calendar(test, *seat, view, round),
             Question::Header { selector, ask, seat } => {
-                Some(flag(self.header(*selector, ask, *seat)))
+                Some(f64::from(self.header(*selector, ask, *seat, rule.most_hits)))
             }
-            Question::Body { seat, without_subject } => {
-                Some(flag(self.body(index, *seat, *without_subject)))
+            Question::Text { kind, seat, without_subject } => {
+                let hits = self.text(index, *kind, *seat, rule.most_hits, *without_subject);
+                Some(f64::from(hits))
             }
-            Question::Uri { seat } => Some(flag(self.uri(index, *seat))),
+            Question::MimeHeader { ask, parts } => {
+                Some(f64::from(self.mime_header(index, ask, *parts, rule.most_hits)))
+            }
+            Question::UriDetail(conditions) => Some(f64::from(self.uri_detail(index, conditions))),
+            Question::Eval(call) => self.call(index, call),
+            // Nobody has asked, as with SpamAssassin's `local_tests_only`.
+            Question::Lookup(_) => Some(0.0),
         };
         if std::mem::replace(&mut self.clock.exhausted, outer)
             && let Some(exhausted) = self.exhausted.get_mut(index)
@@ -279,10 +394,6 @@ impl<'s, 'f> Scan<'s, 'f> {
             .collect();
         Evaluation { hits, complete: !self.clock.stopped && exhausted.is_empty(), exhausted }
     }
-}
-
-fn flag(value: bool) -> f64 {
-    if value { 1.0 } else { 0.0 }
 }
 
 pub(super) fn is_hit(value: Known) -> bool {

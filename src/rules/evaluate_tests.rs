@@ -1,5 +1,6 @@
 use std::fmt::Write as _;
 
+use super::super::link::How;
 use super::super::{File, Files, load, load_with};
 use super::*;
 use crate::calendar::{self, Event, Property, Reading};
@@ -47,7 +48,9 @@ fn event(summary: &str, attendee_count: usize) -> Event {
 
 pub(in crate::rules) fn rule_set(rules: &str, filtered: bool) -> RuleSet {
     let file = File { name: "x.cf".to_owned(), text: rules.to_owned() };
-    load_with(&Files { rules: vec![file], lists: Vec::new() }, filtered).unwrap().rules
+    load_with(&Files { rules: vec![file], ..Files::default() }, How { filtered, whole: false })
+        .unwrap()
+        .rules
 }
 
 fn outcome(set: &RuleSet, case: &Case<'_>, expired: &dyn Fn() -> bool) -> Evaluation {
@@ -382,7 +385,7 @@ fn hits_carry_what_the_files_say() {
 #[test]
 fn the_stock_entry_points_agree() {
     let file = File { name: "x.cf".into(), text: "calendar X attendees > 1".into() };
-    let loaded = load(&Files { rules: vec![file], lists: Vec::new() }).unwrap();
+    let loaded = load(&Files { rules: vec![file], ..Files::default() }).unwrap();
     let reading = Reading { events: vec![event("a", 2)], ..Reading::default() };
     let (message, envelope) = (Message::default(), Envelope::default());
     let facts = facts(&message, &reading, &envelope, Links::default());

@@ -15,6 +15,7 @@ fn files(rules: &str) -> Files {
             file("brands.txt", "# who is imitated\npaypal | paypal.com paypal.me\ngeek squad\n"),
             file("free.txt", "mail.example\nuser@one.example\n"),
         ],
+        ..Files::default()
     }
 }
 

@@ -96,6 +96,16 @@ impl Line<'_> {
         (word.text.to_ascii_lowercase().replace('-', "_"), word, rest)
     }
 
+    /// The directive that counts: the one behind `lang xx`, where that stands first.
+    pub(super) fn kind(&self) -> String {
+        let (key, _, rest) = self.directive();
+        if key != "lang" {
+            return key;
+        }
+        let (_, after) = rest.split_word();
+        after.split_word().0.text.to_ascii_lowercase().replace('-', "_")
+    }
+
     /// True when a comment was cut off.
     pub(super) fn was_cut(&self) -> bool {
         self.text.len() + self.removed.len() < self.source.len()

@@ -10,23 +10,37 @@ use super::diagnostic::closest;
 use super::domain::Range;
 use super::header::{Ask, Selector};
 use super::line::Token;
-use super::load::{Attributes, Definition, Draft, Loader};
+use super::load::{Attributes, Definition, Draft, Expectation, Loader};
+use super::lookup::Lookup;
 use super::meta::Expression;
+use super::mime::{MimeHeader, Parts};
 use super::order::{check_attributes, check_names, order};
-use super::pattern::{Dialect, Pattern};
+use super::pattern::{Dialect, Found, Pattern};
 use super::prefilter::Filter;
-use super::set::{Question, Rule, RuleKind, RuleSet, Seat, Symbol};
+use super::set::{Question, Rule, RuleKind, RuleSet, Seat, Symbol, TextKind};
 use super::test::{Check, Quantifier, Test};
-use super::{Diagnostic, GroupCap};
+use super::{Diagnostic, GroupCap, glob};
 
 /// Builds the set. What is wrong is added to the loader's diagnostics.
-pub(super) fn link(loader: Loader<'_>, filtered: bool) -> (RuleSet, Vec<Diagnostic>) {
-    let Loader { compiler, drafts, attributes, caps, skipped, .. } = loader;
+pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
+    let Loader {
+        compiler,
+        mut drafts,
+        attributes,
+        caps,
+        skipped,
+        mut lookups,
+        settings,
+        expectations,
+        ..
+    } = loader;
     let mut diagnostics = compiler.diagnostics;
+    expand(&mut drafts);
     let names: Vec<&str> = drafts.keys().copied().collect();
     let order = order(&drafts, &names, &mut diagnostics);
     check_names(&drafts, &names, &skipped, &mut diagnostics);
     check_attributes(&drafts, &attributes, &names, &skipped, &mut diagnostics);
+    check_expectations(&drafts, &expectations, &mut diagnostics);
     let mut seats = Seats::default();
     let nothing = Attributes::default();
     let drafts: Vec<(Draft<'_>, &Attributes<'_>)> = drafts
@@ -43,7 +57,8 @@ pub(super) fn link(loader: Loader<'_>, filtered: bool) -> (RuleSet, Vec<Diagnost
         let index = names.binary_search(&name.text).ok()?;
         (off.get(index) == Some(&false)).then_some(index)
     };
-    let reached = reached(&drafts, &scored, &resolve);
+    let reached =
+        if how.whole { (0..names.len()).collect() } else { reached(&drafts, &scored, &resolve) };
     for (name, cap) in &caps {
         let used = attributes.values().any(|attributes| attributes.group == Some(*name));
         if !used {
@@ -57,21 +72,48 @@ pub(super) fn link(loader: Loader<'_>, filtered: bool) -> (RuleSet, Vec<Diagnost
             .iter()
             .map(|(name, cap)| GroupCap { group: Arc::from(*name), min: cap.min, max: cap.max })
             .collect(),
+        settings,
         ..RuleSet::default()
     };
+    let mut templates = false;
+    let mut capturing = Vec::new();
     for (index, ((draft, attributes), symbol)) in drafts.into_iter().zip(symbols).enumerate() {
         let live = reached.contains(&index);
-        let without_subject = attributes.without_subject;
-        let body = match draft.body {
-            Definition::Calendar(test) => seats.calendar(test, live),
-            Definition::Header { selector, ask } => seats.header(selector, ask, live),
-            Definition::Body(pattern) => Question::Body {
-                seat: live.then(|| seats.take(Target::Body, &pattern)),
-                without_subject,
-            },
-            Definition::Uri(pattern) => {
-                Question::Uri { seat: live.then(|| seats.take(Target::Uri, &pattern)) }
+        let most_hits = attributes.most_hits.unwrap_or(1);
+        let pattern = pattern(&draft.body);
+        if live && let Some(pattern) = pattern {
+            templates |= pattern.template().is_some();
+            if pattern.captures() {
+                capturing.push(index);
             }
+        }
+        let body = match draft.body {
+            Definition::Calendar(mut test) => {
+                test.most = usize::try_from(most_hits).unwrap_or(usize::MAX);
+                seats.calendar(test, live)
+            }
+            Definition::Header { selector, ask } => seats.header(selector, ask, live),
+            Definition::Text { kind, pattern } => Question::Text {
+                kind,
+                seat: live.then(|| seats.take(Target::Text(kind), &pattern)),
+                without_subject: attributes.without_subject,
+            },
+            Definition::MimeHeader(ask) => {
+                let parts = Parts { range: attributes.range, joined: attributes.joined };
+                Question::MimeHeader { ask, parts }
+            }
+            Definition::UriDetail(conditions) => Question::UriDetail(conditions),
+            Definition::Eval(call) => Question::Eval(call),
+            Definition::Lookup(Lookup::Defined { rule }) => match lookups.remove(&*rule) {
+                Some(lookup) => Question::Lookup(lookup),
+                None => {
+                    let message = format!("no list is defined for `{rule}`");
+                    let hint = format!("for example `urirhssub {rule} zone.example. A 127.0.0.2`");
+                    diagnostics.push(draft.line.warning(draft.name, message).with_hint(hint));
+                    Question::Lookup(Lookup::Defined { rule })
+                }
+            },
+            Definition::Lookup(lookup) => Question::Lookup(lookup),
             Definition::Meta(expression) => Question::Meta(expression.resolved(resolve)),
         };
         if live && let Question::Calendar { test, .. } = &body {
@@ -80,9 +122,12 @@ pub(super) fn link(loader: Loader<'_>, filtered: bool) -> (RuleSet, Vec<Diagnost
                 set.joined.push(index);
             }
         }
-        set.rules.push(Rule { symbol, body, per_event: false, asks_calendar: false });
+        set.rules.push(Rule { symbol, body, most_hits, per_event: false, asks_calendar: false });
     }
-    seats.into_filters(&mut set, filtered);
+    if templates {
+        set.capturing = capturing;
+    }
+    seats.into_filters(&mut set, how.filtered);
     spread(&mut set, &order, &scored);
     (set, diagnostics)
 }
@@ -100,17 +145,13 @@ fn symbol(draft: &Draft<'_>, attributes: &Attributes<'_>) -> Symbol {
     };
     flags.nice |= score < 0.0;
     let (facts, depends) = needs(&draft.body);
+    let mut history = attributes.history.clone();
+    history.sort_by_key(|(position, _)| *position);
     Symbol {
         name: name.into(),
         score,
         group: attributes.group.map(Arc::from),
-        kind: match draft.body {
-            Definition::Calendar(_) => RuleKind::Calendar,
-            Definition::Header { .. } => RuleKind::Header,
-            Definition::Body(_) => RuleKind::Body,
-            Definition::Uri(_) => RuleKind::Uri,
-            Definition::Meta(_) => RuleKind::Meta,
-        },
+        kind: RuleKind::of(&draft.line.kind()).unwrap_or(RuleKind::Meta),
         description: attributes.description.map(Arc::from),
         source: attributes.source.map(Arc::from),
         file: draft.line.file.into(),
@@ -119,7 +160,7 @@ fn symbol(draft: &Draft<'_>, attributes: &Attributes<'_>) -> Symbol {
         definition: draft.line.definition().into(),
         facts,
         depends,
-        history: attributes.history.clone(),
+        history: history.into_iter().map(|(_, change)| change).collect(),
     }
 }
 
@@ -137,9 +178,75 @@ fn needs(body: &Definition<'_>) -> (Vec<FactId>, Vec<Arc<str>>) {
             let names = expression.rules().map(|name| name.text);
             depends.extend(names.filter(|name| seen.insert(*name)).map(Arc::from));
         }
-        Definition::Header { .. } | Definition::Body(_) | Definition::Uri(_) => {}
+        Definition::Header { .. }
+        | Definition::Text { .. }
+        | Definition::MimeHeader(_)
+        | Definition::UriDetail(_)
+        | Definition::Eval(_)
+        | Definition::Lookup(_) => {}
     }
     (facts, depends)
+}
+
+/// Runs `test NAME ok|fail text` lines on the rules' regexes.
+fn check_expectations(
+    drafts: &BTreeMap<&str, Draft<'_>>,
+    expectations: &[Expectation<'_>],
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for expectation in expectations {
+        let Some(draft) = drafts.get(expectation.name.text) else { continue };
+        let Some(pattern) = pattern(&draft.body) else { continue };
+        let hits = matches!(pattern.find(expectation.text.as_bytes()), Found::At(..));
+        if hits != expectation.hits && pattern.template().is_none() {
+            let does = if hits { "hits" } else { "does not hit" };
+            let message = format!("`{}` {does} the text of its test", expectation.name.text);
+            diagnostics.push(expectation.line.warning(expectation.name, message));
+        }
+    }
+}
+
+/// How a set is put together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
+    /// Regexes see only texts that the filter lets through.
+    pub(super) filtered: bool,
+    /// Every rule can be asked, also those that no score needs.
+    pub(super) whole: bool,
+}
+
+/// Replaces `rules_matching(GLOB)` by the rules it stands for.
+fn expand(drafts: &mut BTreeMap<&str, Draft<'_>>) {
+    // A name lives as long as its line: the drafts can be changed meanwhile.
+    let names: Vec<Token<'_>> = drafts.values().map(|draft| draft.name).collect();
+    for draft in drafts.values_mut() {
+        let own = draft.name.text;
+        if let Definition::Meta(expression) = &mut draft.body {
+            expression.expand(|glob| {
+                let fits = |name: &&Token<'_>| {
+                    name.text != own && glob::matches(glob.text.as_bytes(), name.text.as_bytes())
+                };
+                let matching = names.iter().filter(fits);
+                matching.map(|name| Token { at: glob.at, text: name.text }).collect()
+            });
+        }
+    }
+}
+
+/// The regex of a rule that has one.
+fn pattern<'d>(body: &'d Definition<'_>) -> Option<&'d Arc<Pattern>> {
+    match body {
+        Definition::Calendar(Test { check: Check::Match { pattern, .. }, .. })
+        | Definition::Header { ask: Ask::Match { pattern, .. }, .. }
+        | Definition::Text { pattern, .. }
+        | Definition::MimeHeader(MimeHeader { pattern, .. }) => Some(pattern),
+        Definition::Calendar(_)
+        | Definition::Header { .. }
+        | Definition::UriDetail(_)
+        | Definition::Eval(_)
+        | Definition::Lookup(_)
+        | Definition::Meta(_) => None,
+    }
 }
 
 /// Rules that are scored, and those that they need.
@@ -164,8 +271,7 @@ fn reached(
 /// Things that regexes look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Target {
-    Body,
-    Uri,
+    Text(TextKind),
     Header(usize),
     Fact(FactId),
 }
@@ -226,9 +332,7 @@ impl Seats {
         let mut dialects = vec![Dialect::Bytes; self.patterns.len()];
         for (target, index) in self.targets {
             match target {
-                Target::Body => set.body_filter = Some(index),
-                Target::Uri => set.uri_filter = Some(index),
-                Target::Header(_) => {}
+                Target::Text(_) | Target::Header(_) => {}
                 Target::Fact(_) => {
                     if let Some(dialect) = dialects.get_mut(index) {
                         *dialect = Dialect::Unicode;
@@ -258,9 +362,12 @@ fn spread(set: &mut RuleSet, order: &[usize], scored: &[bool]) {
         };
         let (per_event, asks_calendar, range) = match &rule.body {
             Question::Calendar { test, .. } => of_test(test),
-            Question::Header { .. } | Question::Body { .. } | Question::Uri { .. } => {
-                (false, false, Range::MAYBE)
-            }
+            Question::Header { .. }
+            | Question::Text { .. }
+            | Question::MimeHeader { .. }
+            | Question::UriDetail(_)
+            | Question::Eval(_) => (false, false, Range::MAYBE),
+            Question::Lookup(_) => (false, false, Range::NEVER),
             Question::Meta(expression) => of_meta(expression, set, &ranges, &mut stack),
         };
         if let Some(slot) = ranges.get_mut(*index) {

@@ -1,6 +1,8 @@
-//! Reads rule files, line by line, into drafts of rules and what is said about them.
+//! Reads the lines that count into drafts of rules and what is said about them.
 //!
-//! A directive is one arm of [`Loader::line`]; a definition is one function that turns the
+//! Lines are read in two rounds: first settings and attributes, then definitions, because
+//! `replace_rules` and lists may stand below the rules they are for. A directive is one arm of
+//! [`Loader::setting`] or [`Loader::definition`]; a definition is one function that turns the
 //! text after the rule's name into a [`Definition`]. Linking the drafts together is done by
 //! [`super::link`].
 
@@ -10,37 +12,79 @@ use std::sync::Arc;
 use crate::wordlists::WordList;
 
 use super::diagnostic::closest;
+use super::eval::Call;
+use super::flow::Active;
 use super::header::{Ask, Selector};
 use super::history::{Change, Said};
 use super::line::{Line, Token};
+use super::lookup::{self, Lookup};
 use super::meta::{self, Expression};
+use super::mime::MimeHeader;
 use super::pattern::{self, Dialect, Pattern, Switches};
+use super::replace::{self, Tags};
+use super::set::TextKind;
+use super::settings::{self, Settings};
 use super::test::Test;
-use super::{Diagnostic, File, Flags, calendar, define, foreign};
+use super::uri::Condition;
+use super::{Coverage, Diagnostic, File, Flags, define, foreign};
 
-/// Directives read here; the rest is foreign or mistyped.
-const DIRECTIVES: [&str; 12] = [
+/// Directives that define a rule.
+const DEFINITIONS: [&str; 10] = [
     "calendar",
     "header",
     "body",
+    "rawbody",
+    "full",
     "uri",
+    "uri_detail",
+    "mimeheader",
     "meta",
-    "score",
-    "describe",
-    "tflags",
-    "priority",
-    "group",
-    "group_cap",
-    "source",
+    "askdns",
 ];
+
+/// Directives that define a DNS list for the rule of the same name.
+const LISTS: [&str; 8] = [
+    "urirhsbl",
+    "urirhssub",
+    "uridnsbl",
+    "uridnssub",
+    "urinsrhsbl",
+    "urinsrhssub",
+    "urifullnsrhsbl",
+    "urifullnsrhssub",
+];
+
+/// Hits counted by `tflags multiple` without `maxhits`.
+const MOST_HITS: u32 = 1_000;
+
+/// Directives that say something of a rule or of a group.
+const ATTRIBUTES: [&str; 8] =
+    ["score", "describe", "tflags", "priority", "group", "group_cap", "source", "test"];
+
+/// True for a directive that defines a rule.
+pub(super) fn defines(key: &str) -> bool {
+    DEFINITIONS.contains(&key)
+}
 
 /// Why a definition is not taken.
 #[derive(Debug)]
 pub(super) enum Refusal {
     /// It is wrong.
     Wrong(Box<Diagnostic>),
-    /// It is right and cannot be read yet; says what kind of thing it is.
-    Unsupported(String),
+    /// It is right and cannot be read.
+    Unsupported {
+        /// What kind of thing it is: `header eval:check_bayes`.
+        what: String,
+        /// Why it cannot be read.
+        why: String,
+    },
+}
+
+impl Refusal {
+    /// Something that is right and cannot be read.
+    pub(super) fn unsupported(what: &str, why: &str) -> Self {
+        Self::Unsupported { what: what.to_owned(), why: why.to_owned() }
+    }
 }
 
 impl From<Diagnostic> for Refusal {
@@ -54,8 +98,11 @@ impl From<Diagnostic> for Refusal {
 pub(super) enum Definition<'l> {
     Calendar(Test),
     Header { selector: Selector, ask: Ask },
-    Body(Arc<Pattern>),
-    Uri(Arc<Pattern>),
+    Text { kind: TextKind, pattern: Arc<Pattern> },
+    MimeHeader(MimeHeader),
+    UriDetail(Vec<Condition>),
+    Eval(Call),
+    Lookup(Lookup),
     Meta(Expression<Token<'l>>),
 }
 
@@ -79,8 +126,23 @@ pub(super) struct Attributes<'l> {
     pub(super) flags: Flags,
     /// `tflags nosubject`: a `body` rule leaves the Subject out.
     pub(super) without_subject: bool,
-    /// Every line that was taken, in load order.
-    pub(super) history: Vec<Change>,
+    /// Every line that was taken, with its place in load order.
+    pub(super) history: Vec<(usize, Change)>,
+    /// `tflags multiple maxhits=N`: the rule's value is the number of hits, at most so many.
+    pub(super) most_hits: Option<u32>,
+    /// `tflags range=2-5`: parts that a `mimeheader` rule looks at, from 1.
+    pub(super) range: Option<(u32, u32)>,
+    /// `tflags concat`: a `mimeheader` rule sees all parts' fields as one text.
+    pub(super) joined: bool,
+}
+
+/// `test NAME ok|fail text`: what the author of a rule expects of it.
+#[derive(Debug)]
+pub(super) struct Expectation<'l> {
+    pub(super) line: &'l Line<'l>,
+    pub(super) name: Token<'l>,
+    pub(super) hits: bool,
+    pub(super) text: &'l str,
 }
 
 /// Cap of a group, with the place it was set.
@@ -98,6 +160,9 @@ pub(super) struct Compiler<'t> {
     files: &'t [File],
     lists: BTreeMap<String, Arc<WordList>>,
     patterns: HashMap<(String, Switches, Dialect), Arc<Pattern>>,
+    tags: Tags<'t>,
+    /// True while the definition read is of a rule whose tags are replaced.
+    replacing: bool,
 }
 
 impl Compiler<'_> {
@@ -108,7 +173,23 @@ impl Compiler<'_> {
         token: Token<'_>,
         dialect: Dialect,
     ) -> Result<Arc<Pattern>, Refusal> {
-        let written = pattern::split(token.text).map_err(|message| {
+        self.written(line, token, token.text, dialect)
+    }
+
+    /// Compiles a regex made from what stands at a token.
+    pub(super) fn written(
+        &mut self,
+        line: &Line<'_>,
+        token: Token<'_>,
+        text: &str,
+        dialect: Dialect,
+    ) -> Result<Arc<Pattern>, Refusal> {
+        let replaced = if self.replacing {
+            Some(self.tags.replaced(text).map_err(|message| line.error(token, message))?)
+        } else {
+            None
+        };
+        let written = pattern::split(replaced.as_deref().unwrap_or(text)).map_err(|message| {
             let error = line.error(token, message);
             if line.was_cut() { error.with_hint("a `#` in a rule is written `\\#`") } else { error }
         })?;
@@ -149,14 +230,21 @@ impl Compiler<'_> {
 /// Everything read so far.
 pub(super) struct Loader<'l> {
     pub(super) compiler: Compiler<'l>,
+    pub(super) settings: Settings,
     pub(super) drafts: BTreeMap<&'l str, Draft<'l>>,
     pub(super) attributes: BTreeMap<&'l str, Attributes<'l>>,
     pub(super) caps: BTreeMap<&'l str, Cap<'l>>,
+    /// Lists that `check_uridnsbl` asks, by name.
+    pub(super) lookups: BTreeMap<&'l str, Lookup>,
+    pub(super) expectations: Vec<Expectation<'l>>,
     /// Rules that were defined but not taken.
     pub(super) skipped: BTreeSet<&'l str>,
-    /// For each kind of thing that cannot be read yet: the first one, how many, and whether
-    /// they are rules.
-    unsupported: BTreeMap<String, (Diagnostic, usize, bool)>,
+    /// For each kind of rule how many were defined and how many taken.
+    pub(super) coverage: BTreeMap<String, Coverage>,
+    /// Of the line that is read, in load order.
+    position: usize,
+    /// For each kind of thing that cannot be read: why, the first one, how many.
+    unsupported: BTreeMap<String, (String, Diagnostic, usize)>,
 }
 
 impl<'l> Loader<'l> {
@@ -168,34 +256,47 @@ impl<'l> Loader<'l> {
                 files: lists,
                 lists: BTreeMap::new(),
                 patterns: HashMap::new(),
+                tags: Tags::default(),
+                replacing: false,
             },
+            settings: Settings::default(),
             drafts: BTreeMap::new(),
             attributes: BTreeMap::new(),
             caps: BTreeMap::new(),
+            lookups: BTreeMap::new(),
+            expectations: Vec::new(),
             skipped: BTreeSet::new(),
+            coverage: BTreeMap::new(),
+            position: 0,
             unsupported: BTreeMap::new(),
         }
     }
 
-    /// Reads one line.
-    pub(super) fn line(&mut self, line: &'l Line<'l>) {
-        let (key, word, rest) = line.directive();
+    /// Reads all lines that count.
+    pub(super) fn read(&mut self, lines: &[Active<'l>]) {
+        for wanted in [false, true] {
+            for (position, active) in lines.iter().enumerate() {
+                self.position = position;
+                match defines(&active.key) {
+                    defines if defines != wanted => {}
+                    true => self.definition(active),
+                    false => self.setting(active),
+                }
+            }
+        }
+        self.report_unsupported();
+    }
+
+    /// Reads a line that says something of a rule, a group, or the whole.
+    fn setting(&mut self, active: &Active<'l>) {
+        let Active { line, key, word, rest } = active;
+        let (line, word, rest) = (*line, *word, *rest);
         match key.as_str() {
-            "calendar" => self.define(line, rest, |compiler, line, text| {
-                calendar::read(compiler, line, text).map(Definition::Calendar)
-            }),
-            "header" => self.define(line, rest, define::header),
-            "body" => self.define(line, rest, |compiler, line, text| {
-                define::regex(compiler, line, text, "body").map(Definition::Body)
-            }),
-            "uri" => self.define(line, rest, |compiler, line, text| {
-                define::regex(compiler, line, text, "uri").map(Definition::Uri)
-            }),
-            "meta" => self.define(line, rest, |_, line, text| define::meta(line, text)),
             "score" => self.attribute(line, rest, Self::score),
-            "describe" => self.attribute(line, rest, |_, line, attributes, text| {
+            "describe" => self.attribute(line, rest, |loader, line, attributes, text| {
                 attributes.description = Some(text.text);
-                attributes.history.push(Change::new(line, Said::Description));
+                let change = Change::new(line, Said::Description);
+                attributes.history.push((loader.position, change));
             }),
             "source" => self.attribute(line, rest, |_, _, attributes, text| {
                 attributes.source = Some(text.text);
@@ -214,19 +315,98 @@ impl<'l> Loader<'l> {
                     loader.error(line.error(text, format!("`{}` is not a number", text.text)));
                 }
             }),
+            "test" => self.expectation(line, rest),
             "group_cap" => self.group_cap(line, rest),
-            rule if foreign::RULES.contains(&rule) => {
-                self.skipped.insert(rest.split_word().0.text);
-                self.unsupported(line, word, rule, true);
+            list if LISTS.contains(&list) => {
+                let Some((name, text)) = self.name(line, rest) else { return };
+                match lookup::uri(list, line, text) {
+                    Ok(lookup) => drop(self.lookups.insert(name.text, lookup)),
+                    Err(refusal) => self.refuse(line, word, refusal),
+                }
             }
-            setting if foreign::SETTINGS.contains(&setting) => {
-                self.unsupported(line, word, setting, false);
+            tag if replace::DIRECTIVES.contains(&tag) => {
+                if !self.compiler.tags.read(tag, rest.text) {
+                    self.error(line.error(rest, format!("`{tag}` needs a name and an expression")));
+                }
+            }
+            known if settings::knows(known) => {
+                if let Err(refusal) = self.settings.read(&mut self.compiler, active) {
+                    self.refuse(line, word, refusal);
+                }
+            }
+            other => match foreign::reason(other) {
+                Some(reason) => self.unsupported(line, word, other, reason),
+                None => {
+                    let names = DEFINITIONS.into_iter().chain(ATTRIBUTES).chain(LISTS);
+                    let names = names.chain(settings::directives()).chain(replace::DIRECTIVES);
+                    let guess = closest(other, names.chain(foreign::directives()));
+                    let message = format!("unknown directive `{}`", word.text);
+                    self.error(line.warning(word, message).with_guess(guess));
+                }
+            },
+        }
+    }
+
+    /// Reads a line that defines a rule.
+    fn definition(&mut self, active: &Active<'l>) {
+        let Active { line, key, rest, .. } = active;
+        let Some((name, text)) = self.name(line, *rest) else {
+            return;
+        };
+        let kind = if text.text.starts_with("eval:") { format!("{key} eval") } else { key.clone() };
+        let coverage = self.coverage.entry(kind.clone()).or_insert_with(|| Coverage::new(&kind));
+        coverage.defined += 1;
+        if let Some(earlier) = self.drafts.get(name.text) {
+            let place = format!("{}:{}", earlier.line.file, earlier.line.number);
+            if earlier.line.file_index == line.file_index {
+                let message = format!("`{}` is defined twice in this file", name.text);
+                let hint = format!("the first definition is at {place}");
+                self.error(line.error(name, message).with_hint(hint));
+                return;
+            }
+            self.error(line.warning(name, format!("`{}` overrides {place}", name.text)));
+        }
+        self.compiler.replacing = self.compiler.tags.wants(name.text);
+        let read = define::read(&mut self.compiler, line, key, text);
+        self.compiler.replacing = false;
+        match read {
+            Ok(body) => {
+                if let Some(coverage) = self.coverage.get_mut(&kind) {
+                    coverage.taken += 1;
+                }
+                self.skipped.remove(name.text);
+                self.drafts.insert(name.text, Draft { line, name, body });
+                let attributes = self.attributes.entry(name.text).or_default();
+                attributes.history.push((self.position, Change::new(line, Said::Definition)));
+            }
+            Err(refusal) => {
+                self.skipped.insert(name.text);
+                // It replaces an earlier one all the same: half of two rules is neither.
+                self.drafts.remove(name.text);
+                self.refuse(line, line.directive().1, refusal);
+            }
+        }
+    }
+
+    fn refuse(&mut self, line: &Line<'_>, word: Token<'_>, refusal: Refusal) {
+        match refusal {
+            Refusal::Wrong(diagnostic) => self.error(*diagnostic),
+            Refusal::Unsupported { what, why } => self.unsupported(line, word, &what, &why),
+        }
+    }
+
+    /// `NAME ok|fail text`
+    fn expectation(&mut self, line: &'l Line<'l>, rest: Token<'l>) {
+        let Some((name, text)) = self.name(line, rest) else { return };
+        let (verdict, text) = text.split_word();
+        match verdict.text {
+            "ok" | "fail" => {
+                let hits = verdict.text == "ok";
+                self.expectations.push(Expectation { line, name, hits, text: text.text });
             }
             other => {
-                let names = DIRECTIVES.iter().chain(&foreign::RULES).chain(foreign::SETTINGS);
-                let guess = closest(other, names.copied());
-                let message = format!("unknown directive `{}`", word.text);
-                self.error(line.warning(word, message).with_guess(guess));
+                let error = line.error(verdict, format!("`{other}` is neither `ok` nor `fail`"));
+                self.error(error);
             }
         }
     }
@@ -235,22 +415,18 @@ impl<'l> Loader<'l> {
         self.compiler.diagnostics.push(diagnostic);
     }
 
-    fn unsupported(&mut self, line: &Line<'_>, token: Token<'_>, kind: &str, rule: bool) {
+    fn unsupported(&mut self, line: &Line<'_>, token: Token<'_>, what: &str, why: &str) {
         self.unsupported
-            .entry(kind.to_owned())
-            .or_insert_with(|| (line.warning(token, ""), 0, rule))
-            .1 += 1;
+            .entry(what.to_owned())
+            .or_insert_with(|| (why.to_owned(), line.warning(token, ""), 0))
+            .2 += 1;
     }
 
     /// One warning for each kind of thing that was skipped.
-    pub(super) fn report_unsupported(&mut self) {
-        for (kind, (diagnostic, count, rule)) in std::mem::take(&mut self.unsupported) {
+    fn report_unsupported(&mut self) {
+        for (what, (why, diagnostic, count)) in std::mem::take(&mut self.unsupported) {
             let s = if count == 1 { "" } else { "s" };
-            let message = if rule {
-                format!("`{kind}` rules are not supported yet, {count} rule{s} skipped")
-            } else {
-                format!("`{kind}` is not supported yet, {count} line{s} skipped")
-            };
+            let message = format!("`{what}` is skipped, {count} line{s}: {why}");
             self.error(Diagnostic { message, ..diagnostic });
         }
     }
@@ -274,43 +450,6 @@ impl<'l> Loader<'l> {
             return None;
         }
         Some((name, text))
-    }
-
-    fn define(
-        &mut self,
-        line: &'l Line<'l>,
-        rest: Token<'l>,
-        read: impl FnOnce(&mut Compiler<'l>, &Line<'_>, Token<'l>) -> Result<Definition<'l>, Refusal>,
-    ) {
-        let Some((name, text)) = self.name(line, rest) else {
-            return;
-        };
-        if let Some(earlier) = self.drafts.get(name.text) {
-            let place = format!("{}:{}", earlier.line.file, earlier.line.number);
-            if earlier.line.file_index == line.file_index {
-                let message = format!("`{}` is defined twice in this file", name.text);
-                let hint = format!("the first definition is at {place}");
-                self.error(line.error(name, message).with_hint(hint));
-                return;
-            }
-            self.error(line.warning(name, format!("`{}` overrides {place}", name.text)));
-        }
-        match read(&mut self.compiler, line, text) {
-            Ok(body) => {
-                self.skipped.remove(name.text);
-                self.drafts.insert(name.text, Draft { line, name, body });
-                let attributes = self.attributes.entry(name.text).or_default();
-                attributes.history.push(Change::new(line, Said::Definition));
-            }
-            Err(Refusal::Wrong(diagnostic)) => {
-                self.skipped.insert(name.text);
-                self.error(*diagnostic);
-            }
-            Err(Refusal::Unsupported(kind)) => {
-                self.skipped.insert(name.text);
-                self.unsupported(line, line.directive().1, &kind, true);
-            }
-        }
     }
 
     fn attribute(
@@ -363,13 +502,16 @@ impl<'l> Loader<'l> {
             }
         };
         attributes.score = Some(score);
-        attributes.history.push(Change::new(line, Said::Score(score)));
+        attributes.history.push((self.position, Change::new(line, Said::Score(score))));
     }
 
     /// The last line wins, as in SpamAssassin.
     fn flags(&mut self, line: &Line<'_>, attributes: &mut Attributes<'l>, text: Token<'l>) {
         attributes.flags = Flags::default();
         attributes.without_subject = false;
+        (attributes.most_hits, attributes.range, attributes.joined) = (None, None, false);
+        let mut multiple = false;
+        let mut most = MOST_HITS;
         let mut rest = text;
         while !rest.text.is_empty() {
             let (word, after) = rest.split_word();
@@ -380,9 +522,24 @@ impl<'l> Loader<'l> {
                 "active" => attributes.flags.active = true,
                 "nice" => attributes.flags.nice = true,
                 "nosubject" => attributes.without_subject = true,
-                "multiple" => self.unsupported(line, word, "tflags multiple", false),
+                "multiple" => multiple = true,
+                "concat" => attributes.joined = true,
                 flag if foreign::FLAGS.contains(&flag) => {}
-                flag if flag.starts_with("maxhits=") || flag.starts_with("range=") => {}
+                flag if flag.starts_with("maxhits=") => {
+                    match flag.trim_start_matches("maxhits=").parse() {
+                        Ok(number) if number > 0 => most = number,
+                        Ok(_) | Err(_) => {
+                            self.error(line.error(word, format!("`{flag}` has no number")));
+                        }
+                    }
+                }
+                flag if flag.starts_with("range=") => {
+                    attributes.range = range(flag.trim_start_matches("range="));
+                    if attributes.range.is_none() {
+                        let error = line.error(word, format!("`{flag}` is not a range of parts"));
+                        self.error(error.with_hint("for example `range=1-3` or `range=2-`"));
+                    }
+                }
                 flag => {
                     let ours = ["known", "forged", "active", "nice", "nosubject", "multiple"];
                     let guess = closest(flag, ours.iter().chain(foreign::FLAGS).copied());
@@ -391,6 +548,7 @@ impl<'l> Loader<'l> {
                 }
             }
         }
+        attributes.most_hits = multiple.then_some(most);
     }
 
     fn group_cap(&mut self, line: &'l Line<'l>, rest: Token<'l>) {
@@ -416,6 +574,18 @@ impl<'l> Loader<'l> {
             return self.error(line.error(name, message).with_hint(hint));
         }
         self.caps.insert(name.text, Cap { line, name, min, max });
+    }
+}
+
+/// `2`, `2-`, `-5`, `2-5`
+fn range(text: &str) -> Option<(u32, u32)> {
+    match text.split_once('-') {
+        None => text.parse().ok().map(|only| (only, only)),
+        Some((from, to)) => {
+            let from = if from.is_empty() { 0 } else { from.parse().ok()? };
+            let to = if to.is_empty() { u32::MAX } else { to.parse().ok()? };
+            Some((from, to))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ fn diagnostics(files: &[(&str, &str)]) -> Vec<String> {
         .iter()
         .map(|(name, text)| File { name: (*name).to_owned(), text: (*text).to_owned() })
         .collect();
-    let found = match load(&Files { rules, lists: Vec::new() }) {
+    let found = match load(&Files { rules, ..Files::default() }) {
         Ok(loaded) => loaded.diagnostics,
         Err(diagnostics) => diagnostics,
     };
@@ -169,7 +169,7 @@ fn regexes_are_checked() {
     check(
         "header X From:adr =~ /a/",
         &[
-            "error x.cf:1:10+8 unknown header modifier `adr` (modifiers are :raw :addr :name :host :first :last)",
+            "error x.cf:1:10+8 unknown header modifier `adr` (modifiers are :raw :addr :name :host :domain :ip :revip :first :last)",
         ],
     );
 }
@@ -251,24 +251,95 @@ fn metas_are_checked() {
 #[test]
 fn what_is_not_supported_is_said_once() {
     check(
-        "rawbody A /a/\nrawbody B /b/\nheader C eval:check_x()\nbody D eval:f()\nheader E From:domain =~ /a/\n\
-         replace_tag T x\nifplugin Y\nendif\nreplace_tag U x\nbod F /a/\nscore A 1\ndescribe ZZ x\n\
-         meta M A || D\nheader G X-Spam-Relays-External =~ /a/\nmeta N rules_matching(A*)",
+        "header A eval:check_bayes('0.1', '0.2')\nheader B eval:check_bayes('0.2', '0.3')\n\
+         body C eval:check_bodi_8bits()\nreport hello\nreport world\nbod F /a/\nscore A 1\n\
+         describe ZZ x\nmeta M A || C",
         &[
-            "warning x.cf:1:1+7 `rawbody` rules are not supported yet, 2 rules skipped",
-            "warning x.cf:3:1+6 `header eval:` rules are not supported yet, 1 rule skipped",
-            "warning x.cf:4:1+4 `body eval:` rules are not supported yet, 1 rule skipped",
-            "warning x.cf:5:1+6 `header …:domain` rules are not supported yet, 1 rule skipped",
-            "warning x.cf:6:1+11 `replace_tag` is not supported yet, 2 lines skipped",
-            "warning x.cf:7:1+8 `ifplugin` is not supported yet, 1 line skipped",
-            "warning x.cf:8:1+5 `endif` is not supported yet, 1 line skipped",
-            "warning x.cf:10:1+3 unknown directive `bod` (did you mean `body`?)",
-            "warning x.cf:12:10+2 there is no rule `ZZ`",
-            "warning x.cf:13:8+1 `A` was skipped and counts as 0",
-            "warning x.cf:13:13+1 `D` was skipped and counts as 0",
-            "warning x.cf:14:1+6 `header X-Spam-Relays-External` rules are not supported yet, 1 rule skipped",
-            "warning x.cf:15:1+4 `meta rules_matching()` rules are not supported yet, 1 rule skipped",
+            "warning x.cf:1:1+6 `header eval:check_bayes` is skipped, 2 lines: \
+             there is no statistical classifier here",
+            "warning x.cf:3:1+4 `body eval:check_bodi_8bits` is skipped, 1 line: \
+             nobody knows this function",
+            "warning x.cf:4:1+6 `report` is skipped, 2 lines: \
+             it is about what SpamAssassin writes into mails",
+            "warning x.cf:6:1+3 unknown directive `bod` (did you mean `body`?)",
+            "warning x.cf:8:10+2 there is no rule `ZZ`",
+            "warning x.cf:9:8+1 `A` was skipped and counts as 0",
+            "warning x.cf:9:13+1 `C` was skipped and counts as 0",
         ],
+    );
+}
+
+#[test]
+fn definitions_of_all_kinds() {
+    check(
+        "rawbody A /a/\nfull B /b/\nmimeheader C Content-Type:raw =~ /c/ [if-unset: none]\n\
+         uri_detail D type =~ /^a$/ text !~ /e f/i\nurirhssub E zone.example. A 127.0.0.2\n\
+         body E eval:check_uridnsbl('E')\naskdns F _SENDERDOMAIN_.zone.example A /^127/\n\
+         header G eval:check_rbl('x-lastexternal', 'zone.example.')\n\
+         meta H rules_matching(?) > 1\ntest A ok cat\ntest B fail cat\n\
+         tflags A multiple maxhits=4\ntflags C range=2-3 concat",
+        &[],
+    );
+    check(
+        "uri_detail A typ =~ /a/",
+        &["error x.cf:1:14+3 `typ` is nothing that a link has (did you mean `type`?)"],
+    );
+    check(
+        "uri_detail A type = /a/",
+        &["error x.cf:1:19+1 `=` is not an operator (`uri_detail` rules know =~ and !~)"],
+    );
+    check(
+        "mimeheader A X:addr =~ /a/",
+        &["error x.cf:1:14+6 unknown header modifier `addr` (`mimeheader` rules know :raw)"],
+    );
+    check(
+        "urirhssub E zone.example. A",
+        &["error x.cf:1:13+15 `urirhssub` needs a zone, A or TXT, and an answer"],
+    );
+    check(
+        "urirhsbl E zone.example. MX",
+        &["error x.cf:1:12+16 `MX` is not a record that lists answer with (A or TXT)"],
+    );
+    check(
+        "body E eval:check_uridnsbl('F')",
+        &["warning x.cf:1:6+1 no list is defined for `F` \
+         (for example `urirhssub F zone.example. A 127.0.0.2`)"],
+    );
+    check("header A eval:check_rbl('x')", &["error x.cf:1:15+9 it lacks an argument"]);
+    check(
+        "header A eval:check_rbl('x', 'y'",
+        &[
+            "error x.cf:1:24+9 the arguments have no closing `)` (a call is written `eval:name('one', 2)`)",
+        ],
+    );
+    check(
+        "header A eval:check_rbl('x, y)",
+        &["error x.cf:1:25+5 an argument has no closing quote"],
+    );
+    check(
+        "body A /cat/\ntest A ok dog\ntest A fail cat\ntest A maybe cat",
+        &[
+            "warning x.cf:2:6+1 `A` does not hit the text of its test",
+            "warning x.cf:3:6+1 `A` hits the text of its test",
+            "error x.cf:4:8+5 `maybe` is neither `ok` nor `fail`",
+        ],
+    );
+    check(
+        "body A /a/\ntflags A maxhits=x range=a",
+        &[
+            "error x.cf:2:10+9 `maxhits=x` has no number",
+            "error x.cf:2:20+7 `range=a` is not a range of parts (for example `range=1-3` or `range=2-`)",
+        ],
+    );
+    check("replace_tag A", &["error x.cf:1:13+1 `replace_tag` needs a name and an expression"]);
+    check(
+        "enlist_uri_host NAME a.example",
+        &["error x.cf:1:17+14 `enlist_uri_host` needs the name of a list (for example `(BANKS)`)"],
+    );
+    check("freemail_domains", &["error x.cf:1:1+16 nothing stands after `freemail_domains`"]);
+    check(
+        "whitelist_from *@a.example\nunblacklist_from b@c.example\nenlist_addrlist (X) a@b c@d",
+        &[],
     );
 }
 
@@ -284,7 +355,7 @@ fn later_files_override() {
 #[test]
 fn a_missing_description_is_noticed() {
     let file = File { name: "x.cf".into(), text: "body X /a/\nbody Y /b/\ndescribe Y b".into() };
-    let loaded = load(&Files { rules: vec![file], lists: Vec::new() }).unwrap();
+    let loaded = load(&Files { rules: vec![file], ..Files::default() }).unwrap();
     let shown: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
     assert_eq!(
         shown,

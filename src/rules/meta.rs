@@ -31,6 +31,10 @@ pub(super) enum Operator {
 pub(super) enum Step<N> {
     Number(f64),
     Rule(N),
+    /// `rules_matching(GLOB)`: the glob as written, until the rules are known.
+    Matching(N),
+    /// How many of these rules hit, all their hits counted.
+    Sum(Vec<N>),
     Not,
     Negate,
     Binary(Operator),
@@ -242,6 +246,20 @@ impl<'l> Parser<'l> {
         Ok(())
     }
 
+    /// `(GLOB)` after `rules_matching`.
+    fn matching(&mut self) -> Parsed<'l> {
+        let rest = self.rest.trimmed();
+        let inner = rest.text.strip_prefix('(').and_then(|inner| inner.split_once(')'));
+        let Some((glob, _)) = inner.filter(|(glob, _)| is_glob(glob.trim())) else {
+            let message = "`rules_matching` needs a pattern of names".to_owned();
+            let hint = Some("for example `rules_matching(__CAL_*)`");
+            return Err(Wrong { token: rest, message, hint });
+        };
+        self.steps.push(Step::Matching(rest.part(1, 1 + glob.len()).trimmed()));
+        self.rest = rest.from(glob.len() + 2);
+        Ok(())
+    }
+
     fn operand(&mut self, token: Token<'l>, text: &'l str) -> Parsed<'l> {
         if text.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
             let Some(number) = text.parse::<f64>().ok().filter(|n| n.is_finite()) else {
@@ -251,6 +269,8 @@ impl<'l> Parser<'l> {
             self.steps.push(Step::Number(number));
         } else if text == "local_tests_only" {
             self.steps.push(Step::Number(0.0));
+        } else if text == "rules_matching" {
+            self.matching()?;
         } else if is_name(text) {
             self.steps.push(Step::Rule(token));
         } else {
@@ -258,6 +278,12 @@ impl<'l> Parser<'l> {
         }
         Ok(())
     }
+}
+
+/// True for a glob over names of rules.
+fn is_glob(text: &str) -> bool {
+    let names = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'*' | b'?');
+    !text.is_empty() && text.len() <= 100 && text.bytes().all(names)
 }
 
 /// True for the name of a rule.
@@ -270,9 +296,11 @@ pub(super) fn is_name(text: &str) -> bool {
 impl<N> Expression<N> {
     /// The rules named, also several times.
     pub(super) fn rules(&self) -> impl Iterator<Item = &N> {
-        self.steps.iter().filter_map(|step| match step {
-            Step::Rule(rule) => Some(rule),
+        self.steps.iter().flat_map(|step| match step {
+            Step::Rule(rule) => std::slice::from_ref(rule),
+            Step::Sum(rules) => rules,
             Step::Number(_)
+            | Step::Matching(_)
             | Step::Not
             | Step::Negate
             | Step::Binary(_)
@@ -280,8 +308,17 @@ impl<N> Expression<N> {
             | Step::SkipIfTrue(_)
             | Step::And
             | Step::Or
-            | Step::Choose => None,
+            | Step::Choose => &[],
         })
+    }
+
+    /// Replaces every glob by the rules it stands for.
+    pub(super) fn expand(&mut self, mut rules: impl FnMut(&N) -> Vec<N>) {
+        for step in &mut self.steps {
+            if let Step::Matching(glob) = step {
+                *step = Step::Sum(rules(glob));
+            }
+        }
     }
 
     /// Replaces names; a rule that is nothing counts as 0.
@@ -291,6 +328,8 @@ impl<N> Expression<N> {
             .iter()
             .map(|step| match step {
                 Step::Rule(rule) => resolve(rule).map_or(Step::Number(0.0), Step::Rule),
+                Step::Sum(rules) => Step::Sum(rules.iter().filter_map(&resolve).collect()),
+                Step::Matching(_) => Step::Number(0.0),
                 Step::Number(number) => Step::Number(*number),
                 Step::Not => Step::Not,
                 Step::Negate => Step::Negate,
@@ -340,6 +379,15 @@ impl<N> Expression<N> {
             let value = match step {
                 Step::Number(number) => D::number(*number),
                 Step::Rule(name) => rule(name, stack),
+                Step::Sum(names) => {
+                    let mut sum = D::number(0.0);
+                    for name in names {
+                        let value = rule(name, stack);
+                        sum = D::binary(Operator::Add, sum, value);
+                    }
+                    sum
+                }
+                Step::Matching(_) => D::number(0.0),
                 Step::Not => pop(stack).not(),
                 Step::Negate => pop(stack).negate(),
                 Step::Binary(operator) => {

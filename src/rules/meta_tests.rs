@@ -169,7 +169,9 @@ fn what_is_wrong_and_where() {
     check("A && $B", 5, "unexpected `$`");
     check("A::B", 1, "unexpected `:`");
     check("É", 0, "unexpected `É`");
-    check("rules_matching(X)", 14, "unexpected `(`");
+    check("rules_matching X", 15, "`rules_matching` needs a pattern of names");
+    check("1 + rules_matching(A-B)", 18, "`rules_matching` needs a pattern of names");
+    check("rules_matching(A*", 14, "`rules_matching` needs a pattern of names");
     let deep = "(".repeat(101);
     assert_eq!(
         parse(token(&deep)).unwrap_err().message,

@@ -25,8 +25,11 @@ pub(super) fn order(
             }
             Definition::Calendar(_)
             | Definition::Header { .. }
-            | Definition::Body(_)
-            | Definition::Uri(_) => BTreeSet::new(),
+            | Definition::Text { .. }
+            | Definition::MimeHeader(_)
+            | Definition::UriDetail(_)
+            | Definition::Eval(_)
+            | Definition::Lookup(_) => BTreeSet::new(),
         })
         .collect();
     let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); needs.len()];

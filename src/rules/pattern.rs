@@ -4,9 +4,14 @@
 //! back-references, atomic groups or possessive quantifiers go to PCRE2 with JIT and a limit
 //! of steps; running into it is told apart from not matching ([`Found::Exhausted`]).
 //!
+//! A regex with `%{NAME}` in it is a template: what another rule captured as `(?<NAME>…)` is
+//! filled in by the scan, and without it the regex matches nothing.
+//!
 //! `header`, `body` and `uri` regexes see bytes, as in SpamAssassin: `\w \d \s \b` and `/i`
 //! are ASCII. `calendar` regexes see Unicode: `\w` knows all letters, `/i` folds all.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use super::prefilter;
@@ -112,6 +117,8 @@ pub(super) fn split(text: &str) -> Result<Written<'_>, String> {
 #[derive(Debug)]
 pub(super) struct Pattern {
     engine: Engine,
+    /// Names of groups in capitals: what they match is kept for other rules.
+    captures: Vec<String>,
     /// Sets of lower-case literals; of each set one stands in every text that matches.
     pub(super) literals: Vec<prefilter::Set>,
 }
@@ -120,6 +127,84 @@ pub(super) struct Pattern {
 enum Engine {
     Linear(Box<Linear>),
     Backtracking(Box<pcre2::bytes::Regex>),
+    Template(Box<Template>),
+}
+
+/// A regex that is whole only in a scan.
+#[derive(Debug)]
+pub(super) struct Template {
+    body: String,
+    switches: Switches,
+    dialect: Dialect,
+    /// What stands in it as `%{NAME}`.
+    pub(super) names: Vec<String>,
+}
+
+impl Template {
+    /// The regex with the captured values in the place of their names; none while one of
+    /// them was not captured.
+    pub(super) fn filled(&self, captured: &BTreeMap<String, Vec<Vec<u8>>>) -> Option<Pattern> {
+        let mut body = self.body.clone();
+        for name in &self.names {
+            let values = captured.get(name).filter(|values| !values.is_empty())?;
+            let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
+            let group = format!("(?:{})", values.join("|"));
+            body = body.replace(&format!("%{{{name}}}"), &group);
+        }
+        let written = Written { body: &body, switches: self.switches };
+        Pattern::compile(written, self.dialect).ok()
+    }
+}
+
+/// A value as a regex that matches nothing but it.
+fn quoted(value: &[u8]) -> String {
+    let mut out = String::with_capacity(value.len());
+    for byte in value {
+        if byte.is_ascii_alphanumeric() || *byte == b'_' {
+            out.push(char::from(*byte));
+        } else {
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+    out
+}
+
+/// Names in `%{NAME}`, each once.
+fn template_names(body: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut rest = body;
+    while let Some(at) = rest.find("%{") {
+        let escaped = rest.get(..at).is_some_and(|before| before.ends_with('\\'));
+        rest = rest.get(at + 2..).unwrap_or("");
+        if let Some((name, _)) = rest.split_once('}')
+            && !escaped
+            && is_tag(name)
+            && !names.iter().any(|known| known == name)
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// True for the name of a tag: capitals, digits and `_`.
+fn is_tag(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// Names of groups written `(?<NAME>…)` or `(?P<NAME>…)`.
+fn capture_names(body: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for opening in ["(?<", "(?P<", "(?'"] {
+        for piece in body.split(opening).skip(1) {
+            let name = piece.split(['>', '\'']).next().unwrap_or("");
+            if is_tag(name) {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    names
 }
 
 /// A regex whose syntax is known to be right, compiled when it is first run: the filter lets
@@ -135,6 +220,10 @@ struct Linear {
 impl Linear {
     fn compile(&self) -> Result<regex::bytes::Regex, String> {
         linear(&self.text, self.switches, self.dialect)
+    }
+
+    fn compiled(&self) -> Option<&regex::bytes::Regex> {
+        self.compiled.get_or_init(|| self.compile().ok()).as_ref()
     }
 }
 
@@ -152,6 +241,23 @@ pub(super) enum Found {
 impl Pattern {
     /// Compiles a regex; the error is one line.
     pub(super) fn compile(written: Written<'_>, dialect: Dialect) -> Result<Self, String> {
+        let names = template_names(written.body);
+        if !names.is_empty() {
+            let (body, switches) = (written.body.to_owned(), written.switches);
+            let template = Template { body, switches, dialect, names };
+            // Whether it can be compiled is known now; any value will do for that.
+            let any = template.names.iter().map(|name| (name.clone(), vec![b"x".to_vec()]));
+            if template.filled(&any.collect()).is_none() {
+                let plain = template.names.iter().fold(template.body.clone(), |body, name| {
+                    body.replace(&format!("%{{{name}}}"), "x")
+                });
+                Self::compile(Written { body: &plain, switches }, dialect)?;
+            }
+            let captures = capture_names(written.body);
+            let engine = Engine::Template(Box::new(template));
+            return Ok(Self { engine, captures, literals: Vec::new() });
+        }
+        let captures = capture_names(written.body);
         let translation = translate(written.body, written.switches, dialect)?;
         let parsed = prefilter::parse(&translation.text, written.switches, dialect, NEST_LIMIT);
         if translation.backtracking {
@@ -159,7 +265,7 @@ impl Pattern {
             let hir = parsed.ok().filter(|_| translation.relaxed);
             let engine = Engine::Backtracking(Box::new(backtracking(written, dialect)?));
             let literals = hir.map(|hir| prefilter::literals(&hir)).unwrap_or_default();
-            return Ok(Self { engine, literals });
+            return Ok(Self { engine, captures, literals });
         }
         let hir = parsed.map_err(|error| last_line(&error.to_string()))?;
         let linear = Linear {
@@ -173,26 +279,82 @@ impl Pattern {
             let _ = linear.compiled.set(Some(linear.compile()?));
         }
         let literals = prefilter::literals(&hir);
-        Ok(Self { engine: Engine::Linear(Box::new(linear)), literals })
+        Ok(Self { engine: Engine::Linear(Box::new(linear)), captures, literals })
     }
 
     /// Searches a text.
     pub(super) fn find(&self, text: &[u8]) -> Found {
+        self.find_from(text, 0)
+    }
+
+    /// Searches a text from an offset on; what stands before it is still looked at by `\b`.
+    pub(super) fn find_from(&self, text: &[u8], start: usize) -> Found {
         match &self.engine {
-            Engine::Linear(linear) => {
-                let compiled = linear.compiled.get_or_init(|| linear.compile().ok());
-                match compiled.as_ref().map(|regex| regex.find(text)) {
-                    Some(Some(found)) => Found::At(found.start(), found.end()),
-                    Some(None) => Found::Nowhere,
-                    None => Found::Exhausted,
+            Engine::Linear(linear) => match linear.compiled() {
+                Some(regex) if start <= text.len() => match regex.find_at(text, start) {
+                    Some(found) => Found::At(found.start(), found.end()),
+                    None => Found::Nowhere,
+                },
+                Some(_) => Found::Nowhere,
+                None => Found::Exhausted,
+            },
+            Engine::Backtracking(regex) => {
+                let text = cut(text);
+                if start > text.len() {
+                    return Found::Nowhere;
+                }
+                match regex.find_at(text, start) {
+                    Ok(Some(found)) => Found::At(found.start(), found.end()),
+                    Ok(None) => Found::Nowhere,
+                    Err(_) => Found::Exhausted,
                 }
             }
-            Engine::Backtracking(regex) => match regex.find(cut(text)) {
-                Ok(Some(found)) => Found::At(found.start(), found.end()),
-                Ok(None) => Found::Nowhere,
-                Err(_) => Found::Exhausted,
-            },
+            Engine::Template(_) => Found::Nowhere,
         }
+    }
+
+    /// The template, where the regex is one.
+    pub(super) fn template(&self) -> Option<&Template> {
+        match &self.engine {
+            Engine::Template(template) => Some(template),
+            Engine::Linear(_) | Engine::Backtracking(_) => None,
+        }
+    }
+
+    /// True when what it matches is kept for other rules.
+    pub(super) fn captures(&self) -> bool {
+        !self.captures.is_empty()
+    }
+
+    /// What its named groups and its first group match in a text.
+    pub(super) fn groups(&self, text: &[u8]) -> Vec<(String, Vec<u8>)> {
+        let mut found = Vec::new();
+        let mut keep = |name: &str, value: Option<&[u8]>| {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                found.push((name.to_owned(), value.to_vec()));
+            }
+        };
+        match &self.engine {
+            Engine::Linear(linear) => {
+                let captured = linear.compiled().and_then(|regex| regex.captures(text));
+                if let Some(captured) = captured {
+                    keep("", captured.get(1).map(|found| found.as_bytes()));
+                    for name in &self.captures {
+                        keep(name, captured.name(name).map(|found| found.as_bytes()));
+                    }
+                }
+            }
+            Engine::Backtracking(regex) => {
+                if let Ok(Some(captured)) = regex.captures(cut(text)) {
+                    keep("", captured.get(1).map(|found| found.as_bytes()));
+                    for name in &self.captures {
+                        keep(name, captured.name(name).map(|found| found.as_bytes()));
+                    }
+                }
+            }
+            Engine::Template(_) => {}
+        }
+        found
     }
 
     /// True when a search may take many steps.

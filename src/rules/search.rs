@@ -9,12 +9,16 @@ use std::collections::BTreeMap;
 use crate::facts::{self, Answer, Origin, Value, View};
 
 use super::EvidenceScope;
+use super::domain::Known;
+use super::eval::{Call, Context};
 use super::evaluate::{Joined, MESSAGE_ROUND, Scan, Sweep, is_hit};
 use super::evidence::Trace;
 use super::header::Ask;
+use super::mime::{MimeHeader, Parts};
 use super::pattern::{Found, Pattern};
-use super::set::{Question, Rule, RuleSet, Seat};
+use super::set::{Question, Rule, RuleSet, Seat, TextKind};
 use super::test::{Check, Quantifier, Tally, Test};
+use super::uri::{self, Condition};
 
 /// Values of one fact that are shown; equal ones are told apart only afterwards.
 const MOST_SHOWN: usize = 20;
@@ -27,7 +31,7 @@ impl<'s, 'f> Scan<'s, 'f> {
         seat: Option<Seat>,
         view: &View<'s, 'f>,
         round: u32,
-    ) -> Option<bool> {
+    ) -> Known {
         let answer = view.ask(test.fact);
         let other = test.other().map(|id| view.ask(id));
         let mut tally = Tally::default();
@@ -44,7 +48,7 @@ impl<'s, 'f> Scan<'s, 'f> {
         } else {
             test.count(&mut tally, answer, other, 0..answer.values().len(), find);
         }
-        tally.result(test)
+        tally.value(test)
     }
 
     /// Counts the values of all events, for all tests that join them: each event is looked
@@ -66,8 +70,11 @@ impl<'s, 'f> Scan<'s, 'f> {
             .filter_map(|index| match &set.rules.get(*index)?.body {
                 Question::Calendar { test, .. } => Some((*index, test)),
                 Question::Header { .. }
-                | Question::Body { .. }
-                | Question::Uri { .. }
+                | Question::Text { .. }
+                | Question::MimeHeader { .. }
+                | Question::UriDetail(_)
+                | Question::Eval(_)
+                | Question::Lookup(_)
                 | Question::Meta(_) => None,
             })
             .collect();
@@ -111,108 +118,237 @@ impl<'s, 'f> Scan<'s, 'f> {
         })
     }
 
-    pub(super) fn header(&mut self, selector: usize, ask: &Ask, seat: Option<Seat>) -> bool {
+    /// How often a header is as asked.
+    pub(super) fn header(
+        &mut self,
+        selector: usize,
+        ask: &Ask,
+        seat: Option<Seat>,
+        most: u32,
+    ) -> u32 {
         match (ask, seat) {
             (Ask::Exists, _) => {
                 let selector = self.set.selectors.get(selector);
-                selector.is_some_and(|selector| selector.exists(self.facts))
+                u32::from(selector.is_some_and(|selector| selector.exists(self.facts)))
             }
-            (Ask::Match { .. }, None) => false,
+            (Ask::Match { .. }, None) => 0,
             (Ask::Match { negated, pattern }, Some(seat)) => {
                 self.header_text(selector);
                 let text = self.headers.get(selector).and_then(Option::as_deref).unwrap_or(&[]);
                 sweep(self.set, &mut self.sweeps, seat, MESSAGE_ROUND, std::iter::once(text));
                 if candidates(self.set, &self.sweeps, seat).next().is_none() {
-                    return *negated;
+                    return u32::from(*negated);
+                }
+                if most > 1 && !negated {
+                    return self.clock.count(pattern, text, most);
                 }
                 match self.clock.find(pattern, text) {
-                    Found::At(..) => !negated,
-                    Found::Nowhere => *negated,
+                    Found::At(..) => u32::from(!negated),
+                    Found::Nowhere => u32::from(*negated),
                     // Whether it matches is unknown: neither form holds.
-                    Found::Exhausted => false,
+                    Found::Exhausted => 0,
                 }
             }
         }
     }
 
-    pub(super) fn body(&mut self, index: usize, seat: Option<Seat>, without_subject: bool) -> bool {
-        let paragraphs = (self.paragraphs)();
-        self.texts(index, seat, paragraphs.len(), |number| {
-            let paragraph = paragraphs.get(number)?;
-            let wanted = !(without_subject && number == 0);
-            wanted.then(|| Searched {
-                text: paragraph.text.as_bytes(),
-                place: &paragraph.place,
-                origin: paragraph.origin,
-                event: paragraph.event,
-            })
-        })
-    }
-
-    pub(super) fn uri(&mut self, index: usize, seat: Option<Seat>) -> bool {
-        let links = &self.facts.links.all;
-        self.texts(index, seat, links.len(), |number| {
-            let link = links.get(number)?;
-            Some(Searched {
-                text: link.url.as_bytes(),
-                place: &link.place,
-                origin: link.origin,
-                event: link.event,
-            })
-        })
+    /// How often a regex is found in texts of a kind.
+    pub(super) fn text(
+        &mut self,
+        index: usize,
+        kind: TextKind,
+        seat: Option<Seat>,
+        most: u32,
+        without_subject: bool,
+    ) -> u32 {
+        let facts = self.facts;
+        match kind {
+            TextKind::Body => {
+                let paragraphs = (self.paragraphs)();
+                self.texts(index, seat, most, paragraphs.len(), |number| {
+                    let paragraph = paragraphs.get(number)?;
+                    let wanted = !(without_subject && number == 0);
+                    wanted.then(|| Searched {
+                        text: paragraph.text.as_bytes(),
+                        place: paragraph.place,
+                        origin: paragraph.origin,
+                        event: paragraph.event,
+                    })
+                })
+            }
+            TextKind::RawBody => {
+                let mail = facts.mail.raw_body();
+                let calendar: Vec<Searched<'f>> = raw_calendar(facts).collect();
+                self.texts(index, seat, most, mail.len() + calendar.len(), |number| {
+                    let Some(chunk) = mail.get(number) else {
+                        return calendar.get(number.checked_sub(mail.len())?).copied();
+                    };
+                    let place = facts::Place::Part(chunk.part);
+                    let origin = Origin::Mail;
+                    Some(Searched { text: &chunk.text, place, origin, event: None })
+                })
+            }
+            TextKind::Full => self.texts(index, seat, most, 1, |_| {
+                let place = facts::Place::Name("message");
+                let (text, origin) = (facts.mail.full(), Origin::Mail);
+                Some(Searched { text, place, origin, event: None })
+            }),
+            TextKind::Uri => {
+                let links = &facts.links.all;
+                self.texts(index, seat, most, links.len(), |number| {
+                    let link = links.get(number)?;
+                    Some(Searched {
+                        text: link.url.as_bytes(),
+                        place: link.place,
+                        origin: link.origin,
+                        event: link.event,
+                    })
+                })
+            }
+        }
     }
 
     /// Searches texts of mail and calendar. What stands in a calendar is preferred, and all
-    /// of it is searched for evidence; in a mail the first match is enough.
+    /// of it is searched for evidence; in a mail the first match is enough, unless hits are
+    /// counted.
     fn texts<'t>(
         &mut self,
         index: usize,
         seat: Option<Seat>,
+        most: u32,
         count: usize,
-        get: impl Fn(usize) -> Option<Searched<'t, 'f>>,
-    ) -> bool
-    where
-        'f: 't,
-    {
+        get: impl Fn(usize) -> Option<Searched<'t>>,
+    ) -> u32 {
         let rules = self.set;
-        let Some(seat) = seat else { return false };
+        let Some(seat) = seat else { return 0 };
         let Some(pattern) = rules.filters.get(seat.filter).and_then(|f| f.pattern(seat.slot))
         else {
-            return false;
+            return 0;
         };
-        let calendar_only = self.scope == EvidenceScope::Calendar;
+        let scope = self.scope;
         let texts = (0..count).map(|number| match get(number) {
-            Some(place) if !calendar_only || place.origin == Origin::Calendar => place.text,
+            Some(place) if wanted(scope, place.origin) => place.text,
             Some(_) | None => b"",
         });
         sweep(rules, &mut self.sweeps, seat, MESSAGE_ROUND, texts);
         let mut trace = Trace::default();
-        for in_calendar in [true, false] {
-            if !in_calendar && (calendar_only || trace.origin.is_some()) {
-                break;
+        let mut hits = 0_u32;
+        for origin in [Origin::Calendar, Origin::Mail] {
+            if !wanted(scope, origin) || (most == 1 && hits > 0) {
+                continue;
             }
             for place in candidates(rules, &self.sweeps, seat).filter_map(&get) {
-                if (place.origin == Origin::Calendar) != in_calendar {
+                if place.origin != origin {
                     continue;
                 }
                 let Found::At(start, end) = self.clock.find(pattern, place.text) else {
                     continue;
                 };
                 let matched = place.text.get(start..end).unwrap_or(place.text);
-                trace.add_at(place.place, &String::from_utf8_lossy(matched), place.origin);
+                trace.add_at(&place.place, &String::from_utf8_lossy(matched), origin);
                 if let Some(event) = place.event {
                     trace.in_event(event);
                 }
-                if !in_calendar || trace.is_full() {
-                    break;
+                if most > 1 {
+                    hits += self.clock.count(pattern, place.text, most - hits);
+                    if hits >= most {
+                        break;
+                    }
+                } else {
+                    hits = 1;
+                    if origin == Origin::Mail || trace.is_full() {
+                        break;
+                    }
                 }
             }
         }
-        let found = trace.origin.is_some();
-        if found {
+        if hits > 0 {
             self.texts.insert(index, trace);
         }
-        found
+        hits
+    }
+
+    /// How often a field of the parts is as asked.
+    pub(super) fn mime_header(
+        &mut self,
+        index: usize,
+        ask: &MimeHeader,
+        parts: Parts,
+        most: u32,
+    ) -> u32 {
+        if !wanted(self.scope, Origin::Mail) {
+            return 0;
+        }
+        let mut hits = 0;
+        let mut trace = Trace::default();
+        for (part, text) in ask.texts(self.facts, parts) {
+            let Found::At(start, end) = self.clock.find(&ask.pattern, &text) else {
+                continue;
+            };
+            if ask.negated {
+                return 0;
+            }
+            let matched = text.get(start..end).unwrap_or_default();
+            let place = facts::Place::Part(part);
+            trace.add_at(&place, &String::from_utf8_lossy(matched), Origin::Mail);
+            if most == 1 {
+                hits = 1;
+                break;
+            }
+            hits += self.clock.count(&ask.pattern, &text, most - hits);
+            if hits >= most {
+                break;
+            }
+        }
+        if ask.negated {
+            trace.add(&ask.name, "no part has it", Origin::Mail);
+            hits = 1;
+        }
+        self.texts.insert(index, trace);
+        hits
+    }
+
+    /// How many links fit all conditions.
+    pub(super) fn uri_detail(&mut self, index: usize, conditions: &[Condition]) -> u32 {
+        let scope = self.scope;
+        let clock = &mut self.clock;
+        let find = &mut |pattern: &Pattern, text: &[u8]| clock.find(pattern, text);
+        let found = uri::fitting(conditions, self.facts, &|origin| wanted(scope, origin), find);
+        let Some(first) = found.first() else { return 0 };
+        let best = first.origin;
+        let mut trace = Trace::default();
+        for link in found.iter().filter(|link| link.origin == best) {
+            trace.add_at(&link.place, &link.url, link.origin);
+            if let Some(event) = link.event {
+                trace.in_event(event);
+            }
+        }
+        self.texts.insert(index, trace);
+        1
+    }
+
+    /// Calls a function.
+    pub(super) fn call(&mut self, index: usize, call: &Call) -> Known {
+        if !wanted(self.scope, Origin::Mail) {
+            return Some(0.0);
+        }
+        let clock = &mut self.clock;
+        let mut find = |pattern: &Pattern, text: &[u8]| clock.find(pattern, text);
+        let mut context = Context {
+            facts: self.facts,
+            settings: &self.set.settings,
+            paragraphs: self.paragraphs,
+            find: &mut find,
+            shown: None,
+        };
+        let value = (call.run)(&mut context, &call.arguments);
+        let shown = context.shown;
+        if is_hit(value) {
+            let mut trace = Trace::default();
+            trace.add(call.name, shown.as_deref().unwrap_or(""), Origin::Mail);
+            self.texts.insert(index, trace);
+        }
+        value
     }
 
     /// Collects the evidence of a rule that hit: its own, or that of a meta's operands.
@@ -266,7 +402,11 @@ impl<'s, 'f> Scan<'s, 'f> {
                 show(test, view.ask(test.fact), other, find, trace);
             }
             Question::Header { selector, ask, .. } => self.trace_header(*selector, ask, trace),
-            Question::Body { .. } | Question::Uri { .. } => {
+            Question::Text { .. }
+            | Question::MimeHeader { .. }
+            | Question::UriDetail(_)
+            | Question::Eval(_)
+            | Question::Lookup(_) => {
                 if let Some(found) = self.texts.get(&index) {
                     trace.merge(found);
                 }
@@ -295,12 +435,34 @@ impl<'s, 'f> Scan<'s, 'f> {
     }
 }
 
-/// A text that `body` and `uri` rules search.
-struct Searched<'t, 'f> {
+/// A text that rules search.
+#[derive(Clone, Copy)]
+struct Searched<'t> {
     text: &'t [u8],
-    place: &'t facts::Place<'f>,
+    place: facts::Place<'t>,
     origin: Origin,
     event: Option<usize>,
+}
+
+/// True when evidence of this origin counts.
+fn wanted(scope: EvidenceScope, origin: Origin) -> bool {
+    match scope {
+        EvidenceScope::Message => true,
+        EvidenceScope::Calendar => origin == Origin::Calendar,
+        EvidenceScope::Mail => origin != Origin::Calendar,
+    }
+}
+
+/// Texts of the events with their mark-up, for `rawbody` rules.
+fn raw_calendar<'f>(facts: &'f facts::Facts<'f>) -> impl Iterator<Item = Searched<'f>> {
+    facts.events.iter().flat_map(|event| {
+        event.texts.iter().map(|text| Searched {
+            text: text.raw.as_bytes(),
+            place: text.place,
+            origin: Origin::Calendar,
+            event: Some(event.index),
+        })
+    })
 }
 
 /// Sweeps a filter over texts, once a round.

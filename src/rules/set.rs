@@ -7,11 +7,16 @@ use std::sync::Arc;
 use crate::facts::FactId;
 
 use super::diagnostic::closest;
+use super::eval::Call;
 use super::header::{Ask, Selector};
 use super::history::Change;
+use super::lookup::Lookup;
 use super::meta::Expression;
+use super::mime::{MimeHeader, Parts};
 use super::prefilter::Filter;
+use super::settings::Settings;
 use super::test::Test;
+use super::uri::Condition;
 use super::{EvidenceScope, Flags, GroupCap};
 
 /// The directive that defines a rule.
@@ -23,8 +28,18 @@ pub enum RuleKind {
     Header,
     /// Asks paragraphs of text.
     Body,
+    /// Asks text with its mark-up and line breaks.
+    RawBody,
+    /// Asks the message as it came.
+    Full,
     /// Asks links.
     Uri,
+    /// Asks several things of one link.
+    UriDetail,
+    /// Asks a header field of every part.
+    MimeHeader,
+    /// Asks a name made from tags in DNS.
+    AskDns,
     /// Combines other rules.
     Meta,
 }
@@ -36,10 +51,42 @@ impl RuleKind {
             Self::Calendar => "calendar",
             Self::Header => "header",
             Self::Body => "body",
+            Self::RawBody => "rawbody",
+            Self::Full => "full",
             Self::Uri => "uri",
+            Self::UriDetail => "uri_detail",
+            Self::MimeHeader => "mimeheader",
+            Self::AskDns => "askdns",
             Self::Meta => "meta",
         }
     }
+
+    const ALL: [Self; 10] = [
+        Self::Calendar,
+        Self::Header,
+        Self::Body,
+        Self::RawBody,
+        Self::Full,
+        Self::Uri,
+        Self::UriDetail,
+        Self::MimeHeader,
+        Self::AskDns,
+        Self::Meta,
+    ];
+
+    /// The kind that a directive (lower case) defines.
+    pub(super) fn of(directive: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == directive)
+    }
+}
+
+/// Texts that rules of these kinds search with a regex.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TextKind {
+    Body,
+    RawBody,
+    Full,
+    Uri,
 }
 
 /// What is known of a rule without scanning: for lists of rules, metrics and answers.
@@ -90,10 +137,28 @@ pub(super) struct Seat {
 /// What a rule asks, everything looked up. Rules that no scan can reach have no seat.
 #[derive(Debug)]
 pub(super) enum Question {
-    Calendar { test: Test, seat: Option<Seat> },
-    Header { selector: usize, ask: Ask, seat: Option<Seat> },
-    Body { seat: Option<Seat>, without_subject: bool },
-    Uri { seat: Option<Seat> },
+    Calendar {
+        test: Test,
+        seat: Option<Seat>,
+    },
+    Header {
+        selector: usize,
+        ask: Ask,
+        seat: Option<Seat>,
+    },
+    Text {
+        kind: TextKind,
+        seat: Option<Seat>,
+        without_subject: bool,
+    },
+    MimeHeader {
+        ask: MimeHeader,
+        parts: Parts,
+    },
+    UriDetail(Vec<Condition>),
+    Eval(Call),
+    /// What DNS would answer, were it asked.
+    Lookup(Lookup),
     Meta(Expression<usize>),
 }
 
@@ -102,6 +167,8 @@ pub(super) enum Question {
 pub(super) struct Rule {
     pub(super) symbol: Symbol,
     pub(super) body: Question,
+    /// Hits that are counted (`tflags multiple`).
+    pub(super) most_hits: u32,
     /// True when its value differs from event to event.
     pub(super) per_event: bool,
     /// True when it asks a fact that a calendar brings.
@@ -120,8 +187,9 @@ pub struct RuleSet {
     /// Rules with `message(FACT)`.
     pub(super) joined: Vec<usize>,
     pub(super) filters: Vec<Filter>,
-    pub(super) body_filter: Option<usize>,
-    pub(super) uri_filter: Option<usize>,
+    /// Rules whose regexes capture what other rules' regexes need.
+    pub(super) capturing: Vec<usize>,
+    pub(super) settings: Settings,
     pub(super) selectors: Vec<Selector>,
     pub(super) caps: Vec<GroupCap>,
     pub(super) facts: BTreeSet<FactId>,
@@ -155,7 +223,7 @@ impl RuleSet {
 
     /// True when a hit of the rule could count in a scope.
     pub fn counts_in(&self, symbol: &Symbol, scope: EvidenceScope) -> bool {
-        if scope == EvidenceScope::Message {
+        if scope != EvidenceScope::Calendar {
             return true;
         }
         let mut seen = BTreeSet::new();
@@ -169,7 +237,8 @@ impl RuleSet {
                 continue;
             };
             // Texts and links of calendars are among those that these see.
-            let sees_both = matches!(rule.symbol.kind, RuleKind::Body | RuleKind::Uri);
+            let sees_both =
+                matches!(rule.symbol.kind, RuleKind::Body | RuleKind::Uri | RuleKind::UriDetail);
             if rule.asks_calendar || sees_both {
                 return true;
             }
@@ -191,6 +260,20 @@ impl RuleSet {
     /// Facts that some scan may ask.
     pub fn facts_read(&self) -> &BTreeSet<FactId> {
         &self.facts
+    }
+
+    /// DNS lists that rules ask, with the names of the rules.
+    pub fn lookups(&self) -> impl Iterator<Item = (&Symbol, &Lookup)> {
+        self.rules.iter().filter_map(|rule| match &rule.body {
+            Question::Lookup(lookup) => Some((&rule.symbol, lookup)),
+            Question::Calendar { .. }
+            | Question::Header { .. }
+            | Question::Text { .. }
+            | Question::MimeHeader { .. }
+            | Question::UriDetail(_)
+            | Question::Eval(_)
+            | Question::Meta(_) => None,
+        })
     }
 
     /// Number of rules, helpers included.

@@ -14,5 +14,9 @@ pub fn built_in() -> Files {
             .map(|(name, text)| File { name: format!("{folder}{name}"), text: (*text).to_owned() })
             .collect()
     };
-    Files { rules: files(content::RULES, "stock/"), lists: files(content::LISTS, "") }
+    Files {
+        rules: files(content::RULES, "stock/"),
+        lists: files(content::LISTS, ""),
+        ..Files::default()
+    }
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::facts::{Answer, Datum, FactId, Kind, Value};
 use crate::wordlists::WordList;
 
+use super::domain::Known;
 use super::pattern::{Found, Pattern};
 use super::units;
 
@@ -136,6 +137,8 @@ pub(super) struct Test {
     pub(super) quantifier: Quantifier,
     /// What of each.
     pub(super) check: Check,
+    /// Related values that are counted (`tflags multiple`); the rest is not looked at.
+    pub(super) most: usize,
 }
 
 impl Test {
@@ -198,7 +201,7 @@ impl Test {
                 Relation::Unknown => tally.unknown = true,
                 Relation::Yes(_) => {
                     tally.related += 1;
-                    if self.quantifier != Quantifier::All {
+                    if self.quantifier != Quantifier::All && tally.related >= self.most {
                         return;
                     }
                 }
@@ -402,6 +405,18 @@ impl Tally {
             (false, true) => None,
             (false, false) => Some(negated && self.values > 0),
         }
+    }
+
+    /// The same as the value of the rule: with `tflags multiple` the number of values.
+    pub(super) fn value(self, test: &Test) -> Known {
+        let counts = test.quantifier != Quantifier::All && !test.is_negated();
+        self.result(test).map(|holds| match (holds, counts) {
+            (false, _) => 0.0,
+            (true, false) => 1.0,
+            (true, true) => {
+                f64::from(u32::try_from(self.related.min(test.most)).unwrap_or(u32::MAX))
+            }
+        })
     }
 }
 

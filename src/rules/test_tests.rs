@@ -21,7 +21,7 @@ fn flags(values: &[bool]) -> Answer<'static> {
 }
 
 fn test(quantifier: Quantifier, check: Check) -> Test {
-    Test { fact: FactId::find("summary").unwrap(), quantifier, check }
+    Test { fact: FactId::find("summary").unwrap(), quantifier, check, most: 1 }
 }
 
 fn regex(text: &str, negated: bool) -> Check {

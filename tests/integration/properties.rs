@@ -73,7 +73,7 @@ fn files(order: [usize; 3]) -> RuleSet {
         name: format!("{index}.cf"),
         text: parts.get(index).copied().unwrap_or_default().to_owned(),
     };
-    load(&Files { rules: order.map(file).into(), lists: Vec::new() })
+    load(&Files { rules: order.map(file).into(), ..Files::default() })
 }
 
 fn calendar(lines: &[String]) -> String {

@@ -172,7 +172,7 @@ fn reloads_come_one_after_the_other() {
         GOING_ON.fetch_sub(1, Ordering::SeqCst);
         let text = rules(&READ.fetch_add(1, Ordering::SeqCst).to_string());
         let rules = vec![File { name: "site.cf".to_owned(), text }];
-        rules::load(&Files { rules, lists: Vec::new() }).map_err(Refusal::Rules)
+        rules::load(&Files { rules, ..Files::default() }).map_err(Refusal::Rules)
     });
     let service = start(source, test_settings(), scan::scan);
     thread::scope(|scope| {

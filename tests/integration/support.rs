@@ -52,7 +52,7 @@ pub(crate) fn stock() -> &'static RuleSet {
 /// Rules of one file.
 pub(crate) fn rule_set(text: &str) -> RuleSet {
     let file = File { name: "test.cf".to_owned(), text: text.to_owned() };
-    load(&Files { rules: vec![file], lists: Vec::new() })
+    load(&Files { rules: vec![file], ..Files::default() })
 }
 
 /// Loads rules that have no mistake.

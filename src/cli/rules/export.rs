@@ -140,7 +140,7 @@ score    SITE_OFF   0
 
     fn rules() -> RuleSet {
         let file = File { name: "site.cf".to_owned(), text: RULES.to_owned() };
-        load(&Files { rules: vec![file], lists: Vec::new() }).unwrap().rules
+        load(&Files { rules: vec![file], ..Files::default() }).unwrap().rules
     }
 
     fn body(target: &Target) -> String {
