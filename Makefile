@@ -28,11 +28,14 @@ bench:
 run:
 	cargo run --release
 
-# What the tests need besides Rust: a C compiler for PCRE2 and the test runner.
+# What the tests need besides Rust: a C compiler for PCRE2, the test runner, and the scanners that
+# read what `calspamd rules export` writes.
 tools:
 	@missing=; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v valgrind >/dev/null || missing="$$missing valgrind"; \
+	command -v rspamadm >/dev/null || missing="$$missing rspamd"; \
+	command -v spamassassin >/dev/null || missing="$$missing spamassassin"; \
 	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 		else echo "install these packages first: $$missing"; exit 1; fi; \

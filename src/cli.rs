@@ -100,10 +100,12 @@ enum Error {
     Config(#[from] config::Error),
     #[error("{0}")]
     Files(#[from] rules::ReadError),
-    #[error("the rules cannot be used\n{}", rules::list(.0))]
+    #[error("the rules cannot be used\n{}", rules::text(.0))]
     Rules(Vec<Diagnostic>),
-    #[error("there is no rule {0}")]
-    NoRule(String),
+    #[error("there is no rule {name}{}", .guess.as_ref().map(|guess| format!("\n  hint: did you mean {guess}?")).unwrap_or_default())]
+    NoRule { name: String, guess: Option<String> },
+    #[error("{0}")]
+    Page(#[from] rules::PageError),
     #[error("CALSPAMD_LOG: {0}")]
     LogFilter(String),
     #[error("{0}")]
@@ -124,7 +126,8 @@ impl Error {
             Self::Config(_)
             | Self::Files(_)
             | Self::Rules(_)
-            | Self::NoRule(_)
+            | Self::NoRule { .. }
+            | Self::Page(_)
             | Self::LogFilter(_) => ExitCode::from(2),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Metrics(_)

@@ -227,7 +227,8 @@ impl Config {
         }
     }
 
-    /// The effective configuration as TOML with comments; reading it gives the same again.
+    /// The effective configuration as TOML with comments; reading it gives the same again, but
+    /// for the password, which nobody is shown.
     pub fn print(&self) -> String {
         print::print(self)
     }
@@ -308,7 +309,8 @@ mod tests {
             (
                 "[http]\nlisten = \"127.0.0.1:11380\"\nlisen = 1\n",
                 "calspamd.toml:3:1: http.lisen: unknown key `lisen`\n    lisen = 1\n  \
-                 hint: known here: `listen`, `max_message`, `insecure`",
+                 hint: known here: `listen`, `max_message`, `insecure`, \
+                 `enable_password`",
             ),
             (
                 "[web]\n",
@@ -381,7 +383,8 @@ mod tests {
         assert_eq!(
             error("CALSPAMD_HTTP__LISEN", "x"),
             "environment: CALSPAMD_HTTP__LISEN: unknown key `lisen`\n  hint: known here: \
-             `listen`, `max_message`, `insecure`"
+             `listen`, `max_message`, `insecure`, \
+                 `enable_password`"
         );
         assert_eq!(
             error("CALSPAMD_LISTEN", "x"),
@@ -443,6 +446,17 @@ mod tests {
             let again = parse(&printed, &[]).unwrap_or_else(|e| panic!("{e}\n{printed}"));
             assert_eq!(format!("{again:?}"), format!("{config:?}"), "{printed}");
         }
+    }
+
+    #[test]
+    fn the_password_is_not_shown() {
+        let config = parse("[http]\nenable_password = \"let me in\"\n", &[]).unwrap();
+        assert_eq!(config.http.enable_password.as_ref().unwrap().0, "let me in");
+        assert!(!config.print().contains("let me in"));
+        assert!(config.print().contains("# enable_password is set"));
+        assert!(!format!("{config:?}").contains("let me in"));
+        let empty = parse("[http]\nenable_password = \"\"\n", &[]).unwrap();
+        assert_eq!(empty.http.enable_password, None);
     }
 
     #[test]

@@ -60,12 +60,23 @@ pub enum Rejection {
     Compression,
     /// There is nothing at this path.
     UnknownPath,
+    /// The path changes the service and needs another method.
+    Method,
+    /// The path changes the service and the caller may not.
+    Unauthorized,
 }
 
 impl Rejection {
     /// Every reason.
-    pub const ALL: [Self; 5] =
-        [Self::TooLarge, Self::Timeout, Self::BrokenBody, Self::Compression, Self::UnknownPath];
+    pub const ALL: [Self; 7] = [
+        Self::TooLarge,
+        Self::Timeout,
+        Self::BrokenBody,
+        Self::Compression,
+        Self::UnknownPath,
+        Self::Method,
+        Self::Unauthorized,
+    ];
 
     /// Label value.
     pub const fn name(self) -> &'static str {
@@ -75,6 +86,8 @@ impl Rejection {
             Self::BrokenBody => "broken-body",
             Self::Compression => "compression",
             Self::UnknownPath => "unknown-path",
+            Self::Method => "method",
+            Self::Unauthorized => "unauthorized",
         }
     }
 }
@@ -124,6 +137,8 @@ declare! {
         "Scans ended by a mistake in calspamd; their messages were answered as not scanned.";
     REJECTED: "counter" "calspamd_requests_rejected_total" ["reason"]
         "Requests that got no scan.";
+    RELOADS: "counter" "calspamd_reloads_total" ["result"]
+        "Times the rules were to be read again; after a failure the old ones stay in force.";
     BUILD: "gauge" "calspamd_build_info" ["version", "rules"]
         "Always 1; version of calspamd and number of its rules.";
 }
@@ -143,10 +158,17 @@ const fn process(name: &'static str, kind: &'static str, help: &'static str) -> 
     Declaration { name, kind, labels: &[], help }
 }
 
-/// The metrics could not be set up; a mistake of ours or of the symbols handed in.
+/// The metrics could not be set up, which is a mistake of ours.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up metrics: {0}")]
 pub struct Error(#[from] prometheus::Error);
+
+/// Results of a reload.
+const RESULTS: [&str; 2] = ["success", "failure"];
+
+/// Counters of the symbols of one rule set.
+#[derive(Debug, Default)]
+pub struct HitCounters(HashMap<String, IntCounter>);
 
 /// All metrics.
 #[derive(Debug)]
@@ -155,7 +177,9 @@ pub struct Metrics {
     scans: IntCounterVec,
     scan_seconds: Histogram,
     stage_seconds: HistogramVec,
-    hits: HashMap<String, IntCounter>,
+    hits: IntCounterVec,
+    build: IntGaugeVec,
+    reloads: IntCounterVec,
     defects: IntCounterVec,
     partial: HashMap<&'static str, IntCounter>,
     message_bytes: IntCounter,
@@ -165,8 +189,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Sets up all metrics. Only the symbols handed in become label values.
-    pub fn new<'s>(symbols: impl IntoIterator<Item = &'s str>) -> Result<Self, Error> {
+    /// Sets up all metrics but those of symbols.
+    pub fn new() -> Result<Self, Error> {
         let registry = Registry::new();
         let add = |collector: Box<dyn Collector>| registry.register(collector);
 
@@ -186,12 +210,8 @@ impl Metrics {
         }
         add(Box::new(stage_seconds.clone()))?;
 
-        let hit_counters = counters(&HITS)?;
-        let hits: HashMap<String, IntCounter> = symbols
-            .into_iter()
-            .map(|symbol| (symbol.to_owned(), hit_counters.with_label_values(&[symbol])))
-            .collect();
-        add(Box::new(hit_counters))?;
+        let hits = counters(&HITS)?;
+        add(Box::new(hits.clone()))?;
 
         let defects = counters(&DEFECTS)?;
         let partial_counters = counters(&PARTIAL)?;
@@ -223,9 +243,13 @@ impl Metrics {
         }
         add(Box::new(rejected.clone()))?;
 
+        let reloads = counters(&RELOADS)?;
+        for result in RESULTS {
+            reloads.with_label_values(&[result]);
+        }
+        add(Box::new(reloads.clone()))?;
         let build = IntGaugeVec::new(options(&BUILD), BUILD.labels)?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION"), &hits.len().to_string()]).set(1);
-        add(Box::new(build))?;
+        add(Box::new(build.clone()))?;
         add(Box::new(ProcessCollector::for_self()))?;
 
         Ok(Self {
@@ -234,6 +258,8 @@ impl Metrics {
             scan_seconds,
             stage_seconds,
             hits,
+            build,
+            reloads,
             defects,
             partial,
             message_bytes,
@@ -248,8 +274,33 @@ impl Metrics {
         DECLARATIONS.iter().copied().chain(PROCESS)
     }
 
-    /// Counts a scan.
-    pub fn observe(&self, outcome: &Outcome, protocol: &'static str) {
+    /// Makes counters for the symbols of a rule set that takes the place of another. Only these
+    /// are label values from now on; a symbol that stays goes on counting where it was.
+    pub fn announce<'s>(
+        &self,
+        symbols: impl IntoIterator<Item = &'s str>,
+        before: &HitCounters,
+    ) -> HitCounters {
+        let counter = |symbol: &str| (symbol.to_owned(), self.hits.with_label_values(&[symbol]));
+        let counters = HitCounters(symbols.into_iter().map(counter).collect());
+        for gone in before.0.keys().filter(|symbol| !counters.0.contains_key(*symbol)) {
+            // What is not there any more needs no removal.
+            drop(self.hits.remove_label_values(&[gone]));
+        }
+        self.build.reset();
+        let number = counters.0.len().to_string();
+        self.build.with_label_values(&[env!("CARGO_PKG_VERSION"), &number]).set(1);
+        counters
+    }
+
+    /// Counts a reload.
+    pub fn reloaded(&self, success: bool) {
+        let [succeeded, failed] = RESULTS;
+        self.reloads.with_label_values(&[if success { succeeded } else { failed }]).inc();
+    }
+
+    /// Counts a scan made with the rules that the counters belong to.
+    pub fn observe(&self, outcome: &Outcome, hits: &HitCounters, protocol: &'static str) {
         self.scans.with_label_values(&[outcome.verdict.action.name(), protocol]).inc();
         self.scan_seconds.observe(outcome.timings.total.as_secs_f64());
         for (stage, time) in outcome.timings.stages() {
@@ -259,7 +310,7 @@ impl Metrics {
             }
         }
         for symbol in &outcome.verdict.symbols {
-            if let Some(counter) = self.hits.get(&*symbol.hit.symbol) {
+            if let Some(counter) = hits.0.get(&*symbol.hit.symbol) {
                 counter.inc();
             }
         }
@@ -378,9 +429,11 @@ mod tests {
 
     #[test]
     fn counts_a_scan() {
-        let metrics = Metrics::new(["CAL_A", "CAL_B"]).unwrap();
+        let metrics = Metrics::new().unwrap();
+        let hits = metrics.announce(["CAL_A", "CAL_B"], &HitCounters::default());
         let guard = metrics.in_flight();
-        metrics.observe(&outcome(&["CAL_A", "NOT_ANNOUNCED"], &["limit:urls", "odd"]), "rspamd");
+        let scanned = outcome(&["CAL_A", "NOT_ANNOUNCED"], &["limit:urls", "odd"]);
+        metrics.observe(&scanned, &hits, "rspamd");
         metrics.panicked();
         metrics.rejected(Rejection::TooLarge);
         let text = metrics.render();
@@ -410,8 +463,35 @@ mod tests {
     }
 
     #[test]
+    fn counters_follow_the_rules() {
+        let metrics = Metrics::new().unwrap();
+        let old = metrics.announce(["CAL_A", "CAL_B"], &HitCounters::default());
+        let scanned = outcome(&["CAL_A", "CAL_B", "CAL_C"], &[]);
+        metrics.observe(&scanned, &old, "rspamd");
+        let new = metrics.announce(["CAL_B", "CAL_C", "CAL_D"], &old);
+        // The first scan was still going on.
+        metrics.observe(&scanned, &old, "rspamd");
+        metrics.observe(&scanned, &new, "rspamd");
+        metrics.reloaded(true);
+        let text = metrics.render();
+        for line in [
+            r#"calspamd_hits_total{symbol="CAL_B"} 3"#,
+            r#"calspamd_hits_total{symbol="CAL_C"} 1"#,
+            r#"calspamd_hits_total{symbol="CAL_D"} 0"#,
+            r#"calspamd_reloads_total{result="success"} 1"#,
+            r#"calspamd_reloads_total{result="failure"} 0"#,
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+        assert!(!text.contains("CAL_A"), "{text}");
+        assert!(text.contains(r#"rules="3""#) && !text.contains(r#"rules="2""#), "{text}");
+    }
+
+    #[test]
     fn documentation_is_what_is_rendered() {
-        let text = Metrics::new(["CAL_A"]).unwrap().render();
+        let metrics = Metrics::new().unwrap();
+        metrics.announce(["CAL_A"], &HitCounters::default());
+        let text = metrics.render();
         let mut rendered: Vec<&str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         let documented: Vec<String> = Metrics::documentation()

@@ -30,6 +30,7 @@ mod flow;
 mod foreign;
 mod glob;
 mod header;
+mod history;
 mod line;
 mod link;
 mod load;
@@ -49,6 +50,7 @@ mod translate;
 mod units;
 mod uri;
 
+pub use history::{Change, Said};
 pub use lookup::{Lookup, Record, UriNames};
 pub use set::{RuleKind, RuleSet, Symbol};
 pub use stock::built_in;

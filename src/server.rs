@@ -6,7 +6,9 @@
 //!
 //! The only module that knows actix-web and tokio, and one of the few that reads the clock.
 
+mod access;
 mod http;
+mod reload;
 
 use std::fmt;
 use std::future::Future;
@@ -16,18 +18,20 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use actix_web::rt::System;
+use actix_web::rt::{self, System};
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::metrics::{self, Metrics};
-use crate::protocol::rspamd::ListedSymbol;
+use crate::metrics::{self, HitCounters, Metrics};
 use crate::rules::RuleSet;
 use crate::scan::{self, Outcome, Request};
+use reload::Current;
+
+pub use reload::{Refusal, Reloaded, Source, log};
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +95,18 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// Connections at a time; more wait in the system's queue.
     pub connections: usize,
+    /// Asked from whoever wants to change the service from elsewhere.
+    pub enable_password: Option<Password>,
+}
+
+/// A password, which shows itself nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(pub String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
 }
 
 impl Default for Settings {
@@ -105,6 +121,7 @@ impl Default for Settings {
             keep_alive: Duration::from_mins(1),
             shutdown_timeout: Duration::from_secs(10),
             connections: 1_024,
+            enable_password: None,
         }
     }
 }
@@ -114,12 +131,14 @@ pub type Scan = fn(&[u8], &Request, &RuleSet, &scan::Settings) -> Outcome;
 
 /// What all requests share.
 pub struct State {
-    /// The rules, replaced as a whole.
-    pub rules: ArcSwap<RuleSet>,
+    /// The rules with their listing and counters, replaced as a whole.
+    current: ArcSwap<Current>,
+    /// Where new rules come from.
+    source: Option<Source>,
+    /// Held during a reload.
+    reloading: Mutex<()>,
     /// Settings of the stages.
     pub settings: scan::Settings,
-    /// The listing of symbols.
-    pub symbols: Vec<ListedSymbol>,
     /// Counters.
     pub metrics: Metrics,
     /// What is done with a message.
@@ -138,20 +157,26 @@ impl fmt::Debug for State {
 
 impl State {
     /// Puts together what requests share.
-    pub fn new(
-        rules: RuleSet,
-        symbols: Vec<ListedSymbol>,
-        settings: scan::Settings,
-    ) -> Result<Self, metrics::Error> {
+    pub fn new(rules: RuleSet, settings: scan::Settings) -> Result<Self, metrics::Error> {
+        let metrics = Metrics::new()?;
+        let names = rules.symbols().map(|symbol| &*symbol.name);
+        let hits = metrics.announce(names, &HitCounters::default());
         Ok(Self {
-            rules: ArcSwap::from_pointee(rules),
+            current: ArcSwap::from_pointee(Current::new(rules, hits)),
+            source: None,
+            reloading: Mutex::new(()),
             settings,
-            metrics: Metrics::new(symbols.iter().map(|symbol| symbol.name.as_str()))?,
-            symbols,
+            metrics,
             scan: scan::scan,
             scans: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         })
+    }
+
+    /// The same with rules that can be read again: on SIGHUP and on request.
+    #[must_use]
+    pub fn with_source(self, source: Source) -> Self {
+        Self { source: Some(source), ..self }
     }
 }
 
@@ -198,8 +223,14 @@ impl Application {
         shutdown: impl Future<Output = ()> + 'static,
     ) -> io::Result<()> {
         let address = self.address.clone();
-        tracing::info!(%address, symbols = self.state.symbols.len(), "listening");
+        let symbols = self.state.current.load().symbols.len();
+        tracing::info!(%address, symbols, "listening");
+        let can_reload = self.state.source.is_some();
+        let reloader = can_reload.then(|| rt::spawn(reload::on_hangup(Arc::clone(&self.state))));
         let result = http::run(self.listener, self.settings, self.state, shutdown).await;
+        if let Some(reloader) = reloader {
+            reloader.abort();
+        }
         if let Address::Unix(path) = &address {
             // Nobody listens there any more; a leftover file only misleads.
             drop(std::fs::remove_file(path));

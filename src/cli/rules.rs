@@ -1,19 +1,24 @@
 //! `calspamd rules`, and how every subcommand finds its rules: the built-in ones, then those
 //! of the directories, in the order they are named.
 
+mod docs;
+mod export;
+mod list;
+mod show;
+
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde::Serialize;
 
-use super::terminal::{Paint, Style, clean};
+use super::terminal::{Paint, clean};
 use super::{Common, Error};
 use crate::config::{Config, DEFAULT_RULES};
-use crate::protocol::rspamd::ListedSymbol;
-use crate::rules::{self, Diagnostic, File, Files, Loaded, RuleSet, Severity, Symbol};
+use crate::rules::{self, Diagnostic, File, Files, Loaded, Severity};
+
+pub(super) use docs::PageError;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -34,6 +39,11 @@ pub(super) enum Command {
         /// Its name
         symbol: String,
     },
+    /// Write the symbols down for another scanner
+    #[command(subcommand)]
+    Export(export::Target),
+    /// Describe facts and built-in rules in Markdown, with the rules of --rules
+    Docs(docs::Arguments),
 }
 
 /// A rule file or directory that cannot be read.
@@ -45,7 +55,7 @@ pub(super) struct ReadError {
 }
 
 /// Diagnostics as text, one below the other.
-pub(super) fn list(diagnostics: &[Diagnostic]) -> String {
+pub(super) fn text(diagnostics: &[Diagnostic]) -> String {
     let shown: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
     shown.join("\n\n")
 }
@@ -53,20 +63,44 @@ pub(super) fn list(diagnostics: &[Diagnostic]) -> String {
 /// Shows warnings on the standard error.
 pub(super) fn warn(diagnostics: &[Diagnostic]) {
     if !diagnostics.is_empty() {
-        drop(writeln!(io::stderr().lock(), "{}\n", list(diagnostics)));
+        drop(writeln!(io::stderr().lock(), "{}\n", text(diagnostics)));
+    }
+}
+
+/// Where rules come from, to be read as often as wanted.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    built_in: bool,
+    directories: Vec<PathBuf>,
+}
+
+impl Source {
+    /// What the command line and the configuration name.
+    pub(super) fn new(common: &Common, config: &Config) -> Self {
+        let named = if common.rules.is_empty() { &config.rule_directories } else { &common.rules };
+        Self { built_in: !common.no_stock_rules, directories: named.clone() }
+    }
+
+    /// What the command line names, and nothing that this machine has.
+    fn named(common: &Common) -> Self {
+        Self { built_in: !common.no_stock_rules, directories: common.rules.clone() }
+    }
+
+    /// Reads the files as they are now.
+    pub(super) fn load(&self) -> Result<Loaded, Error> {
+        let mut files = if self.built_in { rules::built_in() } else { Files::default() };
+        let theirs = read_rules(&self.directories)?;
+        files.rules.extend(theirs.rules);
+        for list in theirs.lists {
+            add_list(&mut files.lists, list);
+        }
+        rules::load(&files).map_err(Error::Rules)
     }
 }
 
 /// Loads the rules that the command line and the configuration name.
 pub(super) fn load(common: &Common, config: &Config) -> Result<Loaded, Error> {
-    let mut files = if common.no_stock_rules { Files::default() } else { rules::built_in() };
-    let named = if common.rules.is_empty() { &config.rule_directories } else { &common.rules };
-    let theirs = read_rules(named)?;
-    files.rules.extend(theirs.rules);
-    for list in theirs.lists {
-        add_list(&mut files.lists, list);
-    }
-    rules::load(&files).map_err(Error::Rules)
+    Source::new(common, config).load()
 }
 
 /// Reads every `*.cf` and `lists/*.txt` of the directories, by name within each.
@@ -119,17 +153,6 @@ fn read(path: &Path) -> Result<String, ReadError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The symbols as the listing over HTTP has them.
-pub(super) fn listed(rules: &RuleSet) -> Vec<ListedSymbol> {
-    let listed = |symbol: &Symbol| ListedSymbol {
-        name: symbol.name.to_string(),
-        group: symbol.group.as_deref().map(str::to_owned),
-        score: symbol.score,
-        description: symbol.description.as_deref().map(str::to_owned),
-    };
-    rules.symbols().map(listed).collect()
-}
-
 pub(super) fn run(
     command: &Command,
     common: &Common,
@@ -137,20 +160,29 @@ pub(super) fn run(
     paint: Paint,
     out: &mut dyn Write,
 ) -> Result<ExitCode, Error> {
+    if let Command::Docs(arguments) = command {
+        let text = docs::markdown(&Source::named(common).load()?.rules)?;
+        match &arguments.into {
+            Some(path) => docs::renew(path, &text)?,
+            None => out.write_all(text.as_bytes())?,
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let loaded = load(common, config)?;
+    let rules = &loaded.rules;
     match command {
         Command::Lint { strict } => return lint(&loaded, *strict, out),
-        Command::List { json: true } => {
-            let symbols: Vec<JsonSymbol<'_>> =
-                loaded.rules.symbols().map(JsonSymbol::new).collect();
-            serde_json::to_writer_pretty(&mut *out, &symbols).map_err(io::Error::from)?;
-            writeln!(out)?;
+        Command::List { json: true } => list::json(rules, out)?,
+        Command::List { json: false } => list::table(rules, paint, out)?,
+        Command::Show { symbol: name } => {
+            let Some(symbol) = rules.get(name) else {
+                let guess = rules.guess(name).map(str::to_owned);
+                return Err(Error::NoRule { name: clean(name).into_owned(), guess });
+            };
+            show::show(rules, symbol, paint, out)?;
         }
-        Command::List { json: false } => print_list(&loaded.rules, paint, out)?,
-        Command::Show { symbol } => match loaded.rules.get(symbol) {
-            Some(symbol) => show(symbol, paint, out)?,
-            None => return Err(Error::NoRule(clean(symbol).into_owned())),
-        },
+        Command::Export(target) => export::export(target, rules, out)?,
+        Command::Docs(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -158,84 +190,17 @@ pub(super) fn run(
 fn lint(loaded: &Loaded, strict: bool, out: &mut dyn Write) -> Result<ExitCode, Error> {
     let warnings = loaded.diagnostics.iter().filter(|d| d.severity == Severity::Warning).count();
     if !loaded.diagnostics.is_empty() {
-        writeln!(out, "{}\n", list(&loaded.diagnostics))?;
+        writeln!(out, "{}\n", text(&loaded.diagnostics))?;
     }
     let symbols = loaded.rules.symbols().count();
     writeln!(out, "symbols: {symbols}, warnings: {warnings}")?;
     Ok(if strict && warnings > 0 { ExitCode::from(2) } else { ExitCode::SUCCESS })
 }
 
-fn print_list(rules: &RuleSet, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let width = rules.symbols().map(|symbol| symbol.name.len()).max().unwrap_or_default();
-    let groups = rules.symbols().filter_map(|symbol| symbol.group.as_deref());
-    let group_width = groups.map(str::len).max().unwrap_or_default();
-    for symbol in rules.symbols() {
-        let name = format!("{:width$}", symbol.name);
-        let group = symbol.group.as_deref().unwrap_or_default();
-        let description = symbol.description.as_deref().unwrap_or_default();
-        writeln!(
-            out,
-            "{:>7.2}  {}  {group:group_width$}  {description}",
-            symbol.score,
-            paint.style(Style::Bold, name),
-        )?;
-    }
-    Ok(())
-}
-
-fn show(symbol: &Symbol, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}", paint.style(Style::Bold, &symbol.name))?;
-    let flags = symbol.flags;
-    let flags: Vec<&str> = [
-        (flags.known, "known"),
-        (flags.forged, "forged"),
-        (flags.active, "active"),
-        (flags.nice, "nice"),
-    ]
-    .into_iter()
-    .filter_map(|(on, name)| on.then_some(name))
-    .collect();
-    for (name, value) in [
-        ("score", format!("{:?}", symbol.score)),
-        ("group", symbol.group.as_deref().unwrap_or_default().to_owned()),
-        ("means", symbol.description.as_deref().unwrap_or_default().to_owned()),
-        ("flags", flags.join(" ")),
-        ("source", symbol.source.as_deref().unwrap_or_default().to_owned()),
-        ("file", format!("{}:{}", symbol.file, symbol.line)),
-        ("rule", symbol.definition.to_string()),
-    ] {
-        if !value.is_empty() {
-            writeln!(out, "  {name:<7} {value}")?;
-        }
-    }
-    Ok(())
-}
-
-#[derive(Serialize)]
-struct JsonSymbol<'a> {
-    symbol: &'a str,
-    kind: &'static str,
-    group: Option<&'a str>,
-    score: f64,
-    description: Option<&'a str>,
-    source: Option<&'a str>,
-    file: &'a str,
-    line: usize,
-}
-
-impl<'a> JsonSymbol<'a> {
-    fn new(symbol: &'a Symbol) -> Self {
-        Self {
-            symbol: &symbol.name,
-            kind: symbol.kind.name(),
-            group: symbol.group.as_deref(),
-            score: symbol.score,
-            description: symbol.description.as_deref(),
-            source: symbol.source.as_deref(),
-            file: &symbol.file,
-            line: symbol.line,
-        }
-    }
+/// A score as rule files have it, never with an exponent, which not everybody reads.
+fn number(score: f64) -> String {
+    let shown = format!("{score:?}");
+    if shown.contains('e') { score.to_string() } else { shown }
 }
 
 #[cfg(test)]

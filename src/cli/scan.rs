@@ -68,9 +68,18 @@ pub(super) struct Envelope {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum ScopeName {
+pub(super) enum ScopeName {
     Message,
     Calendar,
+}
+
+impl ScopeName {
+    pub(super) fn evidence(self) -> EvidenceScope {
+        match self {
+            Self::Message => EvidenceScope::Message,
+            Self::Calendar => EvidenceScope::Calendar,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -109,10 +118,7 @@ impl Envelope {
         };
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
         let bare = ["ics", "ical", "ifb", "vcs"].iter().any(|name| ending == *name);
-        let scope = match self.scope {
-            ScopeName::Message => EvidenceScope::Message,
-            ScopeName::Calendar => EvidenceScope::Calendar,
-        };
+        let scope = self.scope.evidence();
         let now = match self.now {
             Some(Now::At(time)) => time,
             Some(Now::Mail) => {

@@ -9,29 +9,33 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Common, Error, rules, terminal};
 use crate::config::{Config, Format, Level, Log};
-use crate::rules::Severity;
-use crate::server::{self, Application, State};
+use crate::server::{self, Application, Refusal, State};
 
 pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
     config.check_address()?;
     start_log(&config.log, terminal::paints_errors(common.color))?;
     hide_panic_messages();
 
-    let loaded = rules::load(common, &config)?;
-    for diagnostic in &loaded.diagnostics {
-        if diagnostic.severity == Severity::Warning {
-            let place = format!("{}:{}:{}", diagnostic.file, diagnostic.line, diagnostic.column);
-            tracing::warn!(place, "rules: {}", diagnostic.message);
-        }
-    }
-    let symbols = rules::listed(&loaded.rules);
-    let state = Arc::new(State::new(loaded.rules, symbols, config.scan)?);
+    let source = rules::Source::new(common, &config);
+    let loaded = source.load()?;
+    server::log(&loaded.diagnostics);
+    let again = move || source.load().map_err(refusal);
+    let state = State::new(loaded.rules, config.scan)?.with_source(Box::new(again));
+    let state = Arc::new(state);
 
     let address = config.http.listen.clone();
     let application = Application::build(config.http, state)
         .map_err(|source| Error::Listen { address, source })?;
     application.serve(server::stop_signal()).map_err(Error::Serve)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why rules cannot be read again, as the server tells it.
+fn refusal(error: Error) -> Refusal {
+    if let Error::Rules(diagnostics) = error {
+        return Refusal::Rules(diagnostics);
+    }
+    Refusal::Files(error.to_string())
 }
 
 fn start_log(log: &Log, colour: bool) -> Result<(), Error> {

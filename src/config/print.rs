@@ -56,6 +56,8 @@ pub(super) fn print(config: &Config) -> String {
         insecure,
         "Listen where other machines can connect, although nobody is asked for a password.",
     );
+    let set = if http.enable_password.is_some() { "set, and not shown" } else { "not set" };
+    page.comment(&format!("enable_password is {set}: asked for POST /reload from elsewhere."));
 
     page.section("rules");
     page.key(

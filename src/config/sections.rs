@@ -43,6 +43,7 @@ sections! {
         listen: Parsed<server::Address>,
         max_message: Size,
         insecure: bool,
+        enable_password: String,
     }
     rules: Rules {
         directories: Vec<PathBuf>,
@@ -88,6 +89,10 @@ impl Sections {
         let mut http = server::Settings::default();
         set(&mut http.listen, self.http.listen.map(|listen| listen.0));
         set(&mut http.max_message, self.http.max_message.map(|size| size.0));
+
+        // An empty password would let everybody in.
+        http.enable_password =
+            self.http.enable_password.filter(|text| !text.is_empty()).map(server::Password);
 
         let mut log = Log::default();
         set(&mut log.level, self.log.level.map(|word| word.0));

@@ -5,6 +5,7 @@
 //! object, `calendar`, which they skip.
 //! Not an error: unknown headers and values that make no sense. Both are passed over.
 
+mod control;
 mod reply;
 
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use crate::rules::EvidenceScope;
 use crate::scan::Request;
 use crate::verdict::{Action, Policy};
 
+pub use control::{not_reloaded, reloaded};
 pub use reply::{ListedSymbol, answer, failure, reply, symbols};
 
 /// Longest `Log-Tag` taken over into a log line.

@@ -5,6 +5,11 @@ use std::fmt;
 use super::{Diagnostic, Severity};
 
 impl Diagnostic {
+    /// Where it is: `local.cf:3:12`.
+    pub fn place(&self) -> String {
+        format!("{}:{}:{}", self.file, self.line, self.column)
+    }
+
     /// Adds what to do about it.
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -87,7 +87,6 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
                 capturing.push(index);
             }
         }
-        let names = needed(&draft.body);
         let body = match draft.body {
             Definition::Calendar(mut test) => {
                 test.most = usize::try_from(most_hits).unwrap_or(usize::MAX);
@@ -123,14 +122,7 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
                 set.joined.push(index);
             }
         }
-        set.rules.push(Rule {
-            symbol,
-            body,
-            names,
-            most_hits,
-            per_event: false,
-            asks_calendar: false,
-        });
+        set.rules.push(Rule { symbol, body, most_hits, per_event: false, asks_calendar: false });
     }
     if templates {
         set.capturing = capturing;
@@ -152,6 +144,9 @@ fn symbol(draft: &Draft<'_>, attributes: &Attributes<'_>) -> Symbol {
         })
     };
     flags.nice |= score < 0.0;
+    let (facts, depends) = needs(&draft.body);
+    let mut history = attributes.history.clone();
+    history.sort_by_key(|(position, _)| *position);
     Symbol {
         name: name.into(),
         score,
@@ -163,7 +158,34 @@ fn symbol(draft: &Draft<'_>, attributes: &Attributes<'_>) -> Symbol {
         line: draft.line.number,
         flags,
         definition: draft.line.definition().into(),
+        facts,
+        depends,
+        history: history.into_iter().map(|(_, change)| change).collect(),
     }
+}
+
+/// Facts that a definition asks and rules that it names, each once.
+fn needs(body: &Definition<'_>) -> (Vec<FactId>, Vec<Arc<str>>) {
+    let mut facts = Vec::new();
+    let mut depends = Vec::new();
+    match body {
+        Definition::Calendar(test) => {
+            let mut seen = BTreeSet::new();
+            facts.extend(test.facts().filter(|fact| seen.insert(*fact)));
+        }
+        Definition::Meta(expression) => {
+            let mut seen = BTreeSet::new();
+            let names = expression.rules().map(|name| name.text);
+            depends.extend(names.filter(|name| seen.insert(*name)).map(Arc::from));
+        }
+        Definition::Header { .. }
+        | Definition::Text { .. }
+        | Definition::MimeHeader(_)
+        | Definition::UriDetail(_)
+        | Definition::Eval(_)
+        | Definition::Lookup(_) => {}
+    }
+    (facts, depends)
 }
 
 /// Runs `test NAME ok|fail text` lines on the rules' regexes.
@@ -215,13 +237,6 @@ fn expand(drafts: &mut BTreeMap<&str, Draft<'_>>) {
             });
         }
     }
-}
-
-/// Names that a meta is made of, each once.
-fn needed(body: &Definition<'_>) -> Vec<Arc<str>> {
-    let Definition::Meta(expression) = body else { return Vec::new() };
-    let names: BTreeSet<&str> = expression.rules().map(|name| name.text).collect();
-    names.into_iter().map(Arc::from).collect()
 }
 
 /// The regex of a rule that has one.

@@ -15,6 +15,7 @@ use super::diagnostic::closest;
 use super::eval::Call;
 use super::flow::Active;
 use super::header::{Ask, Selector};
+use super::history::{Change, Said};
 use super::line::{Line, Token};
 use super::lookup::{self, Lookup};
 use super::meta::{self, Expression};
@@ -128,6 +129,8 @@ pub(super) struct Attributes<'l> {
     pub(super) flags: Flags,
     /// `tflags nosubject`: a `body` rule leaves the Subject out.
     pub(super) without_subject: bool,
+    /// Every line that was taken, with its place in load order.
+    pub(super) history: Vec<(usize, Change)>,
     /// `tflags multiple maxhits=N`: the rule's value is the number of hits, at most so many.
     pub(super) most_hits: Option<u32>,
     /// `tflags range=2-5`: parts that a `mimeheader` rule looks at, from 1.
@@ -243,6 +246,8 @@ pub(super) struct Loader<'l> {
     pub(super) skipped: BTreeSet<&'l str>,
     /// For each kind of rule how many were defined and how many taken.
     pub(super) coverage: BTreeMap<String, Coverage>,
+    /// Of the line that is read, in load order.
+    position: usize,
     /// For each kind of thing that cannot be read: why, the first one, how many.
     unsupported: BTreeMap<String, (String, Diagnostic, usize)>,
 }
@@ -268,6 +273,7 @@ impl<'l> Loader<'l> {
             own_files: BTreeSet::new(),
             skipped: BTreeSet::new(),
             coverage: BTreeMap::new(),
+            position: 0,
             unsupported: BTreeMap::new(),
         }
     }
@@ -276,11 +282,15 @@ impl<'l> Loader<'l> {
     pub(super) fn read(&mut self, lines: &[Active<'l>]) {
         let own = |active: &&Active<'l>| OWN.contains(&active.key.as_str());
         self.own_files = lines.iter().filter(own).map(|active| active.line.file_index).collect();
-        for active in lines.iter().filter(|active| !defines(&active.key)) {
-            self.setting(active);
-        }
-        for active in lines.iter().filter(|active| defines(&active.key)) {
-            self.definition(active);
+        for wanted in [false, true] {
+            for (position, active) in lines.iter().enumerate() {
+                self.position = position;
+                match defines(&active.key) {
+                    defines if defines != wanted => {}
+                    true => self.definition(active),
+                    false => self.setting(active),
+                }
+            }
         }
         self.report_unsupported();
     }
@@ -291,8 +301,10 @@ impl<'l> Loader<'l> {
         let (line, word, rest) = (*line, *word, *rest);
         match key.as_str() {
             "score" => self.attribute(line, rest, Self::score),
-            "describe" => self.attribute(line, rest, |_, _, attributes, text| {
+            "describe" => self.attribute(line, rest, |loader, line, attributes, text| {
                 attributes.description = Some(text.text);
+                let change = Change::new(line, Said::Description);
+                attributes.history.push((loader.position, change));
             }),
             "source" => self.attribute(line, rest, |_, _, attributes, text| {
                 attributes.source = Some(text.text);
@@ -380,6 +392,8 @@ impl<'l> Loader<'l> {
                 }
                 self.skipped.remove(name.text);
                 self.drafts.insert(name.text, Draft { line, name, body });
+                let attributes = self.attributes.entry(name.text).or_default();
+                attributes.history.push((self.position, Change::new(line, Said::Definition)));
             }
             Err(refusal) => {
                 self.skipped.insert(name.text);
@@ -494,7 +508,7 @@ impl<'l> Loader<'l> {
         let Some(value) = number(relative.unwrap_or(word)) else {
             return;
         };
-        attributes.score = Some(match (relative, attributes.score) {
+        let score = match (relative, attributes.score) {
             (None, _) => value,
             (Some(_), Some(score)) => score + value,
             (Some(_), None) => {
@@ -502,7 +516,9 @@ impl<'l> Loader<'l> {
                 self.error(line.warning(text, message));
                 value
             }
-        });
+        };
+        attributes.score = Some(score);
+        attributes.history.push((self.position, Change::new(line, Said::Score(score))));
     }
 
     /// The last line wins, as in SpamAssassin.

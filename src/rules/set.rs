@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use crate::facts::FactId;
 
+use super::diagnostic::closest;
 use super::eval::Call;
 use super::header::{Ask, Selector};
+use super::history::Change;
 use super::lookup::Lookup;
 use super::meta::Expression;
 use super::mime::{MimeHeader, Parts};
@@ -15,7 +17,7 @@ use super::prefilter::Filter;
 use super::settings::Settings;
 use super::test::Test;
 use super::uri::Condition;
-use super::{Flags, GroupCap};
+use super::{EvidenceScope, Flags, GroupCap};
 
 /// The directive that defines a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -110,6 +112,12 @@ pub struct Symbol {
     pub flags: Flags,
     /// The defining line, without its comment.
     pub definition: Arc<str>,
+    /// Facts that the definition asks; those of a meta are asked by the rules it names.
+    pub facts: Vec<FactId>,
+    /// Names that a meta names, also those of rules that are missing or off.
+    pub depends: Vec<Arc<str>>,
+    /// Definitions, scores and descriptions in load order; the last of a kind counts.
+    pub history: Vec<Change>,
 }
 
 impl Symbol {
@@ -159,8 +167,6 @@ pub(super) enum Question {
 pub(super) struct Rule {
     pub(super) symbol: Symbol,
     pub(super) body: Question,
-    /// Names of rules that a meta is made of, also of rules that are not there.
-    pub(super) names: Vec<Arc<str>>,
     /// Hits that are counted (`tflags multiple`).
     pub(super) most_hits: u32,
     /// True when its value differs from event to event.
@@ -201,17 +207,49 @@ impl RuleSet {
         self.rules.iter().map(|rule| &rule.symbol)
     }
 
-    /// Names that a meta is made of, each once, as written; nothing for other rules.
-    pub fn depends(&self, symbol: &str) -> Vec<Arc<str>> {
-        let index = self.rules.binary_search_by(|rule| (*rule.symbol.name).cmp(symbol));
-        let rule = index.ok().and_then(|index| self.rules.get(index));
-        rule.map(|rule| rule.names.clone()).unwrap_or_default()
-    }
-
     /// A rule by name, helpers included.
     pub fn get(&self, symbol: &str) -> Option<&Symbol> {
         let index = self.rules.binary_search_by(|rule| (*rule.symbol.name).cmp(symbol)).ok()?;
         self.rules.get(index).map(|rule| &rule.symbol)
+    }
+
+    /// Metas that name a rule, in order of name.
+    pub fn used_by(&self, symbol: &str) -> impl Iterator<Item = &Symbol> {
+        self.rules
+            .iter()
+            .map(|rule| &rule.symbol)
+            .filter(move |user| user.depends.iter().any(|name| **name == *symbol))
+    }
+
+    /// The name of a rule that somebody may have meant.
+    pub fn guess(&self, symbol: &str) -> Option<&str> {
+        closest(symbol, self.rules.iter().map(|rule| &*rule.symbol.name))
+    }
+
+    /// True when a hit of the rule could count in a scope.
+    pub fn counts_in(&self, symbol: &Symbol, scope: EvidenceScope) -> bool {
+        if scope != EvidenceScope::Calendar {
+            return true;
+        }
+        let mut seen = BTreeSet::new();
+        let mut open = vec![&*symbol.name];
+        while let Some(name) = open.pop() {
+            let Ok(index) = self.rules.binary_search_by(|rule| (*rule.symbol.name).cmp(name))
+            else {
+                continue;
+            };
+            let Some(rule) = self.rules.get(index).filter(|_| seen.insert(index)) else {
+                continue;
+            };
+            // Texts and links of calendars are among those that these see.
+            let sees_both =
+                matches!(rule.symbol.kind, RuleKind::Body | RuleKind::Uri | RuleKind::UriDetail);
+            if rule.asks_calendar || sees_both {
+                return true;
+            }
+            open.extend(rule.symbol.depends.iter().map(|name| &**name));
+        }
+        false
     }
 
     /// Caps of groups, in order of name.

@@ -12,12 +12,13 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
-use actix_web::http::{ConnectionType, StatusCode, Version, header};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::rt::time::timeout;
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
 
-use super::{Listener, Settings, State};
+use super::{Listener, Password, Refusal, Settings, State, access};
 use crate::metrics::{self, Rejection};
 use crate::protocol::rspamd;
 use crate::scan::{Extracted, Outcome, Request, Timings};
@@ -47,6 +48,8 @@ struct Service {
     max_message: usize,
     body_timeout: Duration,
     keep_alive: Arc<str>,
+    enable_password: Option<Password>,
+    is_unix: bool,
 }
 
 /// Serves until `shutdown` is ready.
@@ -62,6 +65,8 @@ pub(super) async fn run(
         max_message: settings.max_message,
         body_timeout: settings.body_timeout,
         keep_alive: format!("timeout={}", settings.keep_alive.as_secs()).into(),
+        enable_password: settings.enable_password,
+        is_unix: matches!(listener, Listener::Unix(_)),
     };
     let server = HttpServer::new(move || {
         App::new().app_data(web::Data::new(service.clone())).default_service(web::to(answer))
@@ -92,7 +97,7 @@ pub(super) async fn run(
 }
 
 /// Answers any request: paths are compared without regard to case, as Rspamd does, and the
-/// method does not matter.
+/// method does not matter where nothing is changed.
 async fn answer(
     request: HttpRequest,
     payload: Payload,
@@ -101,7 +106,8 @@ async fn answer(
     let state = &service.state;
     match request.path().to_ascii_lowercase().as_str() {
         "/symbols" if !has_body(&request) => {
-            service.respond(&request, StatusCode::OK, JSON, rspamd::symbols(&state.symbols))
+            let body = rspamd::symbols(&state.current.load().symbols);
+            service.respond(&request, StatusCode::OK, JSON, body)
         }
         "/checkv2" | "/check" | "/scan" | "/symbols" => service.check(&request, payload).await,
         "/ping" => service.respond(&request, StatusCode::OK, TEXT, "pong\r\n"),
@@ -115,6 +121,7 @@ async fn answer(
             service.respond(&request, StatusCode::SERVICE_UNAVAILABLE, JSON, body)
         }
         "/ready" => service.respond(&request, StatusCode::OK, JSON, r#"{"status":"ready"}"#),
+        "/reload" => service.reload(&request).await,
         _ => service.refuse(&request, Rejection::UnknownPath),
     }
 }
@@ -148,6 +155,47 @@ impl Service {
             body
         };
         self.respond(request, StatusCode::OK, JSON, body)
+    }
+
+    /// Has the rules read again.
+    async fn reload(&self, request: &HttpRequest) -> HttpResponse {
+        if request.method() != Method::POST {
+            let mut response = self.refuse(request, Rejection::Method);
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            return response;
+        }
+        if !self.is_allowed(request) {
+            return self.refuse(request, Rejection::Unauthorized);
+        }
+        let state = Arc::clone(&self.state);
+        match web::block(move || state.reload()).await {
+            Ok(None) => self.refuse(request, Rejection::UnknownPath),
+            Ok(Some(Ok(done))) => {
+                let body = rspamd::reloaded(done.symbols, &done.warnings);
+                self.respond(request, StatusCode::OK, JSON, body)
+            }
+            Ok(Some(Err(refusal))) => {
+                let status = match refusal {
+                    Refusal::Rules(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                    Refusal::Files(_) => StatusCode::INTERNAL_SERVER_ERROR,
+                };
+                self.respond(request, status, JSON, rspamd::not_reloaded(&refusal.to_string()))
+            }
+            Err(_) => {
+                let body = rspamd::not_reloaded("the reload was cut short");
+                self.respond(request, StatusCode::INTERNAL_SERVER_ERROR, JSON, body)
+            }
+        }
+    }
+
+    /// Whether the caller may change the service.
+    fn is_allowed(&self, request: &HttpRequest) -> bool {
+        let peer = match request.peer_addr() {
+            None if !self.is_unix => return false,
+            peer => peer.map(|address| address.ip()),
+        };
+        let password = self.enable_password.as_ref().map(|password| password.0.as_str());
+        access::is_allowed(peer, request.headers(), password)
     }
 
     /// Reads the message, never more than is allowed.
@@ -184,6 +232,10 @@ impl Service {
             Rejection::UnknownPath => {
                 (StatusCode::NOT_FOUND, "invalid command: there is nothing at this path".to_owned())
             }
+            Rejection::Method => {
+                (StatusCode::METHOD_NOT_ALLOWED, "this path takes POST only".to_owned())
+            }
+            Rejection::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized".to_owned()),
         };
         self.respond(request, status, JSON, rspamd::failure(&error))
     }
@@ -255,17 +307,19 @@ fn has_body(request: &HttpRequest) -> bool {
 /// Scans, counts, logs, and writes the reply.
 fn scan(state: &State, message: &[u8], request: &Request, options: &rspamd::Options) -> Vec<u8> {
     let _in_flight = state.metrics.in_flight();
-    let rules = state.rules.load_full();
+    // The scan keeps this set, also when another takes its place meanwhile.
+    let current = state.current.load_full();
     let started = Instant::now();
     // The state behind the references is atomics and things that nobody changes: a panic
     // cannot leave it half written.
-    let scanned =
-        catch_unwind(AssertUnwindSafe(|| (state.scan)(message, request, &rules, &state.settings)));
+    let scanned = catch_unwind(AssertUnwindSafe(|| {
+        (state.scan)(message, request, &current.rules, &state.settings)
+    }));
     let outcome = scanned.unwrap_or_else(|_| {
         state.metrics.panicked();
         not_scanned(message.len(), started.elapsed())
     });
-    state.metrics.observe(&outcome, PROTOCOL);
+    state.metrics.observe(&outcome, &current.hits, PROTOCOL);
     let number = state.scans.fetch_add(1, Ordering::Relaxed);
     log(number, &outcome, request, options);
     rspamd::reply(&outcome, request, options, &state.settings.verdict.thresholds)

@@ -11,7 +11,7 @@ use crate::support::{Service, repository, rule_set};
 const FIXTURE: &str = "tests/messages/spam/README-callback.eml";
 
 /// The program, run in the repository's root, without the surroundings' configuration.
-fn calspamd(arguments: &[&str]) -> Output {
+pub(crate) fn calspamd(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_calspamd"))
         .args(arguments)
         .current_dir(repository(""))
@@ -20,32 +20,32 @@ fn calspamd(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn err(output: &Output) -> String {
+pub(crate) fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// What a run that went well prints.
 #[track_caller]
-fn ok(arguments: &[&str]) -> String {
+pub(crate) fn ok(arguments: &[&str]) -> String {
     let output = calspamd(arguments);
     assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", err(&output));
     out(&output)
 }
 
 #[track_caller]
-fn json(text: &str) -> Value {
+pub(crate) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 /// A folder of its own, gone afterwards.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("calspamd-cli-{}-{number}", std::process::id());
@@ -54,19 +54,19 @@ impl Folder {
         Self(path)
     }
 
-    fn with(file: &str, text: &str) -> Self {
+    pub(crate) fn with(file: &str, text: &str) -> Self {
         let folder = Self::new();
         folder.write(file, text);
         folder
     }
 
-    fn write(&self, file: &str, text: &str) -> String {
+    pub(crate) fn write(&self, file: &str, text: &str) -> String {
         let path = self.0.join(file);
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -206,29 +206,6 @@ fn facts_are_shown_with_their_places() {
     assert!(value("organizer.domain").contains("\"plan-renewals.example\""));
     assert!(value("text.phones").contains("= 1 "), "{}", value("text.phones"));
     assert!(value("method").contains("\"REQUEST\""));
-}
-
-#[test]
-fn rules_are_shown_and_listed() {
-    let shown = ok(&["rules", "show", "CAL_CALLBACK"]);
-    assert!(shown.starts_with("CAL_CALLBACK\n"), "{shown}");
-    for field in
-        ["score   ", "group   content", "means   Callback scam", "file    stock/content.cf:"]
-    {
-        assert!(shown.contains(field), "{field} in {shown}");
-    }
-    let output = calspamd(&["rules", "show", "CAL_NO_SUCH"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert_eq!(err(&output), "calspamd: there is no rule CAL_NO_SUCH\n");
-
-    let listed = json(&ok(&["rules", "list", "--json"]));
-    let callback = listed.as_array().unwrap().iter().find(|rule| rule["symbol"] == "CAL_CALLBACK");
-    let callback = callback.unwrap();
-    assert_eq!(callback["kind"], "meta");
-    assert_eq!(callback["group"], "content");
-    assert!(callback["line"].as_u64().is_some_and(|line| line > 1));
-    let lines = ok(&["rules", "list"]).lines().count();
-    assert_eq!(lines, listed.as_array().unwrap().len());
 }
 
 #[test]

@@ -16,6 +16,8 @@ mod fixtures;
 mod corpus;
 // Replies over HTTP: paths, headers, connections, errors.
 mod http;
+// Rules changed under a running service.
+mod reload;
 // Every way to wrap a calendar in a mail: transfer encodings, types, folds.
 mod encodings;
 // Attacks over HTTP: time, memory and what is answered.
@@ -30,6 +32,8 @@ mod properties;
 mod readme;
 // The program: subcommands, their output, exit codes.
 mod cli;
+// Its subcommand `rules`, and what other scanners think of what it writes.
+mod rules;
 // Every rule of the decision about an event.
 mod decision;
 // Boundaries of the modules, read from the source.

@@ -10,7 +10,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use calspamd::message::{self, Envelope};
-use calspamd::protocol::rspamd::ListedSymbol;
 use calspamd::rules::{self, File, Files, RuleSet};
 use calspamd::scan::{self, Outcome, Request};
 use calspamd::server::{Address, Application, Scan, Settings, State};
@@ -248,16 +247,9 @@ pub(crate) fn test_settings() -> Settings {
     Settings { listen: "127.0.0.1:0".parse().unwrap(), ..Settings::default() }
 }
 
-/// What requests share, with the listing that belongs to the rules.
+/// What requests share.
 pub(crate) fn state(rules: RuleSet, scan: Scan) -> Arc<State> {
-    let listed = |symbol: &rules::Symbol| ListedSymbol {
-        name: symbol.name.to_string(),
-        group: symbol.group.as_deref().map(str::to_owned),
-        score: symbol.score,
-        description: symbol.description.as_deref().map(str::to_owned),
-    };
-    let symbols = rules.symbols().map(listed).collect();
-    let mut state = State::new(rules, symbols, scan::Settings::default()).unwrap();
+    let mut state = State::new(rules, scan::Settings::default()).unwrap();
     state.scan = scan;
     Arc::new(state)
 }
