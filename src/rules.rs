@@ -67,6 +67,19 @@ pub struct Files {
     pub lists: Vec<File>,
 }
 
+/// A rule file as text. It should be UTF-8; where it is not, each stray octet is written as
+/// `\xE9`, which is what it means in a regex.
+pub fn text_of(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02X}"));
+        }
+    }
+    text
+}
+
 /// The path of a file that another one includes: beside it, unless it is absolute.
 pub fn beside(file: &str, included: &str) -> String {
     match file.rsplit_once('/') {
@@ -95,7 +108,7 @@ pub struct File {
 }
 
 /// How serious a diagnostic is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The rule set is refused.
     Error,
@@ -213,11 +226,13 @@ pub struct Coverage {
     pub defined: usize,
     /// Rules taken.
     pub taken: usize,
+    /// Those of them that ask a DNS list.
+    pub asking: usize,
 }
 
 impl Coverage {
     fn new(kind: &str) -> Self {
-        Self { kind: kind.to_owned(), defined: 0, taken: 0 }
+        Self { kind: kind.to_owned(), defined: 0, taken: 0, asking: 0 }
     }
 }
 

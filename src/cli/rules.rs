@@ -3,6 +3,7 @@
 
 mod docs;
 mod export;
+mod lint;
 mod list;
 mod show;
 
@@ -16,7 +17,7 @@ use clap::Subcommand;
 use super::terminal::{Paint, clean};
 use super::{Common, Error};
 use crate::config::{Config, DEFAULT_RULES};
-use crate::rules::{self, Diagnostic, File, Files, Loaded, Severity};
+use crate::rules::{self, Diagnostic, File, Files, Loaded};
 
 pub(super) use docs::PageError;
 
@@ -29,11 +30,7 @@ pub(super) enum Command {
         json: bool,
     },
     /// Check the rules and say what is skipped
-    Lint {
-        /// Count warnings as errors
-        #[arg(long)]
-        strict: bool,
-    },
+    Lint(lint::Arguments),
     /// Show everything known about a rule
     Show {
         /// Its name
@@ -91,6 +88,7 @@ impl Source {
         let mut files = if self.built_in { rules::built_in() } else { Files::default() };
         let theirs = read_rules(&self.directories)?;
         files.rules.extend(theirs.rules);
+        files.included.extend(theirs.included);
         for list in theirs.lists {
             add_list(&mut files.lists, list);
         }
@@ -112,7 +110,9 @@ pub(super) fn read_rules(directories: &[PathBuf]) -> Result<Files, ReadError> {
             continue;
         }
         for path in named(directory, "cf")? {
-            files.rules.push(File { name: path.display().to_string(), text: read(&path)? });
+            let file = File { name: path.display().to_string(), text: read(&path)? };
+            read_included(&file, 0, &mut files.included);
+            files.rules.push(file);
         }
         let lists = directory.join("lists");
         if lists.is_dir() {
@@ -123,6 +123,25 @@ pub(super) fn read_rules(directories: &[PathBuf]) -> Result<Files, ReadError> {
         }
     }
     Ok(files)
+}
+
+/// Files included from files included … deeper than that are not read, and the loader says so.
+const INCLUDES: usize = 16;
+
+/// Reads what a file includes. A file that is not there is for the loader to say, with the
+/// line that names it: it may stand behind a condition that is false.
+fn read_included(file: &File, depth: usize, included: &mut Vec<File>) {
+    for written in rules::includes(file) {
+        let name = rules::beside(&file.name, &written);
+        if depth >= INCLUDES || included.iter().any(|known| known.name == name) {
+            continue;
+        }
+        if let Ok(text) = read(Path::new(&name)) {
+            let file = File { name, text };
+            included.push(file.clone());
+            read_included(&file, depth + 1, included);
+        }
+    }
 }
 
 /// A list of a later directory takes the place of one with the same name.
@@ -147,10 +166,9 @@ fn named(directory: &Path, ending: &str) -> Result<Vec<PathBuf>, ReadError> {
     Ok(paths)
 }
 
-/// Rules are text in UTF-8; a stray byte of another charset must not stop the service.
 fn read(path: &Path) -> Result<String, ReadError> {
     let bytes = fs::read(path).map_err(|source| ReadError { path: path.to_owned(), source })?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(rules::text_of(&bytes))
 }
 
 pub(super) fn run(
@@ -168,10 +186,15 @@ pub(super) fn run(
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let loaded = load(common, config)?;
+    let loaded = match (load(common, config), command) {
+        (Err(Error::Rules(diagnostics)), Command::Lint(arguments)) => {
+            return Ok(lint::lint(Err(diagnostics), arguments, out)?);
+        }
+        (loaded, _) => loaded?,
+    };
     let rules = &loaded.rules;
     match command {
-        Command::Lint { strict } => return lint(&loaded, *strict, out),
+        Command::Lint(arguments) => return Ok(lint::lint(Ok(loaded), arguments, out)?),
         Command::List { json: true } => list::json(rules, out)?,
         Command::List { json: false } => list::table(rules, paint, out)?,
         Command::Show { symbol: name } => {
@@ -185,16 +208,6 @@ pub(super) fn run(
         Command::Docs(_) => {}
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn lint(loaded: &Loaded, strict: bool, out: &mut dyn Write) -> Result<ExitCode, Error> {
-    let warnings = loaded.diagnostics.iter().filter(|d| d.severity == Severity::Warning).count();
-    if !loaded.diagnostics.is_empty() {
-        writeln!(out, "{}\n", text(&loaded.diagnostics))?;
-    }
-    let symbols = loaded.rules.symbols().count();
-    writeln!(out, "symbols: {symbols}, warnings: {warnings}")?;
-    Ok(if strict && warnings > 0 { ExitCode::from(2) } else { ExitCode::SUCCESS })
 }
 
 /// A score as rule files have it, never with an exponent, which not everybody reads.
@@ -218,6 +231,9 @@ mod tests {
         write("a/20.cf", "second");
         write("a/10.cf", "first");
         write("a/README.md", "not a rule");
+        write("b/06.cf", "include more/x.inc\ninclude nowhere.inc");
+        write("b/more/x.inc", "include ../06.cf\ninclude y.inc");
+        write("b/more/y.inc", "fourth");
         write("a/lists/brands.txt", "old");
         write("b/05.cf", "third");
         write("b/lists/brands.txt", "new");
@@ -226,7 +242,9 @@ mod tests {
         fs::remove_dir_all(&root).unwrap();
 
         let texts: Vec<&str> = files.rules.iter().map(|file| file.text.as_str()).collect();
-        assert_eq!(texts, ["first", "second", "third"]);
+        assert_eq!(texts.get(..3), Some(&["first", "second", "third"][..]));
+        let included: Vec<&str> = files.included.iter().map(|file| file.text.as_str()).collect();
+        assert!(included.contains(&"fourth"), "{included:?}");
         assert_eq!(files.lists.len(), 1);
         assert_eq!(files.lists[0].name, "brands.txt");
         assert_eq!(files.lists[0].text, "new");

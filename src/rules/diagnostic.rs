@@ -31,6 +31,28 @@ impl Diagnostic {
     }
 }
 
+impl Diagnostic {
+    /// The message with `…` for the names in it: what many of one sort have in common. What
+    /// was skipped keeps its reason, and the reason is what they have in common.
+    pub fn class(&self) -> String {
+        let message = match self.message.split_once(" is skipped, ") {
+            Some((_, rest)) => {
+                let reason = rest.split_once(": ").map_or(rest, |(_, reason)| reason);
+                return format!("skipped: {}", reason.split("; did you").next().unwrap_or(reason));
+            }
+            None => self.message.as_str(),
+        };
+        let pieces = message.split('`').enumerate();
+        let named = pieces.map(|(index, piece)| if index % 2 == 1 { "`…`" } else { piece });
+        let class: String = named.collect();
+        // Where the earlier definition stands differs from one to the next.
+        match class.split_once("`…` overrides ") {
+            Some(_) => "`…` overrides an earlier definition".to_owned(),
+            None => class,
+        }
+    }
+}
+
 impl Severity {
     /// Name in messages.
     pub const fn name(self) -> &'static str {

@@ -389,6 +389,7 @@ impl<'l> Loader<'l> {
             Ok(body) => {
                 if let Some(coverage) = self.coverage.get_mut(&kind) {
                     coverage.taken += 1;
+                    coverage.asking += usize::from(matches!(body, Definition::Lookup(_)));
                 }
                 self.skipped.remove(name.text);
                 self.drafts.insert(name.text, Draft { line, name, body });
