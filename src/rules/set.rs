@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::facts::FactId;
 
+use crate::facts::mail::Networks;
+
 use super::header::{Ask, Selector};
 use super::meta::Expression;
 use super::prefilter::Filter;
@@ -115,6 +117,8 @@ pub struct RuleSet {
     pub(super) body_filter: Option<usize>,
     pub(super) uri_filter: Option<usize>,
     pub(super) selectors: Vec<Selector>,
+    /// Networks the administrator named; they decide which hops are believed.
+    pub(super) networks: Networks,
     pub(super) caps: Vec<GroupCap>,
     pub(super) facts: BTreeSet<FactId>,
     pub(super) without_calendar: bool,

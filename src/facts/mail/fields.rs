@@ -28,12 +28,21 @@ const PLAIN: [&str; 9] = [
     "list-",
 ];
 
+/// All fields, in order. What earlier filters wrote in `X-Spam-…` is theirs, not the mail's:
+/// no rule sees it.
+pub fn all<'m, 'x>(message: &'m Message<'x>) -> impl DoubleEndedIterator<Item = &'m Header<'x>> {
+    let verdict = "X-Spam-";
+    message.headers.iter().filter(move |header| {
+        !header.name.get(..verdict.len()).is_some_and(|start| start.eq_ignore_ascii_case(verdict))
+    })
+}
+
 /// Fields of one name, in order.
 pub fn named<'m, 'x>(
     message: &'m Message<'x>,
     name: &'m str,
 ) -> impl DoubleEndedIterator<Item = &'m Header<'x>> {
-    message.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name))
+    all(message).filter(move |header| header.name.eq_ignore_ascii_case(name))
 }
 
 /// The value as sent, from behind the colon to the line end; line ends are line feeds.
