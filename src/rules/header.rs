@@ -125,7 +125,7 @@ impl Selector {
                 }
                 "revip" => {
                     selector.host =
-                        selector.host.filter(HostPart::is_name).or(Some(HostPart::ReversedIp));
+                        selector.host.filter(|host| host.is_name()).or(Some(HostPart::ReversedIp));
                 }
                 "ip" => {
                     selector.host.get_or_insert(HostPart::Ip);
@@ -164,7 +164,7 @@ impl Selector {
 }
 
 impl HostPart {
-    fn is_name(&self) -> bool {
+    fn is_name(self) -> bool {
         matches!(self, Self::Host | Self::Domain)
     }
 }

@@ -72,8 +72,7 @@ mod tests {
                 .collect(),
             ..Message::default()
         };
-        let envelope =
-            Envelope { sender: mail_from.map(str::to_owned), ..Envelope::default() };
+        let envelope = Envelope { sender: mail_from.map(str::to_owned), ..Envelope::default() };
         let mail = Mail::new(&message, &envelope);
         let found = sender(&message, &envelope, mail.relays(&Networks::default()));
         assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{fields:?}");
@@ -91,7 +90,11 @@ mod tests {
         check(&[("Return-Path", " <>\r\n")], None, None);
         check(&[("X-Envelope-From", "x@a.example"), path], None, Some("x@a.example"));
         check(&[path, ("Received", hop), ("X-Envelope-From", "x@a.example")], None, None);
-        check(&[path, ("Received", hop), ("Envelope-Sender", "x@a.example")], None, Some("r@a.example"));
+        check(
+            &[path, ("Received", hop), ("Envelope-Sender", "x@a.example")],
+            None,
+            Some("r@a.example"),
+        );
         let told = "from [192.0.2.1] (helo=h) by m (Exim 4) (envelope-from <e@a.example>) id 123";
         check(&[path, ("Received", told)], None, Some("e@a.example"));
         let fetched = "from h ([192.0.2.1]) by m with IMAP (fetchmail-6)";

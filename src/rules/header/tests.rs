@@ -98,18 +98,18 @@ fn hosts_and_addresses() {
 fn hops_and_the_fields_they_added() {
     let hop = |ip: &str| format!(" from h (r.example [{ip}]) by m (Postfix) with ESMTP id 123\n");
     let (inner, outer) = (hop("10.0.0.1"), hop("192.0.2.1"));
-    let fields = [("A", "1\n"), ("Received", &*inner), ("B", "2\n"), ("Received", &outer), ("C", "3\n")];
-    let above = format!("A: 1\nReceived: {}B: 2\nReceived: {}", inner.trim_start(), outer.trim_start());
+    let fields =
+        [("A", "1\n"), ("Received", &*inner), ("B", "2\n"), ("Received", &outer), ("C", "3\n")];
+    let above =
+        format!("A: 1\nReceived: {}B: 2\nReceived: {}", inner.trim_start(), outer.trim_start());
     check("ALL-TRUSTED", &fields, Some(&above));
     check("ALL-INTERNAL", &fields, Some(&above));
     check("ALL-EXTERNAL", &fields, Some(&format!("Received: {}C: 3\n", outer.trim_start())));
-    check(
-        "ALL-UNTRUSTED:raw",
-        &fields,
-        Some(&format!("Received:{outer}C:3\n")),
-    );
+    check("ALL-UNTRUSTED:raw", &fields, Some(&format!("Received:{outer}C:3\n")));
     let text = |ip: &str, intl| {
-        format!("[ ip={ip} rdns=r.example helo=h by=m ident= envfrom= intl={intl} id=123 auth= msa=0 ]")
+        format!(
+            "[ ip={ip} rdns=r.example helo=h by=m ident= envfrom= intl={intl} id=123 auth= msa=0 ]"
+        )
     };
     check("X-Spam-Relays-Trusted", &fields, Some(&text("10.0.0.1", 1)));
     check("x-spam-relays-External", &fields, Some(&text("192.0.2.1", 0)));

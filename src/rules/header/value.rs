@@ -23,22 +23,26 @@ impl Selector {
         let message = facts.message;
         let relays = || facts.mail.relays(networks);
         let found = match self.source {
-            Source::All => return all(message, self.raw).into_iter().map(|(_, text)| text).collect(),
+            Source::All => {
+                return all(message, self.raw).into_iter().map(|(_, text)| text).collect();
+            }
             Source::AllOf(zone) => return all_of(message, self.raw, zone, relays()),
             Source::Relays(zone) => vec![relays().text(zone).into_bytes()],
             Source::EnvelopeFrom => {
                 envelope::sender(message, facts.envelope, relays()).into_iter().collect()
             }
             Source::ToCc => self.joined(message, &["To", "Cc"]),
-            Source::MessageId => self.joined(message, &[
-                "X-Message-Id",
-                "Resent-Message-Id",
-                "X-Original-Message-ID",
-                "Message-Id",
-            ]),
+            Source::MessageId => self.joined(
+                message,
+                &["X-Message-Id", "Resent-Message-Id", "X-Original-Message-ID", "Message-Id"],
+            ),
             Source::Field => fields::named(message, &self.name)
                 .map(|header| {
-                    if self.raw || self.mailbox.is_some() { fields::raw(header) } else { line(header) }
+                    if self.raw || self.mailbox.is_some() {
+                        fields::raw(header)
+                    } else {
+                        line(header)
+                    }
                 })
                 .collect(),
         };
@@ -93,7 +97,7 @@ impl Selector {
                     some_host(value)?
                 };
                 Some(if part == HostPart::Domain {
-                    registered(&String::from_utf8_lossy(host)).into_owned().into_bytes()
+                    domain(&String::from_utf8_lossy(host))
                 } else {
                     host.to_vec()
                 })
@@ -102,6 +106,12 @@ impl Selector {
             HostPart::ReversedIp => reversed(some_address(value)?),
         }
     }
+}
+
+/// The registered domain; dots too many are left out.
+fn domain(host: &str) -> Vec<u8> {
+    let labels: Vec<&str> = host.split('.').filter(|label| !label.is_empty()).collect();
+    registered(&labels.join(".")).into_owned().into_bytes()
 }
 
 /// The decoded value with its line feed.
@@ -132,10 +142,8 @@ fn unfolded(header: &Header<'_>) -> Vec<u8> {
 /// A name as it is shown: decoded, single spaces, no single quotes around.
 fn shown(name: &[u8]) -> Vec<u8> {
     let decoded = fields::decode(name, true);
-    let words: Vec<&[u8]> = decoded
-        .split(|byte| address::is_space(*byte))
-        .filter(|word| !word.is_empty())
-        .collect();
+    let words: Vec<&[u8]> =
+        decoded.split(|byte| address::is_space(*byte)).filter(|word| !word.is_empty()).collect();
     if words.is_empty() {
         return decoded;
     }
@@ -244,10 +252,9 @@ fn all_of(message: &Message<'_>, raw: bool, zone: Zone, relays: &Relays) -> Vec<
 /// The host of an address in a text, else any host.
 fn some_host(value: &[u8]) -> Option<&[u8]> {
     let ends = host_ends(value);
-    let ats = value.iter().enumerate().filter(|(_, byte)| **byte == b'@').rev();
-    let after_at = ats
-        .filter_map(|(at, _)| value.get(at + 1..longest_host(value, at + 1, &ends)?))
-        .next()
+    let after_at = memchr::memchr_iter(b'@', value)
+        .rev()
+        .find_map(|at| value.get(at + 1..longest_host(value, at + 1, &ends)?))
         .filter(|host| addresses::is_valid_host(host));
     if after_at.is_some() {
         return after_at;
@@ -294,8 +301,7 @@ fn host_ends(value: &[u8]) -> Vec<(usize, usize)> {
 fn is_top_level(label: &[u8]) -> bool {
     // Asked with a label in front, because a suffix alone has no domain.
     let host = format!("x.{}", String::from_utf8_lossy(label).to_ascii_lowercase());
-    has_known_suffix(&host)
-        || psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known())
+    has_known_suffix(&host) || psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known())
 }
 
 /// The farthest end of a host that starts at `start`.

@@ -180,7 +180,8 @@ fn the_hop_of_the_envelope() {
         };
         let top = hop(top);
         let relays = read(&message(&[("Received", &top)]), &envelope, &Networks::default());
-        let found = relays.all.iter().map(|r| format!("{}{}", r.ip, if r.trusted { "+" } else { "" }));
+        let found =
+            relays.all.iter().map(|r| format!("{}{}", r.ip, if r.trusted { "+" } else { "" }));
         assert_eq!(found.collect::<Vec<_>>().join(" "), expected);
     }
     check("192.0.2.1", None, "192.0.2.1", "192.0.2.1");
