@@ -10,15 +10,18 @@ use std::cell::OnceCell;
 
 use crate::message::{Envelope, Message};
 
+pub mod addresses;
+pub mod envelope;
+pub mod fields;
 mod html;
 mod html_report;
-mod relays;
+pub mod relays;
 mod source;
 mod texts;
 mod uris;
 
 pub use html_report::{HtmlPart, HtmlReport};
-pub use relays::{Networks, Relay, Relays};
+pub use relays::{Networks, Relay, Relays, Zone, is_private};
 pub use texts::{Chunk, HtmlLink, Rendered};
 pub use uris::Uri;
 

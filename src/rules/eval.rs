@@ -45,8 +45,9 @@ impl Context<'_, '_, '_> {
     /// when there is no such header.
     pub(super) fn header(&self, selector: &str) -> Option<String> {
         let selector = Selector::read(selector, "").ok()?;
-        let found = selector.exists(self.facts);
-        found.then(|| String::from_utf8_lossy(&selector.value(self.facts)).into_owned())
+        let networks = &self.settings.networks;
+        let found = selector.exists(self.facts, networks);
+        found.then(|| String::from_utf8_lossy(&selector.value(self.facts, networks)).into_owned())
     }
 
     /// True when the regex is found in the text.

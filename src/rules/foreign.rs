@@ -69,9 +69,7 @@ const RESOLVER: &[&str] = &[
 const RUNNING: &[&str] = &[
     "allow_user_rules",
     "body_part_scan_size",
-    "clear_internal_networks",
     "clear_originating_ip_headers",
-    "clear_trusted_networks",
     "dkim_minimum_key_bits",
     "dkim_timeout",
     "enable_compat",

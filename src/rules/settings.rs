@@ -134,7 +134,7 @@ const OTHERS: [&str; 4] =
     ["all_spam_to", "welcomelist_subject", "blocklist_subject", "welcomelist_allow_relays"];
 
 /// Directives read here that are no lists of senders.
-const PLAIN: [&str; 22] = [
+const PLAIN: [&str; 25] = [
     "freemail_domains",
     "freemail_welcomelist",
     "enlist_addrlist",
@@ -154,6 +154,9 @@ const PLAIN: [&str; 22] = [
     "trusted_networks",
     "internal_networks",
     "msa_networks",
+    "clear_trusted_networks",
+    "clear_internal_networks",
+    "clear_msa_networks",
     "uridnsbl_skip_domain",
     "welcomelist_bounce_relays",
     "adsp_override",
@@ -203,6 +206,9 @@ impl Settings {
                 self.locales =
                     if words().any(|word| word == "all") { Vec::new() } else { lower().collect() };
             }
+            "clear_trusted_networks" => self.networks.clear_trusted(),
+            "clear_internal_networks" => self.networks.clear_internal(),
+            "clear_msa_networks" => self.networks.clear_msa(),
             "uridnsbl_skip_domain" => self.unasked.extend(lower()),
             "welcomelist_bounce_relays" => self.bounce_relays.extend(words().map(Glob::new)),
             "adsp_override" => {
