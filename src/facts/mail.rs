@@ -12,11 +12,11 @@ use crate::message::{Envelope, Message};
 
 mod relays;
 mod texts;
-mod uris;
+pub mod uris;
 
 pub use relays::{Networks, Relay, Relays};
 pub use texts::{Chunk, HtmlLink, HtmlReport, Rendered};
-pub use uris::Uri;
+pub use uris::{Hints, Uri};
 
 /// The mail, looked at as rules ask.
 pub struct Mail<'f> {
@@ -56,9 +56,12 @@ impl<'f> Mail<'f> {
         &self.message.raw
     }
 
-    /// Links of text, HTML and DKIM signatures (`uri`, `uri_detail`).
-    pub fn uris(&self) -> &[Uri] {
-        self.uris.get_or_init(|| uris::find(self.message, self.rendered()))
+    /// Links of Subject, text, HTML and DKIM signatures (`uri`, `uri_detail`).
+    ///
+    /// What rule files know of links is the same for a whole scan: that of the first call
+    /// counts.
+    pub fn uris(&self, hints: Hints<'_>) -> &[Uri] {
+        self.uris.get_or_init(|| uris::find(self.message, self.rendered(), hints))
     }
 
     /// The hops the mail went over, as its Received fields and the envelope tell.

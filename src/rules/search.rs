@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::facts::mail::Hints;
 use crate::facts::{self, Answer, Origin, Value, View};
 
 use super::EvidenceScope;
@@ -150,11 +151,12 @@ impl<'s, 'f> Scan<'s, 'f> {
     }
 
     pub(super) fn uri(&mut self, index: usize, seat: Option<Seat>) -> bool {
-        let links = &self.facts.links.all;
+        let hints = (self.scope != EvidenceScope::Calendar).then_some(Hints::NONE);
+        let links = self.shared.link_texts(self.facts, hints);
         self.texts(index, seat, links.len(), |number| {
             let link = links.get(number)?;
             Some(Searched {
-                text: link.url.as_bytes(),
+                text: link.text.as_bytes(),
                 place: &link.place,
                 origin: link.origin,
                 event: link.event,
