@@ -18,12 +18,12 @@ mod html_report;
 pub mod relays;
 mod source;
 mod texts;
-mod uris;
+pub mod uris;
 
 pub use html_report::{HtmlPart, HtmlReport};
 pub use relays::{Networks, Relay, Relays, Zone, is_private};
 pub use texts::{Chunk, HtmlLink, Rendered};
-pub use uris::Uri;
+pub use uris::{Hints, Uri};
 
 /// The mail, looked at as rules ask.
 pub struct Mail<'f> {
@@ -69,9 +69,12 @@ impl<'f> Mail<'f> {
         &self.message.raw
     }
 
-    /// Links of text, HTML and DKIM signatures (`uri`, `uri_detail`).
-    pub fn uris(&self) -> &[Uri] {
-        self.uris.get_or_init(|| uris::find(self.message, self.rendered()))
+    /// Links of Subject, text, HTML and DKIM signatures (`uri`, `uri_detail`).
+    ///
+    /// What rule files know of links is the same for a whole scan: that of the first call
+    /// counts.
+    pub fn uris(&self, hints: Hints<'_>) -> &[Uri] {
+        self.uris.get_or_init(|| uris::find(self.message, self.rendered(), hints))
     }
 
     /// The hops the mail went over, as its Received fields and the envelope tell.

@@ -195,11 +195,16 @@ impl<'s, 'f> Scan<'s, 'f> {
                 Some(Searched { text, place, origin, event: None })
             }),
             TextKind::Uri => {
-                let links = &facts.links.all;
+                let mail_too = wanted(self.scope, Origin::Mail);
+                let shared = self.shared;
+                let links = self
+                    .set
+                    .settings
+                    .with_hints(|hints| shared.link_texts(facts, mail_too.then_some(hints)));
                 self.texts(index, seat, most, links.len(), |number| {
                     let link = links.get(number)?;
                     Some(Searched {
-                        text: link.url.as_bytes(),
+                        text: link.text.as_bytes(),
                         place: link.place,
                         origin: link.origin,
                         event: link.event,
@@ -314,7 +319,8 @@ impl<'s, 'f> Scan<'s, 'f> {
         let scope = self.scope;
         let clock = &mut self.clock;
         let find = &mut |pattern: &Pattern, text: &[u8]| clock.find(pattern, text);
-        let found = uri::fitting(conditions, self.facts, &|origin| wanted(scope, origin), find);
+        let found =
+            uri::fitting(conditions, self.facts, &self.set.settings, &|o| wanted(scope, o), find);
         let Some(first) = found.first() else { return 0 };
         let best = first.origin;
         let mut trace = Trace::default();

@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::facts::mail::Networks;
+use crate::facts::mail::{Hints, Networks};
 
 use super::Diagnostic;
 use super::flow::Active;
 use super::glob::Glob;
 use super::load::{Compiler, Refusal};
-use super::pattern::{Dialect, Pattern};
+use super::pattern::{Dialect, Found, Pattern};
 
 /// Entries of one list, so that a file cannot fill the memory.
 const ENTRIES: usize = 200_000;
@@ -180,6 +180,23 @@ pub(super) fn knows(key: &str) -> bool {
 }
 
 impl Settings {
+    /// Asks for links with what the rule files know of them.
+    pub(super) fn with_hints<T>(&self, ask: impl FnOnce(Hints<'_>) -> T) -> T {
+        let target = |link: &[u8]| self.redirected(link);
+        let is_suffix = |name: &str| self.suffixes.contains(name);
+        ask(Hints { target: &target, is_suffix: &is_suffix })
+    }
+
+    /// Where a link leads, as the first fitting `redirector_pattern` says.
+    fn redirected(&self, link: &[u8]) -> Option<Vec<u8>> {
+        self.redirectors.iter().find_map(|pattern| {
+            if !matches!(pattern.find(link), Found::At(..)) {
+                return None;
+            }
+            pattern.groups(link).into_iter().find(|(name, _)| name.is_empty()).map(|(_, to)| to)
+        })
+    }
+
     /// Reads one line; [`knows`] is true for it.
     pub(super) fn read(
         &mut self,

@@ -10,6 +10,7 @@ use crate::facts::{Facts, Origin, Place, mail};
 use super::line::{Line, Token};
 use super::load::{Compiler, Refusal};
 use super::pattern::{Dialect, Found, Pattern};
+use super::settings::Settings;
 
 /// What of a link is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +107,7 @@ pub(super) struct Fitting<'f> {
 pub(super) fn fitting<'f>(
     conditions: &[Condition],
     facts: &'f Facts<'f>,
+    settings: &Settings,
     wanted: &dyn Fn(Origin) -> bool,
     find: &mut dyn FnMut(&Pattern, &[u8]) -> Found,
 ) -> Vec<Fitting<'f>> {
@@ -129,7 +131,7 @@ pub(super) fn fitting<'f>(
         }
     }
     if wanted(Origin::Mail) {
-        for uri in facts.mail.uris() {
+        for uri in settings.with_hints(|hints| facts.mail.uris(hints)) {
             if fits(conditions, uri, find) {
                 let place = Place::Part(uri.part.unwrap_or(0));
                 let url = uri.raw.clone();
