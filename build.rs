@@ -6,7 +6,7 @@ use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=rules");
-    let root = env::var("CARGO_MANIFEST_DIR")?;
+    let root = env::var_os("CARGO_MANIFEST_DIR").ok_or("no CARGO_MANIFEST_DIR")?;
     let mut out = String::new();
     for (name, folder, ending) in [("RULES", "rules", "cf"), ("LISTS", "rules/lists", "txt")] {
         let mut files: Vec<_> = fs::read_dir(Path::new(&root).join(folder))?

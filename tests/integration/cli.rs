@@ -159,7 +159,10 @@ fn good_rules_are_counted() {
     let folder = Folder::with("site.cf", text);
     let path = folder.path().display().to_string();
     let shown = ok(&["rules", "lint", "--no-stock-rules", "--rules", &path]);
-    assert_eq!(shown, "symbols: 1, warnings: 0\n");
+    assert_eq!(
+        shown,
+        "rules:\n  calendar           1 of     1  100 %\n\nsymbols: 1, errors: 0, warnings: 0\n"
+    );
 }
 
 #[test]

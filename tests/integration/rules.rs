@@ -235,3 +235,39 @@ fn the_documentation_of_the_rules_is_fresh() {
         "rules/README.md is stale, run\n  cargo run -- rules docs --into rules/README.md\n{stale:?}"
     );
 }
+
+/// Every rule file with mistakes says what it is to say; `UPDATE_GOLDEN=1` writes it anew.
+#[test]
+fn every_mistake_has_its_message() {
+    let folder = repository("tests/rules/bad");
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "cf"))
+        .collect();
+    paths.sort();
+    let mut failures = Vec::new();
+    for path in &paths {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let text = rules::text_of(&std::fs::read(path).unwrap());
+        let mut files = Files { rules: vec![File { name, text }], ..Files::default() };
+        // One that includes itself is included by one of the fixtures.
+        let circle = File { name: "circle.cf".to_owned(), text: "include circle.cf".to_owned() };
+        files.included.push(circle);
+        let shown: Vec<String> = match rules::load(&files) {
+            Ok(_) => vec!["it loads".to_owned()],
+            Err(diagnostics) => diagnostics.iter().map(ToString::to_string).collect(),
+        };
+        let shown = shown.join("\n\n") + "\n";
+        let golden = path.with_extension("txt");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&golden, &shown).unwrap();
+        }
+        let expected = std::fs::read_to_string(&golden).unwrap_or_default();
+        if shown != expected {
+            failures.push(format!("{}:\n{shown}\nand not\n{expected}", path.display()));
+        }
+    }
+    assert!(paths.len() >= 20, "fixtures are missing");
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}

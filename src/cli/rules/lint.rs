@@ -98,7 +98,12 @@ fn print_diagnostics(
                 writeln!(out, "… and {} more like this one (--all)\n", more - SHOWN)?;
             }
         } else {
-            writeln!(out, "{}\n", text(std::slice::from_ref(diagnostic)))?;
+            // What must be mended goes where errors go, also with the output in a file.
+            let to: &mut dyn Write = match diagnostic.severity {
+                Severity::Error => &mut io::stderr().lock(),
+                Severity::Warning => out,
+            };
+            writeln!(to, "{}\n", text(std::slice::from_ref(diagnostic)))?;
         }
     }
     Ok(())

@@ -299,9 +299,9 @@ fn host_ends(value: &[u8]) -> Vec<(usize, usize)> {
 }
 
 fn is_top_level(label: &[u8]) -> bool {
-    // Asked with a label in front, because a suffix alone has no domain.
-    let host = format!("x.{}", String::from_utf8_lossy(label).to_ascii_lowercase());
-    has_known_suffix(&host) || psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known())
+    // Asked with labels in front: a suffix alone has no domain, and some begin a level lower.
+    let host = format!("x.x.{}", String::from_utf8_lossy(label).to_ascii_lowercase());
+    has_known_suffix(&host)
 }
 
 /// The farthest end of a host that starts at `start`.
