@@ -92,6 +92,13 @@ pub fn has_known_suffix(host: &str) -> bool {
         && psl::domain_str(host).is_some()
 }
 
+/// True for a label that is a top-level domain of the public list, in any case.
+pub fn is_top_level(label: &str) -> bool {
+    // Asked with a label in front: `*` rules know no suffix without one.
+    let host = format!("x.{}", label.to_ascii_lowercase());
+    psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +136,15 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(registered_under(host, is_suffix), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn top_level_domains() {
+        for (label, expected) in
+            [("com", true), ("DE", true), ("ck", true), ("exe", false), ("", false)]
+        {
+            assert_eq!(is_top_level(label), expected, "{label}");
         }
     }
 

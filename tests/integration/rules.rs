@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use calspamd::rules::{self, File, Files};
 use serde_json::Value;
 
 use crate::cli::{Folder, calspamd, err, json, ok};

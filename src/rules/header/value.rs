@@ -4,7 +4,7 @@
 //! Not an error: fields that hold no address, no host, no IP address; they give no text.
 
 use crate::facts::Facts;
-use crate::facts::domain::{has_known_suffix, registered};
+use crate::facts::domain::{is_top_level, registered};
 use crate::facts::mail::relays::address;
 use crate::facts::mail::{Networks, Relays, Zone, addresses, envelope, fields};
 use crate::message::{Header, Message};
@@ -292,16 +292,11 @@ fn host_ends(value: &[u8]) -> Vec<(usize, usize)> {
             let length = label.iter().take_while(|byte| name(byte)).count();
             let next = label.get(length);
             let label = label.get(..length).filter(|label| !label.is_empty())?;
-            let fits = !matches!(next, Some(b'.' | b'_' | b'-')) && is_top_level(label);
+            let fits = !matches!(next, Some(b'.' | b'_' | b'-'))
+                && is_top_level(&String::from_utf8_lossy(label));
             fits.then_some((dot, dot + 1 + length))
         })
         .collect()
-}
-
-fn is_top_level(label: &[u8]) -> bool {
-    // Asked with labels in front: a suffix alone has no domain, and some begin a level lower.
-    let host = format!("x.x.{}", String::from_utf8_lossy(label).to_ascii_lowercase());
-    has_known_suffix(&host)
 }
 
 /// The farthest end of a host that starts at `start`.
