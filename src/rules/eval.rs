@@ -152,9 +152,12 @@ pub(super) fn read<'l>(
         }
         Does::Asks => {
             let words: Vec<String> = written.iter().map(|token| unquoted(token.text)).collect();
-            return lookup::called(function.name, &words)
-                .map(Definition::Lookup)
-                .ok_or_else(|| line.error(name, "it lacks an argument").into());
+            return lookup::called(function.name, &words).map(Definition::Lookup).ok_or_else(
+                || {
+                    let message = format!("`{}` lacks an argument", function.name);
+                    line.error(name, message).into()
+                },
+            );
         }
     };
     let mut read = Vec::new();

@@ -311,7 +311,7 @@ fn definitions_of_all_kinds() {
         &["warning x.cf:1:6+1 no list is defined for `F` \
          (for example `urirhssub F zone.example. A 127.0.0.2`)"],
     );
-    check("header A eval:check_rbl('x')", &["error x.cf:1:15+9 it lacks an argument"]);
+    check("header A eval:check_rbl('x')", &["error x.cf:1:15+9 `check_rbl` lacks an argument"]);
     check(
         "header A eval:check_rbl('x', 'y'",
         &[
