@@ -17,7 +17,7 @@ mod source;
 mod texts;
 mod uris;
 
-pub use html_report::{HtmlPart, HtmlReport};
+pub use html_report::{FLAGS as HTML_FLAGS, HtmlPart, HtmlReport};
 pub use relays::{Networks, Relay, Relays};
 pub use texts::{Chunk, HtmlLink, Rendered};
 pub use uris::Uri;
