@@ -20,7 +20,7 @@ mod source;
 mod texts;
 pub mod uris;
 
-pub use html_report::{HtmlPart, HtmlReport};
+pub use html_report::{FLAGS as HTML_FLAGS, HtmlPart, HtmlReport};
 pub use relays::{Networks, Relay, Relays, Zone, is_private};
 pub use texts::{Chunk, HtmlLink, Rendered};
 pub use uris::{Hints, Uri};

@@ -96,7 +96,7 @@ fn leaf(message: &Message<'_>, index: usize, part: &Part<'_>, ends: Lines) -> Le
             let lines = as_read(content, ends.crlf || place.decoded, place.multiparts, index);
             match undo(lines, &last_field(message, index, "content-transfer-encoding"), &declared) {
                 Cow::Borrowed(octets) if octets.len() == part.encoded.len() => None,
-                octets => Some(octets.into_owned()),
+                octets @ (Cow::Borrowed(_) | Cow::Owned(_)) => Some(octets.into_owned()),
             }
         }
     };
