@@ -26,6 +26,9 @@ mod transfer;
 mod tree;
 mod walk;
 
+pub(crate) use charset::{by_label_alone, shifts, western};
+pub(crate) use encoded_words::octets as decode_word;
+
 pub use authentication_results::{AuthenticationResults, Mechanism, MethodResult};
 pub use defect::{Defect, DefectKind};
 

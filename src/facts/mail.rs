@@ -10,11 +10,12 @@ use std::cell::OnceCell;
 
 use crate::message::{Envelope, Message};
 
-mod relays;
+pub mod fields;
+pub mod relays;
 mod texts;
 mod uris;
 
-pub use relays::{Networks, Relay, Relays};
+pub use relays::{Networks, Relay, Relays, Zone, is_private};
 pub use texts::{Chunk, HtmlLink, HtmlReport, Rendered};
 pub use uris::Uri;
 

@@ -101,9 +101,15 @@ fn utf8(bytes: Cow<'_, [u8]>, unfold: bool) -> (Cow<'_, str>, Problem) {
 }
 
 /// Octets as Windows-1252, the superset of Latin-1 that senders mean.
-pub(super) fn western(bytes: &[u8]) -> String {
+pub(crate) fn western(bytes: &[u8]) -> String {
     charset_decoder(b"windows-1252")
         .map_or_else(|| bytes.iter().copied().map(char::from).collect(), |decoder| decoder(bytes))
+}
+
+/// Octets by their label alone, damaged where they do not fit it; `None` for a label that
+/// nobody knows.
+pub(crate) fn by_label_alone(bytes: &[u8], label: &str) -> Option<String> {
+    charset_decoder(label.as_bytes()).map(|decoder| decoder(bytes))
 }
 
 fn into_text(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, str>, Cow<'_, [u8]>> {
@@ -227,7 +233,7 @@ fn is_utf16_label(label: &str) -> bool {
 }
 
 /// Charsets in which ASCII octets may mean something else.
-fn shifts(label: &str) -> bool {
+pub(crate) fn shifts(label: &str) -> bool {
     let label = label.to_ascii_lowercase();
     ["utf-7", "utf7", "2022", "hz-"].iter().any(|part| label.contains(part))
 }

@@ -133,17 +133,23 @@ fn read_word(text: &str) -> Option<(Word<'_>, &str)> {
         return None;
     }
     let octets = match encoding {
-        "b" | "B" => {
-            let data = data.as_bytes();
-            base64_decode(data).unwrap_or_else(|| transfer::damaged_base64(data))
-        }
-        "q" | "Q" => quoted(data.as_bytes()),
+        "b" | "B" => self::octets(data.as_bytes(), true),
+        "q" | "Q" => self::octets(data.as_bytes(), false),
         _ => return None,
     };
     let length = label.len() + encoding.len() + data.len() + 4;
     // RFC 2231 §5: the charset may be followed by a language.
     let charset = label.split_once('*').map_or(label, |(charset, _)| charset);
     Some((Word { charset, octets }, text.get(length..)?))
+}
+
+/// Octets of the data of an encoded word.
+pub(crate) fn octets(data: &[u8], base64: bool) -> Vec<u8> {
+    if base64 {
+        base64_decode(data).unwrap_or_else(|| transfer::damaged_base64(data))
+    } else {
+        quoted(data)
+    }
 }
 
 /// The Q encoding: quoted-printable with `_` for a space.
