@@ -18,10 +18,37 @@ use super::lookup;
 use super::pattern::{Dialect, Found, Pattern};
 use super::settings::Settings;
 
+mod ask;
+mod authentication;
+mod bounces;
+mod clock;
+mod dates;
+mod forged;
+mod freemail;
+mod from_name;
+mod headers;
+mod lists;
+mod recipients;
 mod refused;
+mod relays;
+
+use ask::Phrase;
 
 /// Every function known, by the plug-in or the thing it asks.
-const TABLES: [&[Function]; 1] = [refused::FUNCTIONS];
+const TABLES: [&[Function]; 12] = [
+    refused::FUNCTIONS,
+    authentication::FUNCTIONS,
+    authentication::SPF,
+    bounces::FUNCTIONS,
+    dates::FUNCTIONS,
+    forged::FUNCTIONS,
+    freemail::FUNCTIONS,
+    from_name::FUNCTIONS,
+    headers::FUNCTIONS,
+    lists::FUNCTIONS,
+    recipients::FUNCTIONS,
+    relays::FUNCTIONS,
+];
 
 /// Most arguments of one call.
 const ARGUMENTS: usize = 64;
@@ -44,9 +71,14 @@ impl Context<'_, '_, '_> {
     /// The text that a `header` rule with this selector sees (`Subject`, `From:addr`); none
     /// when there is no such header.
     pub(super) fn header(&self, selector: &str) -> Option<String> {
+        let octets = self.octets(selector)?;
+        Some(String::from_utf8_lossy(&octets).into_owned())
+    }
+
+    /// The same in octets.
+    fn octets(&self, selector: &str) -> Option<Vec<u8>> {
         let selector = Selector::read(selector, "").ok()?;
-        let found = selector.exists(self.facts);
-        found.then(|| String::from_utf8_lossy(&selector.value(self.facts)).into_owned())
+        selector.exists(self.facts).then(|| selector.value(self.facts))
     }
 
     /// True when the regex is found in the text.

@@ -4,6 +4,7 @@ use super::{Does, Function};
 
 const LEARNS: &str = "there is no statistical classifier here";
 const NETWORK: &str = "it asks a service of its own over the network";
+const KEY: &str = "whether a key is only for testing stands in DNS, and nobody states it";
 const EXTERNAL: &str = "it needs a program or a database beside SpamAssassin";
 
 const fn asks(name: &'static str) -> Function {
@@ -31,6 +32,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     asks("check_hashbl_tag"),
     asks("check_hashbl_attachments"),
     asks("check_dns_sender"),
+    refused("check_dkim_testing", KEY),
     refused("check_bayes", LEARNS),
     refused("check_from_in_auto_welcomelist", LEARNS),
     refused("check_senders_reputation", LEARNS),
