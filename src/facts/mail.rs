@@ -10,6 +10,8 @@ use std::cell::OnceCell;
 
 use crate::message::{Envelope, Message};
 
+pub mod addresses;
+pub mod envelope;
 pub mod fields;
 pub mod relays;
 mod texts;

@@ -133,8 +133,8 @@ fn read_word(text: &str) -> Option<(Word<'_>, &str)> {
         return None;
     }
     let octets = match encoding {
-        "b" | "B" => self::octets(data.as_bytes(), true),
-        "q" | "Q" => self::octets(data.as_bytes(), false),
+        "b" | "B" => octets(data.as_bytes(), true),
+        "q" | "Q" => octets(data.as_bytes(), false),
         _ => return None,
     };
     let length = label.len() + encoding.len() + data.len() + 4;

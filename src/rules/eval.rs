@@ -78,7 +78,8 @@ impl Context<'_, '_, '_> {
     /// The same in octets.
     fn octets(&self, selector: &str) -> Option<Vec<u8>> {
         let selector = Selector::read(selector, "").ok()?;
-        selector.exists(self.facts).then(|| selector.value(self.facts))
+        let (facts, networks) = (self.facts, &self.settings.networks);
+        selector.exists(facts, networks).then(|| selector.value(facts, networks))
     }
 
     /// True when the regex is found in the text.

@@ -109,12 +109,12 @@ impl<'s, 'f> Scan<'s, 'f> {
 
     /// The text a selector selects, made once.
     fn header_text(&mut self, selector: usize) -> &[u8] {
-        let facts = self.facts;
+        let (facts, networks) = (self.facts, &self.set.settings.networks);
         let Some(text) = self.headers.get_mut(selector) else {
             return &[];
         };
         text.get_or_insert_with(|| {
-            self.set.selectors.get(selector).map(|s| s.value(facts)).unwrap_or_default()
+            self.set.selectors.get(selector).map(|s| s.value(facts, networks)).unwrap_or_default()
         })
     }
 
@@ -129,7 +129,8 @@ impl<'s, 'f> Scan<'s, 'f> {
         match (ask, seat) {
             (Ask::Exists, _) => {
                 let selector = self.set.selectors.get(selector);
-                u32::from(selector.is_some_and(|selector| selector.exists(self.facts)))
+                let networks = &self.set.settings.networks;
+                u32::from(selector.is_some_and(|selector| selector.exists(self.facts, networks)))
             }
             (Ask::Match { .. }, None) => 0,
             (Ask::Match { negated, pattern }, Some(seat)) => {
@@ -419,7 +420,7 @@ impl<'s, 'f> Scan<'s, 'f> {
             return;
         };
         let origin = if selector.is_envelope() { Origin::Network } else { Origin::Mail };
-        if !selector.exists(self.facts) {
+        if !selector.exists(self.facts, &self.set.settings.networks) {
             return trace.add(&selector.name, "missing", origin);
         }
         self.header_text(index);

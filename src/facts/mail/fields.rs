@@ -28,12 +28,21 @@ const PLAIN: [&str; 9] = [
     "list-",
 ];
 
+/// All fields, in order. What earlier filters wrote in `X-Spam-…` is theirs, not the mail's:
+/// no rule sees it.
+pub fn all<'m, 'x>(message: &'m Message<'x>) -> impl DoubleEndedIterator<Item = &'m Header<'x>> {
+    let verdict = "X-Spam-";
+    message.headers.iter().filter(move |header| {
+        !header.name.get(..verdict.len()).is_some_and(|start| start.eq_ignore_ascii_case(verdict))
+    })
+}
+
 /// Fields of one name, in order.
 pub fn named<'m, 'x>(
     message: &'m Message<'x>,
     name: &'m str,
 ) -> impl DoubleEndedIterator<Item = &'m Header<'x>> {
-    message.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name))
+    all(message).filter(move |header| header.name.eq_ignore_ascii_case(name))
 }
 
 /// The value as sent, from behind the colon to the line end; line ends are line feeds.
@@ -90,13 +99,12 @@ pub fn decode(text: &[u8], words: bool) -> Vec<u8> {
     let mut rest = text;
     while let Some((byte, tail)) = rest.split_first() {
         match (byte, tail.first()) {
-            (b'\r', Some(b'\n')) => {}
             (b'\n', Some(b' ' | b'\t')) => {
                 line.push(b' ');
                 rest = tail.get(1..).unwrap_or_default();
                 continue;
             }
-            (b'\n', _) => {}
+            (b'\r', Some(b'\n')) | (b'\n', _) => {}
             _ => line.push(*byte),
         }
         rest = tail;
@@ -105,11 +113,7 @@ pub fn decode(text: &[u8], words: bool) -> Vec<u8> {
         Ok(line) => line,
         Err(error) => message::western(error.as_bytes()),
     };
-    if words && line.contains("=?") {
-        decode_words(line.as_bytes())
-    } else {
-        line.into_bytes()
-    }
+    if words && line.contains("=?") { decode_words(line.as_bytes()) } else { line.into_bytes() }
 }
 
 /// An encoded word: its charset, and where it ends.
@@ -125,7 +129,8 @@ fn word_at(text: &[u8]) -> Option<Word<'_>> {
     let inner = text.strip_prefix(b"=?")?;
     let label = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'*' | b'_' | b'-');
     let end = inner.iter().take_while(|b| label(b)).count();
-    let (charset, after) = inner.split_at_checked(end).filter(|(charset, _)| !charset.is_empty())?;
+    let (charset, after) =
+        inner.split_at_checked(end).filter(|(charset, _)| !charset.is_empty())?;
     let [b'?', encoding, b'?', after @ ..] = after else {
         return None;
     };
@@ -199,7 +204,8 @@ fn labelled(octets: Vec<u8>, label: &str) -> Cow<'static, [u8]> {
     if utf16 {
         return Cow::Owned(message::western(&octets).into_bytes());
     }
-    let text = message::by_label_alone(&octets, &label).unwrap_or_else(|| message::western(&octets));
+    let text =
+        message::by_label_alone(&octets, &label).unwrap_or_else(|| message::western(&octets));
     Cow::Owned(text.into_bytes())
 }
 
@@ -217,7 +223,11 @@ mod tests {
     fn values() {
         check("Subject", b" Hi\r\n \tyou \r\n", "Hi you");
         check("Subject", b"a  b\n", "a  b");
-        check("Subject", b" =?utf-8?q?Gr=C3=BC=C3=9Fe_an?= alle", "Grüße an alle".to_owned().as_str());
+        check(
+            "Subject",
+            b" =?utf-8?q?Gr=C3=BC=C3=9Fe_an?= alle",
+            "Grüße an alle".to_owned().as_str(),
+        );
         check("Subject", b"=?utf-8?b?R3LD?= =?UTF-8?b?vA==?= x", "Grü x");
         check("Subject", b"=?utf-8?q?a?=\n =?iso-8859-1?q?=FC?= b", "aü b");
         check("Subject", b"x=?utf-8?q?a?=y", "xay");

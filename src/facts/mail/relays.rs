@@ -15,7 +15,10 @@ use crate::message::{Envelope, Message};
 use super::fields;
 
 pub mod address;
+mod authenticated;
+pub mod checks;
 mod formats;
+mod lines;
 mod networks;
 mod received;
 mod shape;
@@ -170,7 +173,8 @@ pub(super) fn read(message: &Message<'_>, envelope: &Envelope, networks: &Networ
             lines.push(received::read(&line, &mut effort));
         }
     }
-    let mut walk = Walk { networks, relays: Relays::default(), trusted: true, internal: true, msa: false };
+    let mut walk =
+        Walk { networks, relays: Relays::default(), trusted: true, internal: true, msa: false };
     if let Some(relay) = hop_of(envelope, &lines) {
         walk.relays.from_envelope = true;
         walk.hop(relay);

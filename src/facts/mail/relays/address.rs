@@ -30,7 +30,8 @@ pub(super) fn ends_at(text: &[u8], start: usize) -> impl Iterator<Item = usize> 
         Some(byte) if is_word(byte) || byte == b':' => None,
         Some(_) | None => four(rest),
     };
-    let prefix = if rest.get(..5).is_some_and(|p| p.eq_ignore_ascii_case(b"ipv6:")) { 5 } else { 0 };
+    let prefix =
+        if rest.get(..5).is_some_and(|p| p.eq_ignore_ascii_case(b"ipv6:")) { 5 } else { 0 };
     let inside = prefix == 0 && before.is_some_and(|byte| byte.is_ascii_hexdigit() || byte == b':');
     let six = rest.get(prefix..).filter(|_| !inside).unwrap_or_default();
     let run = six.iter().take_while(|b| b.is_ascii_hexdigit() || **b == b':').count();
@@ -99,15 +100,15 @@ pub(crate) fn first_in(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// The first address for which `fits` holds, asked with its start and end.
-pub(crate) fn first_where(
-    text: &[u8],
-    fits: impl Fn(usize, usize) -> bool,
-) -> Option<&[u8]> {
+pub(crate) fn first_where(text: &[u8], fits: impl Fn(usize, usize) -> bool) -> Option<&[u8]> {
     (0..text.len())
         .filter(|start| {
-            text.get(*start).is_some_and(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'i' | b'I'))
+            text.get(*start)
+                .is_some_and(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'i' | b'I'))
         })
-        .find_map(|start| ends_at(text, start).find(|end| fits(start, *end)).map(|end| (start, end)))
+        .find_map(|start| {
+            ends_at(text, start).find(|end| fits(start, *end)).map(|end| (start, end))
+        })
         .and_then(|(start, end)| text.get(start..end))
 }
 

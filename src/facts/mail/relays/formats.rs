@@ -25,7 +25,7 @@ pub(super) enum Says {
     NamedExim,
     /// A hop without an id of its own.
     WithoutId,
-    /// XMail, which tells id and sender in its own way.
+    /// `XMail`, which tells id and sender in its own way.
     XMail,
     /// Postfix, which writes `unknown`.
     Postfix,
@@ -76,37 +76,41 @@ use Says::{
 pub(super) static FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
     let family = |mark, rows: &[Row]| Family { mark, formats: formats(rows) };
     vec![
-        family(" SMTPSVC", &[
-            (&[], "{helo?} ([{ip}]{in?}) by {by} with Microsoft SMTPSVC", Hop),
-            (&[], "mail pickup service by {w} with Microsoft SMTPSVC{end}", Skip),
-        ]),
-        family("\0microsoft", &[
-            (&[], "{helo} ({[|}{ip}«%{w?}»{]|}) by {by} ", WithoutId),
-        ]),
-        family("[XMail ", &[
-            (&[], "{helo} ({[|}{ip}{]|}:{d}) by {by}« ({w})» with [XMail", XMail),
-        ]),
-        family("(ecelerity", &[
-            (&[], "([{ip}:{d}] helo={helo}) by {by} ", Hop),
-            (&[], "{w} ([{ip}:{d}]) by {by} ", Hop),
-        ]),
-        family("Exim", &[
-            (&["with local "], "{_}{edge}with local ", Skip),
-            (&["with local-"], "{_}{edge}with local-{w} ", Skip),
-            (&[], "[{ip}] ({sub}) by {by} ", Exim),
-            (&[], "{rdns} ([{ip}]{sub}) by {by} ", NamedExim),
-            (&[], "{rdns} [{ip}]«:{d}» by {by} ", SameName),
-        ]),
-        family(" (Postfix) with", &[
-            (&[], "{helo} ({rdns} [{ip}]) by {by} ", Postfix),
-            (&[], "{helo} ({rdns}[{ip}]) by {by} ", Postfix),
-        ]),
-        family("(Scalix SMTP Relay", &[
-            (&[], "{helo} ({ |}{ip}) by {by}", Hop),
-        ]),
-        family(" (Lotus Domino ", &[
-            (&[], "{helo} ([{ip}]) by {by} (Lotus", Hop),
-        ]),
+        family(
+            " SMTPSVC",
+            &[
+                (&[], "{helo?} ([{ip}]{in?}) by {by} with Microsoft SMTPSVC", Hop),
+                (&[], "mail pickup service by {w} with Microsoft SMTPSVC{end}", Skip),
+            ],
+        ),
+        family("\0microsoft", &[(&[], "{helo} ({[|}{ip}«%{w?}»{]|}) by {by} ", WithoutId)]),
+        family("[XMail ", &[(&[], "{helo} ({[|}{ip}{]|}:{d}) by {by}« ({w})» with [XMail", XMail)]),
+        family(
+            "(ecelerity",
+            &[
+                (&[], "([{ip}:{d}] helo={helo}) by {by} ", Hop),
+                (&[], "{w} ([{ip}:{d}]) by {by} ", Hop),
+            ],
+        ),
+        family(
+            "Exim",
+            &[
+                (&["with local "], "{_}{edge}with local ", Skip),
+                (&["with local-"], "{_}{edge}with local-{w} ", Skip),
+                (&[], "[{ip}] ({sub}) by {by} ", Exim),
+                (&[], "{rdns} ([{ip}]{sub}) by {by} ", NamedExim),
+                (&[], "{rdns} [{ip}]«:{d}» by {by} ", SameName),
+            ],
+        ),
+        family(
+            " (Postfix) with",
+            &[
+                (&[], "{helo} ({rdns} [{ip}]) by {by} ", Postfix),
+                (&[], "{helo} ({rdns}[{ip}]) by {by} ", Postfix),
+            ],
+        ),
+        family("(Scalix SMTP Relay", &[(&[], "{helo} ({ |}{ip}) by {by}", Hop)]),
+        family(" (Lotus Domino ", &[(&[], "{helo} ([{ip}]) by {by} (Lotus", Hop)]),
     ]
 });
 
@@ -131,11 +135,7 @@ pub(super) static QMAIL: LazyLock<Vec<Format>> = LazyLock::new(|| {
             "{rdns} ({HELO|EHLO} {bare?:helo}) ({[|}{ip}{]|})« (envelope-sender <{w}>)» by {by}",
             Hop,
         ),
-        (
-            &[],
-            "{rdns} ({ident?}@{[|}{ip}{]|})« (envelope-sender <{w}>)» by {by}",
-            SameName,
-        ),
+        (&[], "{rdns} ({ident?}@{[|}{ip}{]|})« (envelope-sender <{w}>)» by {by}", SameName),
         (&[], "{rdns} ({[|}{ip}{]|})« (envelope-sender <{w}>)» by {by}", SameName),
     ])
 });
@@ -149,7 +149,11 @@ pub(super) static FROM: LazyLock<Vec<Format>> = LazyLock::new(|| {
         (&[], "{helo} ({dotted:rdns}[{ip}]) by {by} ", Resolved),
         (&["@["], "{helo} ({ident?}@[{ip}]{__}) by {by} (", Resolved),
         (&[".hotmail.msn.com "], "\0hotmail", Hop),
-        (&["(qpsmtpd/"], "{rdns} ({HELO|EHLO} {helo?}) ({ip}) by {by} (qpsmtpd/{w}) with {ESMTP|SMTP}", Hop),
+        (
+            &["(qpsmtpd/"],
+            "{rdns} ({HELO|EHLO} {helo?}) ({ip}) by {by} (qpsmtpd/{w}) with {ESMTP|SMTP}",
+            Hop,
+        ),
         (&["(LHLO "], "{rdns} (LHLO {helo?}) ({ip}) by {by} with LMTP", Hop),
         (&["LO "], "{rdns} ({HELO|EHLO} {helo?}) [{ip}] by {by} ({in}) with {ESMTP|SMTP}", Hop),
         (&["via smtpd"], "{helo} ([{ip}]) by {by} via smtpd (for {w}) with SMTP(", Hop),
@@ -170,7 +174,11 @@ pub(super) static FROM: LazyLock<Vec<Format>> = LazyLock::new(|| {
         (&["(["], "{helo} ([{ip}«{.|:}{d}»]){_} by {by} ", Resolved),
         (&["with POP3"], "", Fetched),
         (&["with IMAP"], "", Fetched),
-        (&["LO "], "{rdns} ({HELO|EHLO} {in?:helo}) («{ident?}@»{[|}{ip}{]|}){__} by {by} ", Resolved),
+        (
+            &["LO "],
+            "{rdns} ({HELO|EHLO} {in?:helo}) («{ident?}@»{[|}{ip}{]|}){__} by {by} ",
+            Resolved,
+        ),
         (&[], "{rdns} («{ident?}@»{[|}{ip}{]|}){__} by {by} ", ResolvedSameName),
         (&[" via smap "], "{rdns}({ip}) by {by} via smap ", Resolved),
         (&[" via smap "], "{rdns}({ip}, {HELO|EHLO} {helo?}) by {by} via smap ", Resolved),
@@ -191,7 +199,11 @@ pub(super) static FROM: LazyLock<Vec<Format>> = LazyLock::new(|| {
         (&[], "{ip} ({letter}{in}) by {by} with ", Hop),
         (&[], "[{ip}] ({in:sub}) by {by} ", Exim),
         (&[" via "], "{rdns}({ip})«, claiming to be \"{helo}\"» via {w} by {by},", Obtuse),
-        (&[" with login)", ".yahoo.com with SMTP"], "{helo} ({w}@{ip} with login) by {by} with SMTP", Hop),
+        (
+            &[" with login)", ".yahoo.com with SMTP"],
+            "{helo} ({w}@{ip} with login) by {by} with SMTP",
+            Hop,
+        ),
         (&["X-Originating-IP: "], "X-Originating-IP: {ip}{end}", Hop),
     ])
 });
@@ -212,7 +224,11 @@ pub(super) static SKIPPED: LazyLock<Vec<Format>> = LazyLock::new(|| {
         (&["Novell_GroupWise"], "{dotless} by {w} with Novell_GroupWise", Skip),
         (&["with qmail-scanner"], "{w} by {w} ({upto100}) with qmail-scanner", Scanner),
         (&[], "{w} by {w} with local", Skip),
-        (&["([unix socket])"], "{w} ([unix socket]) by {w} (Cyrus v«{d}».«{d}».«{d}») with LMTPA", Skip),
+        (
+            &["([unix socket])"],
+            "{w} ([unix socket]) by {w} (Cyrus v«{d}».«{d}».«{d}») with LMTPA",
+            Skip,
+        ),
         (&[], "{w} by {w} {with|via|for|(}", Skip),
         (&[], "{w} {with|via|for} {w} by{edge}", Skip),
         (&["(unverified)"], "{w} (unverified) by{edge}", Skip),
@@ -249,12 +265,43 @@ pub(super) static ENCLOSED: LazyLock<Vec<Format>> = LazyLock::new(|| {
 /// text in front stands where nothing is kept.
 pub(super) static AUTHENTICATED: LazyLock<Vec<(&'static str, Format)>> = LazyLock::new(|| {
     let rows: [(&str, Row); 6] = [
-        ("", (&["(AUTH: "], "from {_}{])|)]} (AUTH: {auth:LOGIN|PLAIN|DIGEST-MD5|CRAM-MD5} {w}«, {_}») by ", Hop)),
-        ("Sendmail", (&["authenticated"], "from {_}]« ({in?})») {_}({_}authenticated{_}){_} by", Hop)),
+        (
+            "",
+            (
+                &["(AUTH: "],
+                "from {_}{])|)]} (AUTH: {auth:LOGIN|PLAIN|DIGEST-MD5|CRAM-MD5} {w}«, {_}») by ",
+                Hop,
+            ),
+        ),
+        (
+            "Sendmail",
+            (&["authenticated"], "from {_}]« ({in?})») {_}({_}authenticated{_}){_} by", Hop),
+        ),
         ("Sendmail", (&["authenticated"], "from {_})] {_}({_}authenticated{_}){_} by", Hop)),
-        ("GMX", (&["] by mail.gmx."], "{_}from {w?} ({HELO|EHLO} {w?}) [{addr}] by {by:mail.gmx.net|mail.gmx.com} ({in}) with {auth:ESMTP|SMTP}", Hop)),
-        ("CriticalPath", (&[" (authenticated as "], "{_}) by {_}({d}.{d}.{d}«.{d}») (authenticated as {_}) id ", Hop)),
-        ("Postfix", (&[") (Authenticated sender: "], "{_}) (Authenticated sender: {w}) by {w} ({in:auth}) with ", Hop)),
+        (
+            "GMX",
+            (
+                &["] by mail.gmx."],
+                "{_}from {w?} ({HELO|EHLO} {w?}) [{addr}] by {by:mail.gmx.net|mail.gmx.com} ({in}) with {auth:ESMTP|SMTP}",
+                Hop,
+            ),
+        ),
+        (
+            "CriticalPath",
+            (
+                &[" (authenticated as "],
+                "{_}) by {_}({d}.{d}.{d}«.{d}») (authenticated as {_}) id ",
+                Hop,
+            ),
+        ),
+        (
+            "Postfix",
+            (
+                &[") (Authenticated sender: "],
+                "{_}) (Authenticated sender: {w}) by {w} ({in:auth}) with ",
+                Hop,
+            ),
+        ),
     ];
     rows.into_iter()
         .map(|(name, (needs, template, says))| {

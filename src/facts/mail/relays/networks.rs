@@ -46,12 +46,11 @@ impl Entry {
         let mask = mask.map(prefix).transpose().map_err(|()| wrong())?;
         let base = base.strip_prefix('[').and_then(|b| b.strip_suffix(']')).unwrap_or(base);
         let base = base.split_once('%').map_or(base, |(base, _)| base);
-        let (bits, longest, offset, given) = match base.parse::<Ipv6Addr>() {
-            Ok(six) => (six.to_bits(), 128, 0, 128),
-            Err(_) => {
-                let (four, octets) = short_four(base).ok_or_else(wrong)?;
-                (four.to_ipv6_mapped().to_bits(), 32, 96, 8 * octets)
-            }
+        let (bits, longest, offset, given) = if let Ok(six) = base.parse::<Ipv6Addr>() {
+            (six.to_bits(), 128, 0, 128)
+        } else {
+            let (four, octets) = short_four(base).ok_or_else(wrong)?;
+            (four.to_ipv6_mapped().to_bits(), 32, 96, 8 * octets)
         };
         let prefix = mask.unwrap_or(given);
         if prefix > longest {
@@ -216,10 +215,7 @@ mod tests {
             assert!(Networks::default().add_trusted(text).is_err(), "{text}");
         }
         let mut networks = Networks::default();
-        assert_eq!(
-            networks.add_msa("10/8 nonsense").unwrap_err(),
-            "`nonsense` is not a network"
-        );
+        assert_eq!(networks.add_msa("10/8 nonsense").unwrap_err(), "`nonsense` is not a network");
         assert_eq!(networks, Networks::default());
     }
 

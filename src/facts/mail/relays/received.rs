@@ -4,13 +4,15 @@
 //! none. Not an error: a line that nobody understands is [`Line::Unparseable`], a sign of
 //! forgery that rules score.
 
-use memchr::memmem;
-
 use super::Relay;
 use super::address::{self, is_space};
+use super::authenticated::authenticated;
 use super::formats::{
-    AUTHENTICATED, BEFORE_SENDMAIL, ENCLOSED, FAMILIES, FROM, Format, QMAIL, SENDMAIL, SHOUTED,
-    SKIPPED, Says,
+    BEFORE_SENDMAIL, ENCLOSED, FAMILIES, FROM, Format, QMAIL, SENDMAIL, SHOUTED, SKIPPED, Says,
+};
+use super::lines::{
+    between, find, guessed_helo, helo, id, is_bare_handover, is_microsoft, is_qmail_ldap, sender,
+    starts_with, text, tidy, without_date, word_after,
 };
 use super::shape::{Effort, Field, Found, Shape, is_edge};
 
@@ -70,7 +72,7 @@ pub(super) fn read(value: &[u8], effort: &mut Effort) -> Line {
         ..Draft::default()
     };
     let (rest, formats) = if let Some(rest) = line.strip_prefix(b"from ") {
-        return draft.from_line(rest, effort);
+        return draft.read_from(rest, effort);
     } else if let Some(rest) = line.strip_prefix(b"FROM ") {
         (rest, &SHOUTED)
     } else if let Some(rest) = line.strip_prefix(b"(from ") {
@@ -94,7 +96,7 @@ pub(super) fn read(value: &[u8], effort: &mut Effort) -> Line {
 }
 
 impl Draft {
-    fn from_line(mut self, rest: &[u8], effort: &mut Effort) -> Line {
+    fn read_from(mut self, rest: &[u8], effort: &mut Effort) -> Line {
         self.sender = sender(rest);
         if let Some(line) = self.webmail(rest) {
             return line;
@@ -102,8 +104,11 @@ impl Draft {
         if let Some(line) = self.family(rest, effort) {
             return line;
         }
-        let steps: [&[Format]; 2] =
-            if is_qmail_ldap(rest) { [&BEFORE_SENDMAIL, &[]] } else { [&BEFORE_SENDMAIL, &SENDMAIL] };
+        let steps: [&[Format]; 2] = if is_qmail_ldap(rest) {
+            [&BEFORE_SENDMAIL, &[]]
+        } else {
+            [&BEFORE_SENDMAIL, &SENDMAIL]
+        };
         for format in steps.into_iter().flatten().chain(FROM.iter()).chain(SKIPPED.iter()) {
             if format.says == Says::Hop && format.needs == [".hotmail.msn.com "] {
                 if self.hotmail(rest) {
@@ -154,7 +159,8 @@ impl Draft {
     fn webmail(&mut self, rest: &[u8]) -> Option<Line> {
         let user = b" authenticated user ";
         let squirrel = find(rest, user).is_some_and(|at| {
-            rest.get(..at).is_some_and(|r| r.ends_with(b" (SquirrelMail") || r.ends_with(b" (NaSMail"))
+            rest.get(..at)
+                .is_some_and(|r| r.ends_with(b" (SquirrelMail") || r.ends_with(b" (NaSMail"))
         });
         if squirrel {
             let mut from = 0;
@@ -162,7 +168,8 @@ impl Draft {
                 let by = word_after(rest.get(at..)?, b"by ").unwrap_or_default();
                 let after = rest.get(at + 3 + by.len()..).unwrap_or_default();
                 let ip = address::first_where(rest, |_, end| {
-                    !matches!(rest.get(end), Some(b'.' | b'-')) && (end + 10..=end + 80).contains(&at)
+                    !matches!(rest.get(end), Some(b'.' | b'-'))
+                        && (end + 10..=end + 80).contains(&at)
                 });
                 if let Some(ip) = ip
                     && !by.is_empty()
@@ -218,7 +225,8 @@ impl Draft {
     /// Exim lets administrators write what they like: pick up what looks familiar.
     fn odd_exim(&mut self, rest: &[u8]) -> Option<Line> {
         let mut words = rest.split(|byte| *byte == b' ');
-        if let Some(first) = words.next().filter(|word| !word.is_empty() && word.len() < rest.len()) {
+        if let Some(first) = words.next().filter(|word| !word.is_empty() && word.len() < rest.len())
+        {
             self.rdns = text(first);
         }
         let inner = || rest.split(|byte| *byte == b' ').skip(1);
@@ -234,7 +242,9 @@ impl Draft {
                 let port = inside.get(end..).unwrap_or_default();
                 start == 0
                     && (port.is_empty()
-                        || port.strip_prefix(b".").is_some_and(|p| p.iter().all(u8::is_ascii_digit)))
+                        || port
+                            .strip_prefix(b".")
+                            .is_some_and(|p| p.iter().all(u8::is_ascii_digit)))
             })?;
             Some(text(ip))
         }) {
@@ -251,7 +261,8 @@ impl Draft {
             let word = word_after(rest.get(from + at..).unwrap_or_default(), b"by ");
             if let Some(by) = word.filter(|word| word.ends_with(b".hotmail.msn.com")) {
                 self.by = text(by);
-                if let Some(end) = address::ends_at(rest, 0).find(|end| rest.get(*end) == Some(&b' '))
+                if let Some(end) =
+                    address::ends_at(rest, 0).find(|end| rest.get(*end) == Some(&b' '))
                 {
                     self.ip = text(rest.get(..end).unwrap_or_default());
                 }
@@ -308,7 +319,8 @@ impl Draft {
             Says::Sendmail => {
                 self.resolved = true;
                 for prefix in ["IDENT:", ""] {
-                    let split = self.rdns.strip_prefix(prefix).and_then(|rest| rest.split_once('@'));
+                    let split =
+                        self.rdns.strip_prefix(prefix).and_then(|rest| rest.split_once('@'));
                     if let Some((ident, name)) = split {
                         (self.ident, self.rdns) = (ident.to_owned(), name.to_owned());
                     }
@@ -380,10 +392,13 @@ fn bare_address(ip: &str) -> String {
     let ip = ip.strip_suffix(']').unwrap_or(ip);
     let ip = ip.split_once('%').map_or(ip, |(ip, _)| ip);
     if ip.contains(':') && ip.contains('.') {
-        return address::parse(ip).map_or_else(|| ip.to_owned(), |parsed| match parsed {
-            std::net::IpAddr::V4(four) => four.to_string(),
-            std::net::IpAddr::V6(_) => ip.to_owned(),
-        });
+        return address::parse(ip).map_or_else(
+            || ip.to_owned(),
+            |parsed| match parsed {
+                std::net::IpAddr::V4(four) => four.to_string(),
+                std::net::IpAddr::V6(_) => ip.to_owned(),
+            },
+        );
     }
     ip.to_owned()
 }
@@ -404,349 +419,7 @@ pub(super) fn clean_sender(sender: &str) -> String {
     marked(sender.trim_ascii_end().trim_end_matches('>'))
 }
 
-fn fits<'l>(format: &Format, line: &'l [u8], effort: &mut Effort) -> Option<Found<'l>> {
+pub(super) fn fits<'l>(format: &Format, line: &'l [u8], effort: &mut Effort) -> Option<Found<'l>> {
     let possible = format.needs.iter().all(|need| find(line, need.as_bytes()).is_some());
     if possible { format.shape.read(line, effort) } else { None }
 }
-
-/// White space runs made one space, none at the ends, no semicolons at the end.
-fn tidy(value: &[u8]) -> Vec<u8> {
-    let mut line: Vec<u8> = Vec::with_capacity(value.len());
-    for byte in value {
-        if is_space(*byte) {
-            if !line.ends_with(b" ") && !line.is_empty() {
-                line.push(b' ');
-            }
-        } else {
-            line.push(*byte);
-        }
-    }
-    if line.ends_with(b" ") {
-        line.pop();
-    }
-    while line.ends_with(b";") {
-        line.pop();
-        if line.ends_with(b" ") {
-            line.pop();
-        }
-    }
-    line
-}
-
-/// `from NAME by NAME;` tells no address.
-fn is_bare_handover(line: &[u8]) -> bool {
-    if !starts_with(line, b"from ") {
-        return false;
-    }
-    let mut words = line.get(5..).unwrap_or_default().splitn(3, |byte| *byte == b' ');
-    let (Some(name), Some(by), Some(rest)) = (words.next(), words.next(), words.next()) else {
-        return false;
-    };
-    let end = rest.iter().position(|byte| matches!(byte, b' ' | b';')).unwrap_or(rest.len());
-    let after = rest.get(end..).unwrap_or_default();
-    let semicolon = after.starts_with(b";") || after.starts_with(b" ;");
-    let numeric = name
-        .strip_prefix(b"[")
-        .and_then(|inside| inside.strip_suffix(b"]"))
-        .is_some_and(|ip| !ip.is_empty() && ip.iter().all(|b| b.is_ascii_digit() || *b == b'.'));
-    !name.is_empty() && by.eq_ignore_ascii_case(b"by") && end > 0 && semicolon && !numeric
-}
-
-/// Takes `; Tue, 23 May 2006 13:06:35 -0400` off the end.
-fn without_date(mut line: Vec<u8>) -> Vec<u8> {
-    if let Some(start) = date_start(&line) {
-        line.truncate(start);
-    }
-    line
-}
-
-fn date_start(line: &[u8]) -> Option<usize> {
-    let last = |end: usize| -> Option<(&[u8], usize)> {
-        let head = line.get(..end)?;
-        let space = head.iter().rposition(|byte| *byte == b' ')?;
-        Some((head.get(space + 1..)?, space))
-    };
-    let digits = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_digit);
-    let (_, zone) = last(line.len()).filter(|(word, _)| !word.is_empty())?;
-    let (time, at_time) = last(zone)?;
-    let parts: Vec<&[u8]> = time.split(|byte| *byte == b':').collect();
-    if !(2..=3).contains(&parts.len()) || !parts.iter().all(|part| digits(part)) {
-        return None;
-    }
-    let (year, at_year) = last(at_time)?;
-    let (month, at_month) = last(at_year)?;
-    let head = line.get(..at_month)?;
-    let day = head.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    if !digits(year) || !is_month(month) || day == 0 {
-        return None;
-    }
-    let mut start = head.len() - day;
-    let weekday = line.get(..start)?.strip_suffix(b", ").and_then(|head| {
-        let name = head.get(head.len().checked_sub(3)?..)?;
-        let days = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
-        let before = head.len().checked_sub(4).and_then(|index| head.get(index));
-        (days.iter().any(|day| *day == name) && matches!(before, Some(b' ' | b';')))
-            .then_some(head.len() - 3)
-    });
-    start = weekday.unwrap_or(start);
-    let head = line.get(..start)?;
-    let gap = head.iter().rev().take_while(|byte| matches!(byte, b' ' | b';')).count();
-    (gap > 0).then_some(start - gap)
-}
-
-fn is_month(word: &[u8]) -> bool {
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-        .iter()
-        .any(|month| month.as_bytes() == word)
-}
-
-/// The id, three octets at least.
-fn id(line: &[u8]) -> String {
-    memmem::find_iter(line, b" id ")
-        .filter_map(|at| {
-            let rest = line.get(at + 4..)?;
-            let rest = rest.strip_prefix(b"<").unwrap_or(rest);
-            let end = rest.iter().position(|b| matches!(b, b' ' | b'<' | b'>' | b';'));
-            rest.get(..end.unwrap_or(rest.len())).filter(|id| id.len() >= 3)
-        })
-        .next()
-        .map(text)
-        .unwrap_or_default()
-}
-
-/// `helo=NAME`, else `HELO NAME` or `EHLO NAME`.
-fn helo(line: &[u8]) -> String {
-    let name = |at: usize, length: usize| {
-        let rest = line.get(at + length..).filter(|_| is_edge(line, at))?;
-        let end = rest.iter().position(|b| !is_helo(*b)).unwrap_or(rest.len());
-        rest.get(..end).filter(|name| !name.is_empty())
-    };
-    let small = memmem::find_iter(line, b"helo=").find_map(|at| name(at, 5));
-    small
-        .or_else(|| {
-            memmem::find_iter(line, b"LO ")
-                .filter_map(|at| at.checked_sub(2))
-                .filter(|at| {
-                    let rest = line.get(*at..).unwrap_or_default();
-                    rest.starts_with(b"HELO ") || rest.starts_with(b"EHLO ")
-                })
-                .find_map(|at| name(at, 5))
-        })
-        .map(text)
-        .unwrap_or_default()
-}
-
-const fn is_helo(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'.' | b'^' | b'+' | b'_' | b'&' | b':' | b'=' | b'?' | b'!' | b'@' | b'%'
-                | b'*' | b'$' | b'\\' | b'/'
-        )
-}
-
-/// The first word, up to its last octet that no name has.
-fn guessed_helo(rest: &[u8]) -> String {
-    let end = rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
-    let name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-    let last = (1..=end).rev().find(|at| rest.get(*at).is_some_and(|byte| !name(*byte)));
-    last.and_then(|at| rest.get(..at)).map(text).unwrap_or_default()
-}
-
-/// The sender that some systems note.
-fn sender(line: &[u8]) -> Option<String> {
-    let lower = line.to_ascii_lowercase();
-    let marks = ["return-path: ", "return-path:", "return-path ", "envelope-sender ", "envelope-sender=",
-        "envelope-from ", "envelope-from="];
-    let mut found: Option<(usize, &[u8])> = None;
-    for mark in marks {
-        for at in memmem::find_iter(&lower, mark) {
-            if found.is_some_and(|(first, _)| first <= at) {
-                break;
-            }
-            let start = at + mark.len();
-            let word = line.get(start..)?;
-            let end = word.iter().position(|byte| *byte == b' ').unwrap_or(word.len());
-            // The word ends where the last letter or digit of it does.
-            if let Some(end) = (1..=end).rev().find(|end| is_edge(line, start + end)) {
-                found = Some((at, word.get(..end)?));
-                break;
-            }
-        }
-    }
-    found.map(|(_, sender)| text(sender))
-}
-
-/// How the sender has proved who it is; empty when it has not.
-fn authenticated(line: &[u8], effort: &mut Effort) -> String {
-    let by = find(line, b" by ").is_some();
-    if by && let Some(protocol) = protocol(line) {
-        return text(protocol);
-    }
-    if let Some(transport) = gmail(line) {
-        return transport;
-    }
-    let mut told = None;
-    for (name, format) in AUTHENTICATED.iter() {
-        if let Some(found) = fits(format, line, effort) {
-            let how = found.get(Field::Auth).map(text).unwrap_or_default();
-            told = Some(match *name {
-                "" => how,
-                "GMX" => {
-                    format!("GMX ({how} / {})", found.get(Field::By).map(text).unwrap_or_default())
-                }
-                "Postfix" if how != "Postfix" => format!("Postfix ({how})"),
-                name => name.to_owned(),
-            });
-            break;
-        }
-    }
-    if let Some(told) = told {
-        return told;
-    }
-    let communigate = ["HTTP", "SMTP", "XIMSS", "IMAP"]
-        .iter()
-        .any(|how| find(line, format!("CommuniGate Pro {how}").as_bytes()).is_some());
-    if communigate && find(line, b" (account ").is_some() {
-        return "Communigate".to_owned();
-    }
-    let dav = b" with Microsoft Exchange Server HTTP-DAV";
-    if find(line, dav).is_some_and(|at| is_edge(line, at + dav.len())) {
-        return "HTTP-DAV".to_owned();
-    }
-    if by && let Some(via) = via_http(line) {
-        return text(via);
-    }
-    String::new()
-}
-
-/// The protocols of RFC 3848 and RFC 6531 that say so, and those of web mail.
-fn protocol(line: &[u8]) -> Option<&[u8]> {
-    let lower = line.to_ascii_lowercase();
-    memmem::find_iter(&lower, b" with ").find_map(|at| {
-        let word = line.get(at + 6..)?;
-        let end = word.iter().position(|b| matches!(b, b' ' | b';')).unwrap_or(word.len());
-        let word = word.get(..end)?;
-        [
-            "ESMTPA", "ESMTPSA", "LMTPA", "LMTPSA", "UTF8SMTPA", "UTF8SMTPSA", "UTF8LMTPA",
-            "UTF8LMTPSA", "ASMTP", "HTTP", "HTTPS", "HTTPU",
-        ]
-        .iter()
-        .any(|name| name.as_bytes().eq_ignore_ascii_case(word))
-        .then_some(word)
-    })
-}
-
-/// Gmail does not say ESMTPSA, but its ids of submissions look different.
-fn gmail(line: &[u8]) -> Option<String> {
-    let mark = b" by mx.google.com with ESMTPS id ";
-    let submitted = memmem::find_iter(line, mark)
-        .any(|at| line.get(at + mark.len()..).is_some_and(is_gmail_id));
-    if !submitted {
-        return None;
-    }
-    memmem::find_iter(line, b"(version=").find_map(|at| {
-        let rest = line.get(at + b"(version=".len()..)?;
-        let version = rest.split(|byte| *byte == b' ').next().filter(|v| !v.is_empty())?;
-        let cipher = rest.get(version.len()..)?.strip_prefix(b" cipher=")?;
-        let end = cipher.iter().position(|byte| *byte == b')').filter(|end| *end > 0)?;
-        let cipher = cipher.get(..end)?;
-        Some(format!("GMail - transport={} cipher={}", text(version), text(cipher)))
-    })
-}
-
-/// `u14sm1234567abc.3.2024.01.02.03.04.05`
-fn is_gmail_id(text: &[u8]) -> bool {
-    let word = text.split(|byte| *byte == b' ').next().unwrap_or_default();
-    let mut parts = word.split(|byte| *byte == b'.');
-    let digits = |part: Option<&[u8]>, least: usize, most: usize| {
-        part.is_some_and(|p| (least..=most).contains(&p.len()) && p.iter().all(u8::is_ascii_digit))
-    };
-    let head = parts.next().is_some_and(|head| {
-        let sm = memmem::find(head, b"sm").unwrap_or(0);
-        let tail = head.get(sm + 2..).unwrap_or_default();
-        let number = tail.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let letters = tail.get(number..).unwrap_or_default();
-        (1..=4).contains(&sm)
-            && (2..=9).contains(&number)
-            && letters.len() == 3
-            && letters.iter().all(u8::is_ascii_lowercase)
-    });
-    let mut ok = head && digits(parts.next(), 1, 3) && digits(parts.next(), 4, 4);
-    for index in 0..5 {
-        let part = parts.next().map(|part| if index == 4 { part.get(..2).unwrap_or(part) } else { part });
-        ok = ok && digits(part, 2, 2) && part.is_some_and(|p| p.first().is_some_and(|b| *b < b'7'));
-    }
-    ok
-}
-
-fn via_http(line: &[u8]) -> Option<&[u8]> {
-    let lower = line.to_ascii_lowercase();
-    memmem::find_iter(&lower, b"(via http").find_map(|at| {
-        let how = line.get(at + 5..)?;
-        let end = how.iter().take(6).position(|byte| *byte == b')')?;
-        let fits = matches!(how.get(end + 1), None | Some(b' ' | b';'));
-        how.get(..end).filter(|_| fits)
-    })
-}
-
-/// A line of Microsoft's servers that ends with the version.
-fn is_microsoft(line: &[u8]) -> bool {
-    [&b" with Microsoft SMTP Server "[..], b" with mapi id "].into_iter().any(|mark| {
-        memmem::find_iter(line, mark).any(|at| {
-            let rest = line.get(at + mark.len()..).unwrap_or_default();
-            let rest = match rest.strip_prefix(b"(") {
-                Some(inside) => inside
-                    .iter()
-                    .position(|byte| *byte == b')')
-                    .and_then(|end| inside.get(end + 1..)?.strip_prefix(b" "))
-                    .unwrap_or_default(),
-                None => rest,
-            };
-            let version = rest.split(|byte| *byte == b' ').next().unwrap_or_default();
-            let parts: Vec<&[u8]> = version.split(|byte| *byte == b'.').collect();
-            parts.len() == 4 && parts.iter().all(|p| !p.is_empty() && p.iter().all(u8::is_ascii_digit))
-        })
-    })
-}
-
-/// qmail-ldap looks like sendmail, but is not.
-fn is_qmail_ldap(line: &[u8]) -> bool {
-    memmem::find_iter(line, b" (qmail-").any(|at| {
-        let head = line.get(..at).unwrap_or_default();
-        let word = head.iter().rposition(|byte| *byte == b' ').unwrap_or(0);
-        let version = line.get(at + b" (qmail-".len()..).unwrap_or_default();
-        let end = version.iter().position(|byte| *byte == b' ').unwrap_or(version.len());
-        let closed = version.get(..end).is_some_and(|v| v.len() > 1 && v.ends_with(b")"));
-        head.get(..word).is_some_and(|head| head.ends_with(b" by"))
-            && closed
-            && version.get(end..).is_some_and(|rest| rest.starts_with(b" with "))
-    })
-}
-
-/// What stands between a mark and the `>` that ends its word.
-fn between<'l>(line: &'l [u8], mark: &[u8]) -> Option<&'l [u8]> {
-    let word = word_after(line, mark)?;
-    let end = word.iter().rposition(|byte| *byte == b'>')?;
-    word.get(..end).filter(|word| !word.is_empty())
-}
-
-/// The word behind the first mark; it may be empty.
-fn word_after<'l>(line: &'l [u8], mark: &[u8]) -> Option<&'l [u8]> {
-    let rest = line.get(find(line, mark)? + mark.len()..)?;
-    let end = rest.iter().position(|byte| is_space(*byte)).unwrap_or(rest.len());
-    rest.get(..end)
-}
-
-fn find(line: &[u8], part: &[u8]) -> Option<usize> {
-    memmem::find(line, part)
-}
-
-fn starts_with(line: &[u8], start: &[u8]) -> bool {
-    line.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
-}
-
-fn text(octets: &[u8]) -> String {
-    String::from_utf8_lossy(octets).into_owned()
-}
-

@@ -122,7 +122,12 @@ impl Class {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Text(&'static str),
-    Run { class: Class, least: usize, lazy: bool, field: Option<Field> },
+    Run {
+        class: Class,
+        least: usize,
+        lazy: bool,
+        field: Option<Field>,
+    },
     Dotted(Option<Field>),
     UpTo(usize),
     Letter,
@@ -386,11 +391,11 @@ mod tests {
     #[test]
     fn holes() {
         use Field::{Auth, By, Helo, Ident, Ip, Rdns, Sub};
-        check("{helo} ({rdns} [{ip}]) by", "a (b [192.0.2.1]) by c", Some(&[
-            (Helo, "a"),
-            (Rdns, "b"),
-            (Ip, "192.0.2.1"),
-        ]));
+        check(
+            "{helo} ({rdns} [{ip}]) by",
+            "a (b [192.0.2.1]) by c",
+            Some(&[(Helo, "a"), (Rdns, "b"), (Ip, "192.0.2.1")]),
+        );
         check("{helo} (", "a  (", None);
         check("{rdns}[{ip}]", "a[b[192.0.2.1]", Some(&[(Rdns, "a[b")]));
         check("({helo?})", "()", Some(&[(Helo, "")]));

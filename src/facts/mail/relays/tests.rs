@@ -100,8 +100,9 @@ fn lines_that_tell_nothing() {
     check("from a.example by b.example; Mon, 1 Jan 2024 10:00:00 +0000", "skip");
     check("from me by m.example with local (Exim 4.9) id 1abc", "skip");
     check("from a.example by b.example with ESMTP id 123", "skip");
-    check("from localhost (localhost [127.0.0.1]", "skip");
-    check("from me@a.example by b.example ", "?");
+    check("from localhost (me@localhost) by b.example (8.15/8.15) with SMTP id 123", "skip");
+    check("from me@a.example by b.example id 1", "skip");
+    check("from me@a.example by b.example", "?");
     check("from nowhere", "?");
     check("from", "skip");
     check("", "skip");
@@ -179,7 +180,8 @@ fn the_hop_of_the_envelope() {
         };
         let top = hop(top);
         let relays = read(&message(&[("Received", &top)]), &envelope, &Networks::default());
-        let found = relays.all.iter().map(|r| format!("{}{}", r.ip, if r.trusted { "+" } else { "" }));
+        let found =
+            relays.all.iter().map(|r| format!("{}{}", r.ip, if r.trusted { "+" } else { "" }));
         assert_eq!(found.collect::<Vec<_>>().join(" "), expected);
     }
     check("192.0.2.1", None, "192.0.2.1", "192.0.2.1");
