@@ -22,7 +22,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "check_for_forged_juno_received_headers", does: Does::Runs(forged_juno) },
     Function { name: "check_for_forged_gmail_received_headers", does: Does::Runs(forged_gmail) },
     Function { name: "check_for_forged_gw05_received_headers", does: Does::Runs(forged_gateway) },
-    Function { name: "check_for_fake_aol_relay_in_rcvd", does: Does::Runs(fake_aol) },
     Function { name: "gated_through_received_hdr_remover", does: Does::Runs(hops_removed) },
     Function { name: "check_messageid_not_usable", does: Does::Runs(id_not_usable) },
 ];
@@ -278,20 +277,6 @@ fn forged_gateway(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
         ["from", _, "by", gateway, "with", "ESMTP;", _, _, _, year, _, _]
             if !gateway.contains('.') && year.len() == 4
     ))
-}
-
-/// A hop has a name as AOL's relays have, and none of AOL's traces.
-fn fake_aol(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    static VERSION: Phrase = Phrase::new("/AOL-{n}.{n}.{n})");
-    let received = context.received();
-    let lower = received.to_ascii_lowercase();
-    let named = lower.match_indices(" rly-").any(|(at, word)| {
-        let rest = lower.as_bytes().get(at + word.len()..).unwrap_or_default();
-        matches!(rest, [b'a'..=b'z', b'a'..=b'z', b'0'..=b'9', b'0'..=b'9', b'.', ..])
-    });
-    let queued = ["RELAY", "MAILRELAY", "MAILIN"];
-    let queued = queued.iter().any(|name| received.contains(&format!("ESMTP id {name}")));
-    known(named && !VERSION.is_in(&received) && !queued)
 }
 
 /// The Message-ID may have been changed on the way.
