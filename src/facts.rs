@@ -252,7 +252,7 @@ impl fmt::Display for Place<'_> {
 pub struct Paragraph<'f> {
     /// One paragraph: white space runs are one space, at most 2048 bytes. The first one is
     /// the Subject (SpamAssassin 4.0, `body`).
-    pub text: Cow<'f, str>,
+    pub text: Cow<'f, [u8]>,
     /// Where it stands.
     pub place: Place<'f>,
     /// Mail or calendar.

@@ -27,7 +27,9 @@ mod tree;
 mod walk;
 
 pub use authentication_results::{AuthenticationResults, Mechanism, MethodResult};
+pub use charset::shown as text_as_shown;
 pub use defect::{Defect, DefectKind};
+pub use transfer::{base64_octets, quoted_printable_octets};
 
 /// What the MTA knows about the SMTP transaction; every field may be missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -172,6 +174,9 @@ pub struct Part<'x> {
     pub message_depth: usize,
     /// The decoded content.
     pub body: Body<'x>,
+    /// The content as it stands between header and boundary, transfer encoding and all;
+    /// empty for containers. For who must read it in another way than [`Part::body`] does.
+    pub encoded: Cow<'x, [u8]>,
 }
 
 /// Decoded content of a part.

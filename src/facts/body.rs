@@ -8,26 +8,30 @@ use super::{Facts, Origin, Paragraph, Place};
 /// Octets of one paragraph; SpamAssassin cuts there too.
 const LENGTH: usize = 2048;
 
-/// Paragraphs made of one message.
+/// Paragraphs made of the calendar parts of one message.
 const LIMIT: usize = 2_000;
 
 /// Makes the paragraphs.
 pub(super) fn paragraphs<'f>(facts: &'f Facts<'f>) -> Vec<Paragraph<'f>> {
     let mut out = Vec::new();
-    if let Some(subject) = &facts.message.subject {
-        out.push(Paragraph {
-            text: Cow::Owned(format!("{subject}\n")),
-            place: Place::Name("Subject"),
-            origin: Origin::Mail,
-            event: None,
-        });
-    }
-    for text in &facts.mail_texts {
-        split(&text.text, Place::Part(text.part), Origin::Mail, None, &mut out);
-    }
+    // The Subject has its place also when there is none: rules may leave out the first one.
+    let subject = facts.message.subject.as_deref().unwrap_or_default();
+    out.push(Paragraph {
+        text: Cow::Owned(format!("{subject}\n").into_bytes()),
+        place: Place::Name("Subject"),
+        origin: Origin::Mail,
+        event: None,
+    });
+    out.extend(facts.mail.rendered().paragraphs.iter().map(|chunk| Paragraph {
+        text: Cow::Borrowed(&chunk.text),
+        place: Place::Part(chunk.part),
+        origin: Origin::Mail,
+        event: None,
+    }));
+    let limit = out.len() + LIMIT;
     for event in &facts.events {
         for text in &event.texts {
-            split(&text.visible, text.place, Origin::Calendar, Some(event.index), &mut out);
+            split(&text.visible, text.place, Some(event.index), limit, &mut out);
         }
     }
     out
@@ -36,15 +40,15 @@ pub(super) fn paragraphs<'f>(facts: &'f Facts<'f>) -> Vec<Paragraph<'f>> {
 fn split<'f>(
     text: &'f str,
     place: Place<'f>,
-    origin: Origin,
     event: Option<usize>,
+    limit: usize,
     out: &mut Vec<Paragraph<'f>>,
 ) {
     let mut paragraph = String::new();
     let mut flush = |paragraph: &mut String| {
-        if !paragraph.is_empty() && out.len() < LIMIT {
-            let text = std::mem::take(paragraph);
-            out.push(Paragraph { text: Cow::Owned(text), place, origin, event });
+        if !paragraph.is_empty() && out.len() < limit {
+            let text = Cow::Owned(std::mem::take(paragraph).into_bytes());
+            out.push(Paragraph { text, place, origin: Origin::Calendar, event });
         }
     };
     for line in text.split('\n') {

@@ -10,18 +10,23 @@ use std::cell::OnceCell;
 
 use crate::message::{Envelope, Message};
 
+mod html;
+mod html_report;
 mod relays;
+mod source;
 mod texts;
 mod uris;
 
+pub use html_report::{HtmlPart, HtmlReport};
 pub use relays::{Networks, Relay, Relays};
-pub use texts::{Chunk, HtmlLink, HtmlReport, Rendered};
+pub use texts::{Chunk, HtmlLink, Rendered};
 pub use uris::Uri;
 
 /// The mail, looked at as rules ask.
 pub struct Mail<'f> {
     message: &'f Message<'f>,
     envelope: &'f Envelope,
+    leaves: OnceCell<Vec<source::Leaf>>,
     rendered: OnceCell<Rendered>,
     raw_body: OnceCell<Vec<Chunk>>,
     uris: OnceCell<Vec<Uri>>,
@@ -34,6 +39,7 @@ impl<'f> Mail<'f> {
         Self {
             message,
             envelope,
+            leaves: OnceCell::new(),
             rendered: OnceCell::new(),
             raw_body: OnceCell::new(),
             uris: OnceCell::new(),
@@ -43,12 +49,16 @@ impl<'f> Mail<'f> {
 
     /// Text parts as a reader sees them, in paragraphs (`body`); the Subject is not in it.
     pub fn rendered(&self) -> &Rendered {
-        self.rendered.get_or_init(|| texts::render(self.message))
+        self.rendered.get_or_init(|| texts::render(self.message, self.leaves()))
     }
 
     /// Text parts with transfer encodings undone and nothing else (`rawbody`).
     pub fn raw_body(&self) -> &[Chunk] {
-        self.raw_body.get_or_init(|| texts::raw_body(self.message))
+        self.raw_body.get_or_init(|| texts::raw_body(self.message, self.leaves()))
+    }
+
+    fn leaves(&self) -> &[source::Leaf] {
+        self.leaves.get_or_init(|| source::leaves(self.message))
     }
 
     /// The message as it came (`full`).

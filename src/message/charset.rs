@@ -146,6 +146,47 @@ fn without(bytes: Cow<'_, [u8]>, count: usize) -> Cow<'_, [u8]> {
     }
 }
 
+/// Decodes text as `normalize_charset` of mail filters does: what is UTF-8 is UTF-8 whatever
+/// the label says, then the label counts where it fits all octets, and what remains is
+/// Windows-1252. A byte order mark stays. The second value is false where nothing had to be
+/// decoded because all octets are ASCII.
+pub fn shown<'x>(bytes: Cow<'x, [u8]>, charset: &str) -> (Cow<'x, str>, bool) {
+    let label = charset.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    let wide = is_utf16_label(label);
+    let bytes = if bytes.is_ascii() && !wide && !shifts(label) {
+        return (into_text(bytes).unwrap_or_default(), false);
+    } else if bytes.is_ascii() {
+        bytes
+    } else {
+        match into_text(bytes) {
+            Ok(text) => return (text, true),
+            Err(bytes) => bytes,
+        }
+    };
+    if wide {
+        if let Some((order, mark)) = utf16_order(&bytes, true) {
+            let text = utf16(bytes.get(mark..).unwrap_or_default(), order);
+            return (Cow::Owned(text), true);
+        }
+    } else if !is_utf8_label(label) && !is_ascii_label(label) && !is_western_label(label) {
+        let text = charset_decoder(label.as_bytes()).map(|decoder| decoder(&bytes));
+        if let Some(text) = text.filter(|text| !text.contains('\u{FFFD}')) {
+            return (Cow::Owned(text), true);
+        }
+    }
+    if bytes.is_ascii() {
+        return (into_text(bytes).unwrap_or_default(), false);
+    }
+    // Five octets have no meaning in Windows-1252.
+    let text =
+        western(&bytes).replace(['\u{81}', '\u{8D}', '\u{8F}', '\u{90}', '\u{9D}'], "\u{FFFD}");
+    (Cow::Owned(text), true)
+}
+
+fn is_western_label(label: &str) -> bool {
+    is_any(label, &["iso-8859-1", "iso8859-1", "windows-1252", "cp1252"])
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ByteOrder {
     Little,
@@ -270,6 +311,26 @@ mod tests {
         check(b"caf\xE9", None, "café", invalid);
         check(b"\xC3\xBC \xC3\xA4 \xFF", None, "ü ä \u{FFFD}", invalid);
         check(b"", None, "", None);
+    }
+
+    #[track_caller]
+    fn check_shown(bytes: &[u8], charset: &str, expected: &str, decoded: bool) {
+        let (text, was_decoded) = shown(Cow::Borrowed(bytes), charset);
+        assert_eq!((&*text, was_decoded), (expected, decoded), "{bytes:?} as {charset}");
+    }
+
+    #[test]
+    fn as_filters_show_it() {
+        check_shown(b"plain", "iso-8859-1", "plain", false);
+        check_shown(b"plain", "x-klingon", "plain", false);
+        check_shown("Grüße".as_bytes(), "iso-8859-1", "Grüße", true);
+        check_shown(b"\xEF\xBB\xBFx", "utf-8", "\u{FEFF}x", true);
+        check_shown(b"caf\xE9", "utf-8", "café", true);
+        check_shown(b"\x93x\x94\x81", "us-ascii", "“x”\u{FFFD}", true);
+        check_shown(b"\xCF\xF0\xE8", "windows-1251", "При", true);
+        check_shown(&wide("ab c", ByteOrder::Big, false), "utf-16", "ab c", true);
+        check_shown(b"not wide", "utf-16", "not wide", false);
+        check_shown(b"\x1b$B%O%m\x1b(B", "iso-2022-jp", "ハロ", true);
     }
 
     #[test]

@@ -117,9 +117,111 @@ fn damaged_quoted_printable(content: &[u8]) -> Vec<u8> {
     decoded
 }
 
+/// Decodes base64 as mail filters do: whatever is not base64 is left out, and padding in
+/// the middle (several encoded pieces in a row) counts as zeros, so that no piece is lost.
+pub fn base64_octets(content: &[u8]) -> Vec<u8> {
+    let end = content
+        .iter()
+        .rposition(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+        .map_or(0, |last| last + 1);
+    let mut decoded = Vec::with_capacity(end / 4 * 3 + 3);
+    let (mut bits, mut count) = (0_u32, 0_u32);
+    for byte in content.get(..end).unwrap_or_default() {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            b'=' => 0,
+            _ => continue,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 1;
+        if count == 4 {
+            decoded.extend_from_slice(bits.to_be_bytes().get(1..).unwrap_or_default());
+            (bits, count) = (0, 0);
+        }
+    }
+    // Two characters left make one octet, three make two; one makes nothing.
+    let tail = (bits << (6 * (4 - count))).to_be_bytes();
+    decoded.extend_from_slice(tail.get(1..count.max(1) as usize).unwrap_or_default());
+    decoded
+}
+
+/// Decodes quoted-printable as mail filters do: white space at the end of a line goes,
+/// escapes may be in lower case, and what is no escape stays.
+pub fn quoted_printable_octets(content: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(content.len());
+    let mut rest = content;
+    while !rest.is_empty() {
+        let length = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        let (line, tail) = rest.split_at(length);
+        rest = tail;
+        let (text, end) = line_and_end(line);
+        let soft = if end.is_empty() { None } else { text.strip_suffix(b"=") };
+        unescape(soft.unwrap_or(text), &mut decoded);
+        if soft.is_none() {
+            decoded.extend_from_slice(end);
+        }
+    }
+    decoded
+}
+
+/// A line without the white space at its end, and its line end.
+fn line_and_end(line: &[u8]) -> (&[u8], &[u8]) {
+    let Some(text) = line.strip_suffix(b"\n") else { return (line, &[]) };
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    let end = line.get(text.len()..).unwrap_or_default();
+    let kept = text.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |at| at + 1);
+    (text.get(..kept).unwrap_or_default(), end)
+}
+
+fn unescape(text: &[u8], out: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some(position) = memchr(b'=', rest) {
+        let (before, after) = rest.split_at(position);
+        out.extend_from_slice(before);
+        let escape = match after {
+            [_, high, low, tail @ ..] => {
+                quoted_printable_decode_char(*high, *low).map(|byte| (byte, tail))
+            }
+            _ => None,
+        };
+        let (byte, tail) = escape.unwrap_or((b'=', after.get(1..).unwrap_or_default()));
+        out.push(byte);
+        rest = tail;
+    }
+    out.extend_from_slice(rest);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[track_caller]
+    fn check_octets(decode: fn(&[u8]) -> Vec<u8>, content: &str, expected: &str) {
+        assert_eq!(String::from_utf8_lossy(&decode(content.as_bytes())), expected, "{content:?}");
+    }
+
+    #[test]
+    fn base64_as_filters_read_it() {
+        check_octets(base64_octets, "QUJD\r\nREVG", "ABCDEF");
+        check_octets(base64_octets, "QUI=\nQUI=", "AB\0AB");
+        check_octets(base64_octets, "QUJDR", "ABC");
+        check_octets(base64_octets, "QUJDRE", "ABCD");
+        check_octets(base64_octets, "Q*UJ-D=", "ABC");
+        check_octets(base64_octets, "", "");
+        check_octets(base64_octets, "====", "");
+    }
+
+    #[test]
+    fn quoted_printable_as_filters_read_it() {
+        check_octets(quoted_printable_octets, "a=\nb= \r\nc", "abc");
+        check_octets(quoted_printable_octets, "a \t\nb ", "a\nb ");
+        check_octets(quoted_printable_octets, "=3d=3D=ZZ=4=", "===ZZ=4=");
+        check_octets(quoted_printable_octets, "", "");
+    }
 
     fn check(encoding: &str, content: &str, expected: &str, clean: bool) {
         let (decoded, was_clean) = undo(content.as_bytes(), Encoding::read(encoding.as_bytes()));

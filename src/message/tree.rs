@@ -47,6 +47,7 @@ fn own_part(part: Part<'_>) -> Part<'static> {
             Body::Text(text) => Body::Text(Cow::Owned(text.into_owned())),
             Body::Binary(octets) => Body::Binary(Cow::Owned(octets.into_owned())),
         },
+        encoded: Cow::Owned(part.encoded.into_owned()),
         content_type: part.content_type,
         name: part.name,
         disposition: part.disposition,

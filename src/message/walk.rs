@@ -226,6 +226,7 @@ impl<'b, 's> Walk<'b, 's> {
             parent: entity.parent,
             message_depth: entity.depth,
             body: Body::Container,
+            encoded: Cow::Borrowed(&[]),
         });
         Leaf { index, body, depth: entity.depth, declared }
     }
@@ -324,6 +325,8 @@ impl<'b, 's> Walk<'b, 's> {
             Body::Binary(octets)
         };
         if let Some(part) = self.tree.parts.get_mut(index - self.base) {
+            part.encoded =
+                Cow::Borrowed(if matches!(body, Body::Container) { &[] } else { content });
             part.body = body;
         }
     }

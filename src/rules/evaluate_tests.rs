@@ -87,7 +87,7 @@ fn outcome(set: &RuleSet, case: &Case<'_>, expired: &dyn Fn() -> bool) -> Evalua
         .paragraphs
         .iter()
         .map(|(text, origin, event)| Paragraph {
-            text: (*text).into(),
+            text: text.as_bytes().into(),
             place: facts::Place::Name("text"),
             origin: *origin,
             event: *event,

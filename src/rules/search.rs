@@ -169,7 +169,7 @@ impl<'s, 'f> Scan<'s, 'f> {
                     let paragraph = paragraphs.get(number)?;
                     let wanted = !(without_subject && number == 0);
                     wanted.then(|| Searched {
-                        text: paragraph.text.as_bytes(),
+                        text: &paragraph.text,
                         place: paragraph.place,
                         origin: paragraph.origin,
                         event: paragraph.event,

@@ -1,13 +1,45 @@
 //! Text parts as `body` and `rawbody` rules see them.
+//!
+//! Comes in: the leaf parts of a mail. Goes out: rendered paragraphs, links and counts; and
+//! the text as sent, in pieces. Where a paragraph ends, where a long text is cut and which
+//! white space counts is as in SpamAssassin 4.0.
+//! Not an error: anything in the mail.
 
-use crate::message::Message;
+use std::borrow::Cow;
+
+use memchr::{memchr, memrchr};
+
+use super::html;
+use super::html_report::HtmlReport;
+use super::source::{Kind, Leaf};
+use crate::message::{Message, text_as_shown};
+
+/// Octets of one paragraph.
+const PARAGRAPH: usize = 2048;
+
+/// Characters of one part's rendered text that are looked at; a little more where that is
+/// not the end of a line or word.
+const RENDERED: usize = 50_000;
+
+/// Octets of one part's raw text that are looked at, likewise.
+const RAW: usize = 500_000;
+
+/// How much more.
+const MORE: usize = 1024;
+
+/// Octets of one HTML part that are rendered.
+const HTML: usize = 1024 * 1024;
+
+/// Pieces of text made of one mail.
+const PIECES: usize = 20_000;
 
 /// A piece of text and the part it stands in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
     /// Index in `Message::parts`.
     pub part: usize,
-    /// The text: UTF-8 in rendered text, octets as sent in decoded text.
+    /// The text: UTF-8 in rendered text (Latin-1 where SpamAssassin has it so: HTML that is
+    /// ASCII but for references to characters of Latin-1), octets as sent in decoded text.
     pub text: Vec<u8>,
 }
 
@@ -24,10 +56,6 @@ pub struct HtmlLink {
     pub text: String,
 }
 
-/// What was counted while rendering HTML, for `html_…` functions.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct HtmlReport {}
-
 /// What rendering the text parts gives.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rendered {
@@ -40,11 +68,208 @@ pub struct Rendered {
 }
 
 /// Renders the text parts.
-pub(super) fn render(_message: &Message<'_>) -> Rendered {
-    Rendered::default()
+pub(super) fn render(message: &Message<'_>, leaves: &[Leaf]) -> Rendered {
+    let mut out = Rendered::default();
+    let mut joined = Joined::default();
+    for leaf in leaves {
+        // Parts are told apart by a line break, also those that are not text.
+        if !joined.text.is_empty() {
+            joined.text.push('\n');
+        }
+        joined.starts.push((joined.text.len(), leaf.part));
+        let octets = leaf.octets(message);
+        match leaf.kind {
+            Kind::Plain => {
+                let (text, decoded) = text_as_shown(Cow::Borrowed(octets), &leaf.charset);
+                joined.wide |= decoded;
+                joined.text.push_str(cut_rendered(&text));
+            }
+            Kind::Html if !octets.is_empty() => {
+                let octets = octets.get(..HTML).unwrap_or(octets);
+                let (text, decoded) = text_as_shown(Cow::Borrowed(octets), &leaf.charset);
+                let page = html::render(leaf.part, &text, decoded, octets.len());
+                joined.wide |= page.wide;
+                joined.text.push_str(cut_rendered(&page.text));
+                out.links.extend(page.links);
+                out.html.parts.push(page.report);
+            }
+            Kind::Html | Kind::Raw | Kind::Other => {}
+        }
+    }
+    out.paragraphs = joined.paragraphs();
+    out
+}
+
+/// Cuts a part's rendered text where it has become too long.
+fn cut_rendered(text: &str) -> &str {
+    if text.len() <= RENDERED {
+        return text;
+    }
+    let Some((limit, _)) = text.char_indices().nth(RENDERED) else { return text };
+    let rest = text.get(limit..).unwrap_or_default();
+    let more = rest.char_indices().nth(MORE + 1).map_or(rest.len(), |(end, _)| end);
+    let near = rest.as_bytes().get(..more).unwrap_or_default();
+    let end = memchr(b'\n', near).or_else(|| memchr(b' ', near)).map_or(0, |at| at + 1);
+    text.get(..limit + end).unwrap_or(text)
+}
+
+/// The rendered text of all parts.
+#[derive(Default)]
+struct Joined {
+    text: String,
+    /// Where each part starts.
+    starts: Vec<(usize, usize)>,
+    /// Whether the text is taken as characters or as octets of Latin-1.
+    wide: bool,
+}
+
+impl Joined {
+    fn paragraphs(&self) -> Vec<Chunk> {
+        let mut out =
+            Splitter { chunks: Vec::new(), line: Vec::new(), start: 0, joined: self, next: 0 };
+        let wide = self.wide;
+        let is_space = |c: char| {
+            if wide { c.is_whitespace() } else { c.is_ascii_whitespace() || c == '\u{b}' }
+        };
+        let mut at = 0;
+        while at < self.text.len() && out.chunks.len() < PIECES {
+            let rest = self.text.get(at..).unwrap_or_default();
+            let length = rest.find(|c| is_space(c) || c == '\0').unwrap_or(rest.len());
+            if length > 0 {
+                out.push(at, rest.get(..length).unwrap_or_default());
+                at += length;
+                continue;
+            }
+            if rest.starts_with('\0') {
+                // SpamAssassin marks the ends of paragraphs with zeros.
+                out.end_line(at);
+                at += 1;
+                continue;
+            }
+            let length = rest.find(|c| !is_space(c)).unwrap_or(rest.len());
+            let run = rest.get(..length).unwrap_or_default();
+            match (run.find('\n'), run.rfind('\n')) {
+                (Some(first), Some(last)) if first < last => {
+                    if first > 0 {
+                        out.push(at, " ");
+                    }
+                    out.end_line(at);
+                    if last + 1 < length {
+                        out.push(at + length, " ");
+                    }
+                }
+                _ => out.push(at, " "),
+            }
+            at += length;
+        }
+        out.finish()
+    }
+}
+
+struct Splitter<'j> {
+    chunks: Vec<Chunk>,
+    line: Vec<u8>,
+    /// Where the line starts in the joined text.
+    start: usize,
+    joined: &'j Joined,
+    /// Parts that have been passed.
+    next: usize,
+}
+
+impl Splitter<'_> {
+    fn push(&mut self, at: usize, text: &str) {
+        // Space in front belongs to the text behind it.
+        if self.line.is_empty() || self.line == b" " {
+            self.start = at;
+        }
+        if self.joined.wide || text.is_ascii() {
+            self.line.extend_from_slice(text.as_bytes());
+        } else {
+            self.line.extend(text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')));
+        }
+        while self.line.len() > PARAGRAPH + 1 {
+            self.cut();
+        }
+    }
+
+    fn end_line(&mut self, at: usize) {
+        if self.line.is_empty() {
+            self.start = at;
+        }
+        self.line.push(b'\n');
+        while self.line.len() > PARAGRAPH {
+            self.cut();
+        }
+        self.flush();
+    }
+
+    /// Cuts the line behind the last space that fits, or where it is full.
+    fn cut(&mut self) {
+        let space = memrchr(b' ', self.line.get(..=PARAGRAPH).unwrap_or_default());
+        let rest = self.line.split_off(space.map_or(PARAGRAPH, |at| at + 1));
+        let line = std::mem::replace(&mut self.line, rest);
+        self.store(line);
+    }
+
+    fn flush(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        if !line.is_empty() {
+            self.store(line);
+        }
+    }
+
+    fn store(&mut self, text: Vec<u8>) {
+        let starts = &self.joined.starts;
+        while starts.get(self.next + 1).is_some_and(|(start, _)| *start <= self.start) {
+            self.next += 1;
+        }
+        let part = starts.get(self.next).map_or(0, |(_, part)| *part);
+        self.chunks.push(Chunk { part, text });
+    }
+
+    fn finish(mut self) -> Vec<Chunk> {
+        while self.line.len() > PARAGRAPH {
+            self.cut();
+        }
+        self.flush();
+        self.chunks
+    }
 }
 
 /// Undoes the transfer encodings of the text parts.
-pub(super) fn raw_body(_message: &Message<'_>) -> Vec<Chunk> {
-    Vec::new()
+pub(super) fn raw_body(message: &Message<'_>, leaves: &[Leaf]) -> Vec<Chunk> {
+    let mut out = Vec::new();
+    for leaf in leaves {
+        match leaf.kind {
+            Kind::Other => {}
+            Kind::Html | Kind::Plain | Kind::Raw => {
+                cut_raw(leaf.part, raw_part(leaf.octets(message)), &mut out);
+            }
+        }
+    }
+    out
+}
+
+/// Cuts a part's raw text where it has become too long.
+fn raw_part(octets: &[u8]) -> &[u8] {
+    let Some(rest) = octets.get(RAW..).filter(|rest| !rest.is_empty()) else { return octets };
+    let near = rest.get(..=MORE).unwrap_or(rest);
+    let end = [b'\n', b'>', b' '].iter().find_map(|mark| memchr(*mark, near));
+    octets.get(..RAW + end.map_or(0, |at| at + 1)).unwrap_or(octets)
+}
+
+/// Cuts raw text into pieces of one to two times 2048 octets, at a line end, a tag's end or
+/// a space where there is one.
+fn cut_raw(part: usize, text: &[u8], out: &mut Vec<Chunk>) {
+    let mut rest = text;
+    while rest.len() > 2 * PARAGRAPH && out.len() < PIECES {
+        let window = rest.get(PARAGRAPH..2 * PARAGRAPH).unwrap_or_default();
+        let at = [b'\n', b'>', b' '].iter().find_map(|mark| memchr(*mark, window)).unwrap_or(0);
+        let (piece, tail) = rest.split_at(PARAGRAPH + at + 1);
+        out.push(Chunk { part, text: piece.to_vec() });
+        rest = tail;
+    }
+    if (!rest.is_empty() || text.is_empty()) && out.len() < PIECES {
+        out.push(Chunk { part, text: rest.to_vec() });
+    }
 }
