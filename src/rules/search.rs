@@ -339,6 +339,7 @@ impl<'s, 'f> Scan<'s, 'f> {
             settings: &self.set.settings,
             paragraphs: self.paragraphs,
             find: &mut find,
+            raw: call.raw,
             shown: None,
         };
         let value = (call.run)(&mut context, &call.arguments);
