@@ -20,7 +20,7 @@ mod relays;
 mod source;
 mod structure;
 mod texts;
-mod uris;
+pub mod uris;
 
 pub use counts::Counts;
 pub use html_report::{HtmlPart, HtmlReport};
@@ -29,7 +29,7 @@ pub use pdf::PdfReport;
 pub use relays::{Networks, Relay, Relays};
 pub use structure::{Node, Oddities, Structure, lines};
 pub use texts::{Chunk, HtmlLink, Rendered};
-pub use uris::Uri;
+pub use uris::{Hints, Uri};
 
 /// The mail, looked at as rules ask.
 pub struct Mail<'f> {
@@ -139,9 +139,17 @@ impl<'f> Mail<'f> {
         &self.message.raw
     }
 
-    /// Links of text, HTML and DKIM signatures (`uri`, `uri_detail`).
-    pub fn uris(&self) -> &[Uri] {
-        self.uris.get_or_init(|| uris::find(self.message, self.rendered()))
+    /// Links of Subject, text, HTML and DKIM signatures (`uri`, `uri_detail`).
+    ///
+    /// What rule files know of links is the same for a whole scan: that of the first call
+    /// counts.
+    pub fn uris(&self, hints: Hints<'_>) -> &[Uri] {
+        self.uris.get_or_init(|| {
+            let leaf = |place: usize| self.leaves().get(place).map(|leaf| leaf.part);
+            let files = self.pdfs().links.iter();
+            let files = files.map(|(place, link)| (leaf(*place), link.as_slice()));
+            uris::find(self.message, self.rendered(), files, hints)
+        })
     }
 
     /// The hops the mail went over, as its Received fields and the envelope tell.

@@ -50,14 +50,14 @@ pub struct PdfReport {
     pub sums: BTreeSet<String>,
     /// MD5 of the first lines, and of the names in front of lines.
     pub fuzzy_sums: BTreeSet<String>,
-    /// Links.
-    pub links: Vec<Vec<u8>>,
+    /// Links, and which leaf of the mail has them.
+    pub links: Vec<(usize, Vec<u8>)>,
 }
 
 /// Reads the files.
 pub(super) fn read(structure: &Structure, message: &Message<'_>) -> PdfReport {
     let mut report = PdfReport::default();
-    for (_, node) in structure.leaves() {
+    for (place, (_, node)) in structure.leaves().enumerate() {
         let declared = matches!(node.kind.as_str(), "application/pdf" | "image/pdf");
         let octets = ["application/octet-stream", "image/octet-stream"];
         let name = node.name.to_ascii_lowercase();
@@ -67,7 +67,7 @@ pub(super) fn read(structure: &Structure, message: &Message<'_>) -> PdfReport {
         }
         report.count += 1;
         if report.count <= FILES {
-            report.file(&node.name, &structure.content(message, node));
+            report.file(place, &node.name, &structure.content(message, node));
         }
     }
     report
@@ -76,6 +76,8 @@ pub(super) fn read(structure: &Structure, message: &Message<'_>) -> PdfReport {
 /// What is gathered while reading one file.
 #[derive(Default)]
 struct Reading {
+    /// Which leaf of the mail it is.
+    place: usize,
     fuzzy: Vec<u8>,
     fuzzy_done: bool,
     lines: u32,
@@ -88,7 +90,7 @@ struct Reading {
 }
 
 impl PdfReport {
-    fn file(&mut self, name: &str, data: &[u8]) {
+    fn file(&mut self, place: usize, name: &str, data: &[u8]) {
         let data = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data);
         if !has_mark(data) {
             return;
@@ -96,7 +98,7 @@ impl PdfReport {
         if !name.is_empty() {
             self.names.insert(name.to_owned());
         }
-        let mut reading = Reading::default();
+        let mut reading = Reading { place, ..Reading::default() };
         for line in data.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             self.line(line, &mut reading);
         }
@@ -144,7 +146,7 @@ impl PdfReport {
             && let Some(link) = link(line)
             && reading.links.insert(link.clone())
         {
-            self.links.push(link);
+            self.links.push((reading.place, link));
         }
         for (key, detail) in [
             (&b"/Author"[..], "author"),
@@ -400,7 +402,7 @@ mod tests {
 
     fn report(text: &str) -> PdfReport {
         let mut report = PdfReport::default();
-        report.file("a.pdf", format!("%PDF-1.4\n{text}\n").as_bytes());
+        report.file(0, "a.pdf", format!("%PDF-1.4\n{text}\n").as_bytes());
         report
     }
 
@@ -449,7 +451,8 @@ mod tests {
         #[track_caller]
         fn check(line: &str, expected: &[&str]) {
             let found = report(line).links;
-            let expected: Vec<Vec<u8>> = expected.iter().map(|l| l.as_bytes().to_vec()).collect();
+            let expected: Vec<(usize, Vec<u8>)> =
+                expected.iter().map(|link| (0, link.as_bytes().to_vec())).collect();
             assert_eq!(found, expected, "{line}");
         }
         check("/S /URI /URI (http://a.example/x)", &["http://a.example/x"]);
