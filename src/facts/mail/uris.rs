@@ -306,7 +306,7 @@ mod tests {
 
     /// One line a link: `raw [types] [texts] [domains]`.
     fn lines(message: &Message<'_>, rendered: &Rendered) -> Vec<String> {
-        find(message, rendered, Hints::NONE)
+        find(message, rendered, std::iter::empty(), Hints::NONE)
             .iter()
             .map(|uri| {
                 let domains: Vec<&str> = uri.domains().collect();
@@ -338,7 +338,7 @@ mod tests {
                 r#" ["parsed"] ["name"] []"#,
             ]
         );
-        let uris = find(&message, &rendered, Hints::NONE);
+        let uris = find(&message, &rendered, std::iter::empty(), Hints::NONE);
         let forms: Vec<&str> = distinct(&uris).map(|(_, form)| form).collect();
         assert_eq!(forms, ["http://shop.com", "mailto:me@shop.com", "cid:logo", ""]);
         assert_eq!(
@@ -371,20 +371,20 @@ mod tests {
                 r#"domainkeys:shop.com ["domainkeys"] [] ["shop.com"]"#,
             ]
         );
-        let uris = find(&message, &Rendered::default(), Hints::NONE);
+        let uris = find(&message, &Rendered::default(), std::iter::empty(), Hints::NONE);
         assert_eq!(distinct(&uris).count(), 0);
     }
 
     #[test]
     fn limits() {
         let long = format!("http://shop.com/{}", "x".repeat(LENGTH));
-        let uris = find(&Message::default(), &rendered(&[], &[("a", &long, "")]), Hints::NONE);
+        let uris = find(&Message::default(), &rendered(&[], &[("a", &long, "")]), std::iter::empty(), Hints::NONE);
         assert!(uris.iter().all(|uri| uri.truncated && uri.raw.len() == LENGTH));
         let mut many = rendered(&[], &[]);
         for number in 0..COUNT + 5 {
             let text = format!("http://shop.com/{number}").into_bytes();
             many.paragraphs.push(Chunk { part: 1, text });
         }
-        assert_eq!(find(&Message::default(), &many, Hints::NONE).len(), COUNT);
+        assert_eq!(find(&Message::default(), &many, std::iter::empty(), Hints::NONE).len(), COUNT);
     }
 }
