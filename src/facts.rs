@@ -261,6 +261,19 @@ pub struct Paragraph<'f> {
     pub event: Option<usize>,
 }
 
+/// A link as `uri` rules see it.
+#[derive(Debug)]
+pub struct LinkText<'f> {
+    /// The link, or one of the forms it has when encodings are undone.
+    pub text: &'f str,
+    /// Where it stands.
+    pub place: Place<'f>,
+    /// Mail or calendar.
+    pub origin: Origin,
+    /// Index of the event in `Reading::events` for links of calendars.
+    pub event: Option<usize>,
+}
+
 /// Everything known about one message, ready to be asked.
 pub struct Facts<'f> {
     /// The message.
@@ -285,15 +298,27 @@ pub struct Facts<'f> {
 pub struct Memo<'f> {
     answers: Vec<OnceCell<Answer<'f>>>,
     paragraphs: OnceCell<Vec<Paragraph<'f>>>,
+    link_texts: OnceCell<Vec<LinkText<'f>>>,
 }
 
-impl Memo<'_> {
+impl<'f> Memo<'f> {
     /// Nothing computed yet.
     pub fn new() -> Self {
         Self {
             answers: TABLE.iter().map(|_| OnceCell::new()).collect(),
             paragraphs: OnceCell::new(),
+            link_texts: OnceCell::new(),
         }
+    }
+
+    /// Links as `uri` rules see them: the calendars', then every different form of the
+    /// mail's. Without `hints` the mail is not looked at. The first call decides.
+    pub fn link_texts(
+        &self,
+        facts: &'f Facts<'f>,
+        hints: Option<mail::Hints<'_>>,
+    ) -> &[LinkText<'f>] {
+        self.link_texts.get_or_init(|| body::link_texts(facts, hints))
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::{Facts, Origin, Paragraph, Place};
+use super::mail::{Hints, uris};
+use super::{Facts, LinkText, Origin, Paragraph, Place};
 
 /// Octets of one paragraph; SpamAssassin cuts there too.
 const LENGTH: usize = 2048;
@@ -33,6 +34,28 @@ pub(super) fn paragraphs<'f>(facts: &'f Facts<'f>) -> Vec<Paragraph<'f>> {
         for text in &event.texts {
             split(&text.visible, text.place, Some(event.index), limit, &mut out);
         }
+    }
+    out
+}
+
+/// Links of calendars, then those of the mail where `hints` asks for them.
+pub(super) fn link_texts<'f>(facts: &'f Facts<'f>, hints: Option<Hints<'_>>) -> Vec<LinkText<'f>> {
+    let calendar = facts.links.all.iter().filter(|link| link.origin == Origin::Calendar);
+    let mut out: Vec<LinkText<'f>> = calendar
+        .map(|link| LinkText {
+            text: &link.url,
+            place: link.place,
+            origin: link.origin,
+            event: link.event,
+        })
+        .collect();
+    if let Some(hints) = hints {
+        out.extend(uris::distinct(facts.mail.uris(hints)).map(|(uri, form)| LinkText {
+            text: form,
+            place: uri.part.map_or(Place::Name("Subject"), Place::Part),
+            origin: Origin::Mail,
+            event: None,
+        }));
     }
     out
 }

@@ -43,6 +43,44 @@ pub fn registered(host: &str) -> Cow<'_, str> {
     }
 }
 
+/// The registered domain as rule files count it: suffixes of registries, and those of two or
+/// three labels that `is_suffix` adds. Suffixes of hosting services are not known otherwise
+/// (`me.github.io` → `github.io`).
+pub fn registered_under(host: &str, is_suffix: impl Fn(&str) -> bool) -> Cow<'_, str> {
+    if is_address(host) {
+        return Cow::Borrowed(host);
+    }
+    let mut starts = host.rmatch_indices('.').map(|(dot, _)| dot + 1).chain([0]).skip(1).take(3);
+    let (two, three, four) = (starts.next(), starts.next(), starts.next());
+    for (suffix, longer) in [(three, four), (two, three)] {
+        if let Some(name) = suffix.and_then(|start| host.get(start..))
+            && is_suffix(name)
+        {
+            let longer = longer.or(suffix).and_then(|start| host.get(start..));
+            return Cow::Borrowed(longer.unwrap_or(host));
+        }
+    }
+    let mut name = host;
+    let suffix = loop {
+        let Some(suffix) = psl::suffix(name.as_bytes()) else { return Cow::Borrowed(host) };
+        let length = suffix.as_bytes().len();
+        let private = suffix.typ() == Some(psl::Type::Private);
+        let suffix = name.len().checked_sub(length).and_then(|start| name.get(start..));
+        match suffix.and_then(|suffix| suffix.split_once('.')) {
+            Some((_, shorter)) if private => name = shorter,
+            Some(_) | None => break length,
+        }
+    };
+    let before = host.len().checked_sub(suffix + 1).and_then(|dot| host.get(..dot));
+    match before {
+        Some(before) if !before.is_empty() => {
+            let start = before.rfind('.').map_or(0, |dot| dot + 1);
+            Cow::Borrowed(host.get(start..).unwrap_or(host))
+        }
+        Some(_) | None => Cow::Borrowed(host),
+    }
+}
+
 /// True when the host is an IP address.
 pub fn is_address(host: &str) -> bool {
     host.parse::<Ipv4Addr>().is_ok() || (host.contains(':') && host.parse::<Ipv6Addr>().is_ok())
@@ -71,6 +109,26 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(registered(host), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn suffixes_may_be_added() {
+        let is_suffix = |name: &str| matches!(name, "pages.test" | "a.b.test");
+        for (host, expected) in [
+            ("x.me.pages.test", "me.pages.test"),
+            ("pages.test", "pages.test"),
+            ("x.y.a.b.test", "y.a.b.test"),
+            ("y.b.test", "b.test"),
+            ("www.example.co.uk", "example.co.uk"),
+            ("co.uk", "co.uk"),
+            ("a.me.github.io", "github.io"),
+            ("x.s3.us-west-1.amazonaws.com", "amazonaws.com"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("localhost", "localhost"),
+            ("", ""),
+        ] {
+            assert_eq!(registered_under(host, is_suffix), expected, "{host}");
         }
     }
 

@@ -27,6 +27,8 @@ pub(in crate::rules) struct Case<'c> {
     headers: &'c [(&'c str, &'c str)],
     paragraphs: &'c [(&'c str, Origin, Option<usize>)],
     links: &'c [(&'c str, Origin, Option<usize>)],
+    /// A link in the Subject, which is where a mail's links are looked for first.
+    mail_link: Option<&'c str>,
     sender: Option<&'c str>,
     scope: EvidenceScope,
 }
@@ -60,6 +62,7 @@ fn outcome(set: &RuleSet, case: &Case<'_>, expired: &dyn Fn() -> bool) -> Evalua
             .iter()
             .map(|(name, raw)| Header { name: (*name).into(), raw: raw.as_bytes().into() })
             .collect(),
+        subject: case.mail_link.map(str::to_owned),
         ..Message::default()
     };
     let reading = Reading {
@@ -236,6 +239,7 @@ fn texts_of_mail_and_calendar_are_searched_and_calendars_preferred() {
             ("http://a.example/gold", Origin::Calendar, Some(2)),
             ("http://b.example/silver", Origin::Mail, None),
         ],
+        mail_link: Some("http://192.0.2.7:80/silver"),
         ..Case::default()
     };
     check(
@@ -248,7 +252,10 @@ fn texts_of_mail_and_calendar_are_searched_and_calendars_preferred() {
     check("body X /gold\\n/\ntflags X nosubject", &case, &[]);
     check("body X /silver.*gold/s", &case, &[]);
     check("uri X /gold$/", &case, &["X [2] calendar: link=gold"]);
-    check("uri X m{^http://b}", &case, &["X [] mail: link=http://b"]);
+    check("uri X m{^http://192}", &case, &["X [] mail: Subject=http://192"]);
+    // Each form of the mail's links is looked at.
+    check("uri X m{7/silver}", &case, &["X [] mail: Subject=7/silver"]);
+    check("uri X m{^http://b}", &case, &[]);
     let only = Case { scope: EvidenceScope::Calendar, ..case };
     check(
         "body X /gold( in \\w+)?/",
@@ -256,7 +263,7 @@ fn texts_of_mail_and_calendar_are_searched_and_calendars_preferred() {
         &["X [0, 1] calendar: text=gold in one; text=gold in zero"],
     );
     check("body X /silver/", &only, &[]);
-    check("uri X m{^http://b}", &only, &[]);
+    check("uri X m{^http://192}", &only, &[]);
 }
 
 #[test]
@@ -421,6 +428,7 @@ mod equivalence {
                     headers: &headers,
                     paragraphs: &paragraphs,
                     links: &paragraphs,
+                    mail_link: None,
                     sender: None,
                     scope,
                 };

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::facts::mail::Networks;
+use crate::facts::mail::{Hints, Networks};
 
 use super::Diagnostic;
 use super::flow::Active;
@@ -114,15 +114,9 @@ pub(super) struct Hosts {
 }
 
 impl Hosts {
-    /// The entry that lists a host (lower case) or a parent of it, the nearest one deciding.
-    pub(super) fn find<'h>(&self, host: &'h str) -> Option<&'h str> {
-        let mut name = host;
-        loop {
-            if let Some(listed) = self.entries.get(name) {
-                return listed.then_some(name);
-            }
-            name = name.split_once('.')?.1;
-        }
+    /// What is said of a host (lower case): listed, excepted or nothing.
+    pub(super) fn verdict(&self, host: &str) -> Option<bool> {
+        self.entries.get(host).copied()
     }
 }
 
@@ -308,6 +302,16 @@ impl Settings {
             _ => self.sender(&name, rest.text),
         }
         Ok(())
+    }
+
+    /// What the mail's links are read with.
+    pub(super) fn with_hints<T>(&self, read: impl FnOnce(Hints<'_>) -> T) -> T {
+        let target = |link: &[u8]| {
+            let groups = self.redirectors.iter().flat_map(|pattern| pattern.groups(link));
+            groups.into_iter().find_map(|(name, target)| name.is_empty().then_some(target))
+        };
+        let is_suffix = |name: &str| self.suffixes.contains(name);
+        read(Hints { target: &target, is_suffix: &is_suffix })
     }
 
     fn host_list<'w>(&mut self, list: String, words: impl Iterator<Item = &'w str>, removed: bool) {

@@ -102,10 +102,11 @@ pub(super) struct Fitting<'f> {
     pub(super) url: String,
 }
 
-/// Links that fit all conditions; those of calendars first.
+/// Links that fit all conditions; those of calendars first, then those of the mail.
 pub(super) fn fitting<'f>(
     conditions: &[Condition],
     facts: &'f Facts<'f>,
+    mail: &'f [mail::Uri],
     wanted: &dyn Fn(Origin) -> bool,
     find: &mut dyn FnMut(&Pattern, &[u8]) -> Found,
 ) -> Vec<Fitting<'f>> {
@@ -129,7 +130,7 @@ pub(super) fn fitting<'f>(
         }
     }
     if wanted(Origin::Mail) {
-        for uri in facts.mail.uris() {
+        for uri in mail {
             if fits(conditions, uri, find) {
                 let place = Place::Part(uri.part.unwrap_or(0));
                 let url = uri.raw.clone();

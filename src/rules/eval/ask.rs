@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use crate::facts::domain;
-use crate::facts::mail::Relays;
+use crate::facts::mail::{Relays, Uri};
 
 use super::Context;
 use crate::rules::domain::Known;
@@ -46,7 +46,7 @@ pub(super) fn known(flag: bool) -> Known {
     Some(if flag { 1.0 } else { 0.0 })
 }
 
-impl Context<'_, '_, '_> {
+impl<'f> Context<'_, '_, 'f> {
     /// The text of a selector; empty when there is none.
     pub(super) fn text(&self, selector: &str) -> String {
         self.header(selector).unwrap_or_default()
@@ -62,6 +62,12 @@ impl Context<'_, '_, '_> {
     pub(super) fn first(&self, selector: &str) -> String {
         let text = self.text(selector);
         text.lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// The links of the mail.
+    pub(super) fn links(&self) -> &'f [Uri] {
+        let facts = self.facts;
+        self.settings.with_hints(|hints| facts.mail.uris(hints))
     }
 
     /// The Received fields on one line, white space made single spaces.
@@ -161,83 +167,6 @@ pub(super) fn domain_of(address: &str) -> Option<String> {
 /// The part of an address behind the last `@`, lower case.
 pub(super) fn host_of(address: &str) -> Option<String> {
     address.rsplit_once('@').map(|(_, host)| host.to_lowercase())
-}
-
-/// Charsets that are used in one language, besides those of everybody.
-const CHARSETS: [(&str, &[&str]); 12] = [
-    (
-        "ja",
-        &[
-            "EUCJP",
-            "JISX020119760",
-            "JISX020819830",
-            "JISX020819900",
-            "JISX020819970",
-            "JISX021219900",
-            "JISX021320001",
-            "JISX021320002",
-            "SHIFTJIS",
-            "ISO2022JP",
-            "SJIS",
-            "JIS7",
-            "JISX0201",
-            "JISX0208",
-            "JISX0212",
-        ],
-    ),
-    ("ko", &["EUCKR", "KSC56011987"]),
-    ("ru", CYRILLIC),
-    ("ka", CYRILLIC),
-    ("tg", CYRILLIC),
-    ("be", CYRILLIC),
-    ("uk", CYRILLIC),
-    ("bg", CYRILLIC),
-    ("th", &["TIS620"]),
-    (
-        "zh",
-        &[
-            "GB1988",
-            "GB2312",
-            "GB231219800",
-            "GB18030",
-            "GBK",
-            "BIG5HKSCS",
-            "BIG5",
-            "EUCTW",
-            "ISO2022CN",
-        ],
-    ),
-    ("zh.big5", &["BIG5HKSCS", "BIG5", "EUCTW"]),
-    ("zh.gb2312", &["GB1988", "GB2312", "GB231219800", "GB18030", "GBK", "ISO2022CN"]),
-];
-
-const CYRILLIC: &[&str] =
-    &["KOI8R", "KOI8U", "KOI8T", "ISOIR111", "CP1251", "GEORGIANPS", "PT154", "CP866"];
-
-/// Starts of the names of charsets that everybody uses.
-const COMMON_STARTS: [&str; 7] =
-    ["ISO8859", "ISO10646", "UTF", "UCS", "CP125", "WINDOWS", "UNICODE11UTF"];
-
-/// True when one of these languages uses the charset.
-pub(super) fn covers_locale(charset: &str, locales: &[String]) -> bool {
-    let name: String =
-        charset.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_uppercase();
-    // Left over from an equals sign in quoted-printable.
-    let name = name.trim_start_matches("3D");
-    if ["USASCII", "ASCII", "IBM852", "XUNKNOWN", "ISO"].contains(&name)
-        || COMMON_STARTS.iter().any(|start| name.starts_with(start))
-    {
-        return true;
-    }
-    locales.iter().any(|locale| {
-        // `zh_TW.UTF-8` is Chinese.
-        let language = if locale.contains('.') && locale.starts_with("zh.") {
-            locale
-        } else {
-            locale.get(..2).unwrap_or(locale)
-        };
-        CHARSETS.iter().any(|(known, names)| *known == language && names.contains(&name))
-    })
 }
 
 /// White space made single spaces, as many functions look at Received fields.

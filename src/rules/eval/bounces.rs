@@ -2,7 +2,6 @@
 
 use super::ask::known;
 use super::{Argument, Context, Does, Function};
-use crate::facts::Origin;
 use crate::rules::domain::Known;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -48,10 +47,10 @@ fn is_ours(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
         }
         false
     };
-    let in_text = (context.paragraphs)()
-        .iter()
-        .filter(|paragraph| paragraph.origin == Origin::Mail && is_received(&paragraph.text))
-        .any(|paragraph| look(&paragraph.text));
+    let in_text = context.body().into_iter().any(|paragraph| {
+        let paragraph = String::from_utf8_lossy(paragraph);
+        is_received(&paragraph) && look(&paragraph)
+    });
     if !in_text {
         look_at_body(context.facts.mail.full(), &mut look);
     }

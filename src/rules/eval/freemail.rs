@@ -2,7 +2,6 @@
 
 use super::ask::{has_suffix, known};
 use super::{Argument, Context, Does, Function};
-use crate::facts::Origin;
 use crate::rules::domain::Known;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -176,7 +175,7 @@ fn free_in_text(context: &Context<'_, '_, '_>) -> Option<Vec<String>> {
         }
         found.len() < MOST_ADDRESSES
     };
-    for uri in context.facts.mail.uris() {
+    for uri in context.links() {
         let is = |name: &str| uri.types.iter().any(|kind| kind == name);
         let scheme = uri.raw.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("mailto:"));
         if is("a") && !is("parsed") && scheme.is_some() {
@@ -188,12 +187,12 @@ fn free_in_text(context: &Context<'_, '_, '_>) -> Option<Vec<String>> {
         }
     }
     let mut budget = TEXT;
-    for paragraph in (context.paragraphs)().iter().filter(|p| p.origin == Origin::Mail) {
-        if paragraph.text.len() > budget {
+    for paragraph in context.body() {
+        if paragraph.len() > budget {
             break;
         }
-        budget -= paragraph.text.len();
-        let text = without_quoted(&without_links(&paragraph.text));
+        budget -= paragraph.len();
+        let text = without_quoted(&without_links(&String::from_utf8_lossy(paragraph)));
         for address in addresses(&text) {
             if !add(address.lower(&text)) {
                 return None;

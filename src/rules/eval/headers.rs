@@ -1,6 +1,7 @@
 //! Functions about single header fields: what stands in them, how often, in which letters.
 
-use super::ask::{covers_locale, host_of, known};
+use super::ask::{host_of, known};
+use super::locales;
 use super::{Argument, Context, Does, Function};
 use crate::rules::domain::Known;
 
@@ -277,8 +278,8 @@ fn senders_match(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
 
 /// From or Subject is in a charset that none of `ok_locales` uses.
 fn faraway_charset(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    let locales = &context.settings.locales;
-    if locales.is_empty() {
+    let expected = &context.settings.locales;
+    if expected.is_empty() {
         return known(false);
     }
     let found = ["From:raw", "Subject:raw"].iter().find_map(|selector| {
@@ -289,7 +290,7 @@ fn faraway_charset(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
             let text = rest.get(1..)?.strip_prefix('?')?;
             text.contains("?=").then(|| charset.to_owned())
         });
-        words.find(|charset| !covers_locale(charset, locales))
+        words.find(|charset| !locales::expects(expected, charset))
     });
     let hit = found.is_some();
     context.shown = found;

@@ -7,6 +7,7 @@ use super::relays::delivering;
 use super::{Argument, Context, Does, Function};
 use crate::facts::mail::Relay;
 use crate::facts::mail::relays::address;
+use crate::facts::mail::uris;
 use crate::rules::domain::Known;
 use crate::rules::glob::Glob;
 use crate::rules::settings::Sender;
@@ -33,9 +34,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "check_subject_in_welcomelist", does: Does::Runs(subject_welcome) },
     Function { name: "check_subject_in_blocklist", does: Does::Runs(subject_blocked) },
 ];
-
-/// Labels of a host, from its end, that may be listed.
-const LABELS: usize = 11;
 
 /// The entries of a directive.
 fn entries<'c>(context: &'c Context<'_, '_, '_>, directive: &str) -> &'c [Sender] {
@@ -252,19 +250,8 @@ fn host_welcome(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
 
 fn host_in(context: &mut Context<'_, '_, '_>, list: &str) -> Known {
     let Some(list) = context.settings.hosts.get(list) else { return known(false) };
-    let facts = context.facts;
-    let links =
-        facts.mail.uris().iter().filter(|uri| !uri.raw.to_ascii_lowercase().starts_with("mailto:"));
-    let found = links.flat_map(|uri| &uri.hosts).find_map(|(host, _)| {
-        let name = host.trim_matches(['[', ']']);
-        let dots = name.rmatch_indices('.').nth(LABELS - 1);
-        let name = dots.and_then(|(at, _)| name.get(at + 1..)).unwrap_or(name);
-        let found = list.find(name)?;
-        // Part of an address is no network.
-        let whole = name.parse::<IpAddr>().is_err() || found == name;
-        whole.then(|| host.clone())
-    });
-    context.shown = found;
+    let found = uris::listed_host(context.links(), |host| list.verdict(host));
+    context.shown = found.map(str::to_owned);
     known(context.shown.is_some())
 }
 
