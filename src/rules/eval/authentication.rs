@@ -209,6 +209,3 @@ fn arc_valid(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
 fn entries<'c>(context: &'c Context<'_, '_, '_>, directive: &str) -> &'c [Sender] {
     context.settings.senders.get(directive).map_or(&[], Vec::as_slice)
 }
-
-#[cfg(test)]
-mod tests;

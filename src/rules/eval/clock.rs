@@ -219,12 +219,12 @@ mod tests {
         check("15 Nov 2023 00:00:00 XYZ EST", Some(day));
         check("15 Nov 2023 99:99:99 +0000", Some(day + 86_399));
         check("Wed Nov 15 10:00:00 2023", Some(day));
-        check("Wed, 15 Nov 1823 00:00:00 +0000", Some(27_561_600));
+        check("Wed, 15 Nov 1823 00:00:00 +0000", Some(27_475_200));
         check("31 Dec 2023", Some(day + 46 * 86_400));
         check("32 Dec 2023", Some(day + 47 * 86_400));
         check("0 Dec 2023", None);
         check("1 Jan 1970 00:00:00 +0100", Some(0));
-        check("1 Jan 123 00:00:00", Some(1_672_531_200 - 0));
+        check("1 Jan 123 00:00:00", Some(1_672_531_200));
         check("2023-11-15", None);
         check("", None);
     }

@@ -284,15 +284,31 @@ fn faraway_charset(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
     }
     let found = ["From:raw", "Subject:raw"].iter().find_map(|selector| {
         let raw = context.text(selector);
-        let mut words = raw.split("=?").skip(1).filter_map(|word| {
-            let (charset, rest) = word.split_once('?')?;
-            // A letter for the encoding, the text, the end.
-            let text = rest.get(1..)?.strip_prefix('?')?;
-            text.contains("?=").then(|| charset.to_owned())
-        });
-        words.find(|charset| !locales::expects(expected, charset))
+        let mut words = encoded_words(&raw).into_iter();
+        words.find(|charset| !locales::expects(expected, charset)).map(str::to_owned)
     });
     let hit = found.is_some();
     context.shown = found;
     known(hit)
+}
+
+/// Charsets of whole encoded words. The padding of base64 may make an end look like a start.
+fn encoded_words(raw: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut rest = raw;
+    while let Some((_, word)) = rest.split_once("=?") {
+        let parts = word.split_once('?').and_then(|(charset, after)| {
+            // A letter for the encoding, the text, the end.
+            let text = after.get(1..)?.strip_prefix('?')?;
+            Some((charset, text.split_once("?=")?.1))
+        });
+        match parts {
+            Some((charset, after)) if !charset.is_empty() => {
+                found.push(charset);
+                rest = after;
+            }
+            Some(_) | None => rest = word,
+        }
+    }
+    found
 }

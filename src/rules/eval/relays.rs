@@ -10,15 +10,36 @@ use crate::rules::domain::Known;
 pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "check_all_trusted", does: Does::Runs(|c, _| ask(c, checks::all_trusted)) },
     Function { name: "check_no_relays", does: Does::Runs(|c, _| ask(c, checks::no_relays)) },
-    Function { name: "check_relays_unparseable", does: Does::Runs(|c, _| ask(c, checks::relays_unparseable)) },
-    Function { name: "check_for_no_rdns_dotcom_helo", does: Does::Runs(|c, _| ask(c, checks::no_rdns_dotcom_helo)) },
-    Function { name: "check_for_forged_received_trail", does: Does::Runs(|c, _| ask(c, checks::forged_received_trail)) },
-    Function { name: "check_for_forged_received_ip_helo", does: Does::Runs(|c, _| ask(c, checks::forged_received_ip_helo)) },
-    Function { name: "helo_ip_mismatch", does: Does::Runs(|c, _| ask(c, checks::helo_ip_mismatch)) },
+    Function {
+        name: "check_relays_unparseable",
+        does: Does::Runs(|c, _| ask(c, checks::relays_unparseable)),
+    },
+    Function {
+        name: "check_for_no_rdns_dotcom_helo",
+        does: Does::Runs(|c, _| ask(c, checks::no_rdns_dotcom_helo)),
+    },
+    Function {
+        name: "check_for_forged_received_trail",
+        does: Does::Runs(|c, _| ask(c, checks::forged_received_trail)),
+    },
+    Function {
+        name: "check_for_forged_received_ip_helo",
+        does: Does::Runs(|c, _| ask(c, checks::forged_received_ip_helo)),
+    },
+    Function {
+        name: "helo_ip_mismatch",
+        does: Does::Runs(|c, _| ask(c, checks::helo_ip_mismatch)),
+    },
     Function { name: "check_for_fake_aol_relay_in_rcvd", does: Does::Runs(fake_aol) },
-    Function { name: "check_for_numeric_helo", does: Does::Runs(|c, _| ask(c, checks::numeric_helo)) },
+    Function {
+        name: "check_for_numeric_helo",
+        does: Does::Runs(|c, _| ask(c, checks::numeric_helo)),
+    },
     Function { name: "check_for_illegal_ip", does: Does::Runs(|c, _| ask(c, checks::illegal_ip)) },
-    Function { name: "check_for_sender_no_reverse", does: Does::Runs(|c, _| ask(c, checks::sender_no_reverse)) },
+    Function {
+        name: "check_for_sender_no_reverse",
+        does: Does::Runs(|c, _| ask(c, checks::sender_no_reverse)),
+    },
     Function {
         name: "check_for_from_domain_in_received_headers",
         does: Does::Runs(from_domain_in_hops),
