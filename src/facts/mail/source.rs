@@ -14,10 +14,10 @@ use memchr::{memchr, memchr_iter, memmem};
 use crate::message::{Body, Message, Part, base64_octets, quoted_printable_octets};
 
 /// Longer lines are cut in two inside multiparts, before the transfer encoding is undone.
-const LONGEST_LINE: usize = 2048;
+pub(super) const LONGEST_LINE: usize = 2048;
 
 /// Blank lines in a row that count.
-const BLANK_LINES: usize = 20;
+pub(super) const BLANK_LINES: usize = 20;
 
 /// Lines that are no fields at the start of a message and are left out.
 const FALSE_FIELDS: usize = 3;
@@ -139,7 +139,7 @@ fn undo<'m>(lines: Cow<'m, [u8]>, encoding: &str, declared: &Declared) -> Cow<'m
     }
 }
 
-fn without_returns(mut octets: Vec<u8>) -> Vec<u8> {
+pub(super) fn without_returns(mut octets: Vec<u8>) -> Vec<u8> {
     if memmem::find(&octets, b"\r\n").is_some() {
         let mut kept = Vec::with_capacity(octets.len());
         copy_line(&octets, true, &mut kept);
@@ -271,7 +271,7 @@ fn as_read(content: &[u8], squash: bool, cuts: usize, part: usize) -> Cow<'_, [u
     Cow::Owned(out)
 }
 
-fn is_blank(line: &[u8]) -> bool {
+pub(super) fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0x0b)
 }
 
@@ -352,13 +352,13 @@ impl Declared {
     }
 }
 
-fn starts_with_word(text: &str, word: &str) -> bool {
+pub(super) fn starts_with_word(text: &str, word: &str) -> bool {
     text.strip_prefix(word)
         .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
 }
 
 /// `type/subtype` of a Content-Type.
-fn content_type(field: &str) -> String {
+pub(super) fn content_type(field: &str) -> String {
     let kind = field.split(';').next().unwrap_or_default().trim_start();
     let end = match kind.find('/') {
         Some(slash) => kind
@@ -377,7 +377,7 @@ fn content_type(field: &str) -> String {
 
 /// The first parameter of this name, wherever it stands: SpamAssassin does not take the
 /// field apart. No value and an empty one are the same.
-fn parameter<'f>(field: &'f str, name: &str) -> Option<&'f str> {
+pub(super) fn parameter<'f>(field: &'f str, name: &str) -> Option<&'f str> {
     let lower = field.to_ascii_lowercase();
     for (at, _) in lower.match_indices(name) {
         let word = |c: char| c.is_alphanumeric() || c == '_';
@@ -396,7 +396,7 @@ fn parameter<'f>(field: &'f str, name: &str) -> Option<&'f str> {
 }
 
 /// The name that a Content-Disposition gives: what follows the first `name=`.
-fn file_name(field: &str) -> Option<&str> {
+pub(super) fn file_name(field: &str) -> Option<&str> {
     let lower = field.to_ascii_lowercase();
     lower.match_indices("name=").find_map(|(at, found)| {
         let rest = field.get(at + found.len()..)?.trim_start();
