@@ -111,6 +111,8 @@ struct Renderer {
     text: String,
     wide: bool,
     last: Piece,
+    /// Whether the last piece is wide of itself.
+    last_wide: bool,
     /// Where the last piece starts.
     last_start: usize,
     looks: Looks,
@@ -152,6 +154,7 @@ impl Renderer {
             text: String::new(),
             wide: false,
             last: Piece::None,
+            last_wide: false,
             last_start: 0,
             looks: Looks::new(),
             links: Vec::new(),
@@ -227,6 +230,7 @@ impl Renderer {
         self.last_start = self.text.len();
         self.text.push_str(space);
         self.last = Piece::Space;
+        self.last_wide = false;
     }
 
     /// Adds text, white space runs made one space.
@@ -271,25 +275,23 @@ impl Renderer {
     }
 
     /// Looks for tags that stand inside words.
-    fn count_cut_words(&mut self, text: &str) {
+    fn count_cut_words(&mut self, text: &str, wide: bool) {
         if self.last == Piece::None {
             return;
         }
-        let wide = self.wide;
-        let in_word = |c: char| is_in_word(c, wide);
+        let before = Letters { wide: self.last_wide };
+        let after = Letters { wide };
         let last = self.text.get(self.last_start..).unwrap_or_default();
-        let ends = last.chars().next_back().is_some_and(in_word);
-        let starts = text.chars().next().is_some_and(in_word);
-        if !(ends && starts) {
+        let cut = last.chars().next_back().is_some_and(|c| before.in_word(c))
+            && text.chars().next().is_some_and(|c| after.in_word(c));
+        if !cut {
             return;
         }
         self.report.obfuscation += 1;
-        let (Some(before), Some(after)) =
-            (short_word(last.chars().rev(), in_word), short_word(text.chars(), in_word))
-        else {
-            return;
-        };
-        self.backhair |= 1 << (before * 8 + after);
+        let lengths = before.short_word(last.chars().rev()).zip(after.short_word(text.chars()));
+        if let Some((before, after)) = lengths {
+            self.backhair |= 1 << (before * 8 + after);
+        }
     }
 
     fn anchor_text(&mut self, text: &str) {
@@ -463,7 +465,8 @@ impl Sink for Renderer {
         if self.open.style > 0 {
             return;
         }
-        self.wide |= self.decoded || (!text.is_ascii() && text.chars().any(|c| c > '\u{FF}'));
+        let wide = self.decoded || (!text.is_ascii() && text.chars().any(|c| c > '\u{FF}'));
+        self.wide |= wide;
         self.anchor_text(&text);
         if self.open.title > 0
             && let Some(title) = self.report.titles.last_mut()
@@ -477,8 +480,9 @@ impl Sink for Renderer {
             Some(Unreadable::InvalidColor) => self.report.font_invalid_color = true,
             Some(Unreadable::Hidden) | None => {}
         }
-        self.count_cut_words(&text);
+        self.count_cut_words(&text, wide);
         self.show(&text, unreadable.is_some());
+        self.last_wide = wide;
     }
 
     fn comment(&mut self, text: &str) {
@@ -492,34 +496,46 @@ impl Sink for Renderer {
     }
 }
 
-/// Length of the word at the start, where it has at most seven letters and ends (or begins,
-/// read backwards) at the edge of a word.
-fn short_word(chars: impl Iterator<Item = char>, in_word: impl Fn(char) -> bool) -> Option<u32> {
-    let letter = |c: &char| c.is_alphanumeric() || *c == '_';
-    let mut found = None;
-    let mut previous: Option<char> = None;
-    let mut length = 0;
-    for c in chars.map(Some).chain([None]).take(8) {
-        if let Some(previous) = previous
-            && letter(&previous) != c.as_ref().is_some_and(letter)
-        {
-            found = Some(length);
-        }
-        match c {
-            Some(c) if in_word(c) && length < 7 => {
-                length += 1;
-                previous = Some(c);
-            }
-            _ => break,
-        }
-    }
-    found
+/// What letters are: in text that is octets only those of ASCII.
+#[derive(Clone, Copy)]
+struct Letters {
+    wide: bool,
 }
 
-/// A character of a word in the sense of hidden mark-up: neither space nor ASCII punctuation.
-fn is_in_word(c: char, wide: bool) -> bool {
-    let space = if wide { c.is_whitespace() } else { is_space(c) };
-    !space && !c.is_ascii_punctuation()
+impl Letters {
+    /// A character of a word in the sense of hidden mark-up: neither space nor ASCII
+    /// punctuation.
+    fn in_word(self, c: char) -> bool {
+        let space = if self.wide { c.is_whitespace() } else { is_space(c) };
+        !space && !c.is_ascii_punctuation()
+    }
+
+    fn is_letter(self, c: char) -> bool {
+        let letter = if self.wide { c.is_alphanumeric() } else { c.is_ascii_alphanumeric() };
+        letter || c == '_'
+    }
+
+    /// Length of the word at the start, where it has at most seven letters and ends (or
+    /// begins, read backwards) at the edge of a word.
+    fn short_word(self, chars: impl Iterator<Item = char>) -> Option<u32> {
+        let mut found = None;
+        let mut previous: Option<char> = None;
+        let mut length = 0;
+        for c in chars.map(Some).chain([None]).take(8) {
+            let letter = c.is_some_and(|c| self.is_letter(c));
+            if previous.is_some_and(|previous| self.is_letter(previous) != letter) {
+                found = Some(length);
+            }
+            match c {
+                Some(c) if self.in_word(c) && length < 7 => {
+                    length += 1;
+                    previous = Some(c);
+                }
+                _ => break,
+            }
+        }
+        found
+    }
 }
 
 fn is_space(c: char) -> bool {

@@ -19,6 +19,9 @@ pub(super) const LONGEST_LINE: usize = 2048;
 /// Blank lines in a row that count.
 pub(super) const BLANK_LINES: usize = 20;
 
+/// Lines that are no fields at the start of a message and are left out.
+const FALSE_FIELDS: usize = 3;
+
 /// Parts that a part may stand in; more ancestors are not looked at.
 const DEEPEST: usize = 1_000;
 
@@ -67,7 +70,14 @@ pub(super) fn leaves(message: &Message<'_>) -> Vec<Leaf> {
         .parts
         .iter()
         .enumerate()
-        .filter(|(_, part)| !matches!(part.body, Body::Container))
+        .filter(|(index, part)| {
+            // Nothing at all behind the last boundary line is no part, nor is a multipart
+            // without anything in it.
+            let nothing = part.encoded.is_empty()
+                && (message.part_headers(*index).is_empty()
+                    || part.content_type.starts_with("multipart/"));
+            !matches!(part.body, Body::Container) && !nothing
+        })
         .map(|(index, part)| leaf(message, index, part, line_ends))
         .collect()
 }
@@ -82,14 +92,40 @@ fn leaf(message: &Message<'_>, index: usize, part: &Part<'_>, ends: Lines) -> Le
         Kind::Other => Some(Vec::new()),
         Kind::Html | Kind::Plain | Kind::Raw => {
             let place = Surroundings::of(message, index);
-            let lines = as_read(&part.encoded, ends.crlf || place.decoded, place.multiparts, index);
+            let content = without_false_header(message, index, part);
+            let lines = as_read(content, ends.crlf || place.decoded, place.multiparts, index);
             match undo(lines, &last_field(message, index, "content-transfer-encoding"), &declared) {
-                Cow::Borrowed(_) => None,
-                Cow::Owned(octets) => Some(octets),
+                Cow::Borrowed(octets) if octets.len() == part.encoded.len() => None,
+                octets => Some(octets.into_owned()),
             }
         }
     };
     Leaf { part: index, kind, charset: declared.charset, changed }
+}
+
+/// The content without lines that SpamAssassin takes for a damaged header: a message that
+/// begins without any field has a header of up to three lines all the same.
+fn without_false_header<'m>(message: &Message<'_>, index: usize, part: &'m Part<'_>) -> &'m [u8] {
+    let is_message = part.parent.is_none_or(|parent| {
+        let parent = message.parts.get(parent);
+        parent.is_some_and(|parent| !parent.content_type.starts_with("multipart/"))
+    });
+    let mut content: &[u8] = &part.encoded;
+    if !is_message || !message.part_headers(index).is_empty() {
+        return content;
+    }
+    for _ in 0..FALSE_FIELDS {
+        if content.starts_with(b"--") {
+            break;
+        }
+        let length = memchr(b'\n', content).map_or(content.len(), |end| end + 1);
+        let (line, rest) = content.split_at(length);
+        content = rest;
+        if matches!(line, b"\n" | b"\r\n") {
+            break;
+        }
+    }
+    content
 }
 
 fn undo<'m>(lines: Cow<'m, [u8]>, encoding: &str, declared: &Declared) -> Cow<'m, [u8]> {

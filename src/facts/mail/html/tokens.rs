@@ -27,9 +27,9 @@ impl<'h> Attributes<'h> {
         self.0.iter().any(|(found, _)| found.eq_ignore_ascii_case(name))
     }
 
-    /// The last attribute whose name has this in it, behind a letter or digit.
+    /// The first attribute whose name has this in it, behind a letter or digit.
     pub(super) fn containing(&self, tail: &str) -> Option<Cow<'h, str>> {
-        let (name, value) = self.0.iter().rev().find(|(name, _)| {
+        let (name, value) = self.0.iter().find(|(name, _)| {
             let lower = name.to_ascii_lowercase();
             lower.match_indices(tail).any(|(at, _)| {
                 let before = lower.get(..at).unwrap_or_default();
@@ -131,6 +131,8 @@ pub(super) struct Tokenizer<'h, 's, S> {
     sink: &'s mut S,
     attributes: Attributes<'h>,
     literal: Option<Literal>,
+    /// References in text are none.
+    cdata: bool,
     /// Literal elements of which no end tag is to come.
     endless: Vec<Literal>,
     sections: Vec<Option<Section>>,
@@ -151,6 +153,7 @@ impl<'h, 's, S: Sink> Tokenizer<'h, 's, S> {
             sink,
             attributes: Attributes::default(),
             literal: None,
+            cdata: false,
             endless: Vec::new(),
             sections: Vec::new(),
             pending_end: None,
@@ -166,13 +169,21 @@ impl<'h, 's, S: Sink> Tokenizer<'h, 's, S> {
             self.text(at, end);
             self.end_tag(element.name());
             self.literal = None;
+            self.cdata = false;
             at = end;
         }
         // No more is to come: what was left open is read once more, more leniently.
         while at < end {
             match self.literal {
-                Some(Literal::Title | Literal::Script | Literal::Style) => {
-                    self.pending_end = self.literal.map(Literal::name);
+                Some(element @ (Literal::Script | Literal::Style)) => {
+                    // Its content is shown, and references in it stay as they are.
+                    self.end_tag(element.name());
+                    self.literal = None;
+                    at = self.read(at);
+                    continue;
+                }
+                Some(element @ Literal::Title) => {
+                    self.pending_end = Some(element.name());
                     self.literal = None;
                     at = self.read(at);
                     continue;
@@ -199,6 +210,7 @@ impl<'h, 's, S: Sink> Tokenizer<'h, 's, S> {
         if at < end {
             self.text(at, end);
         }
+        self.tell_pending_end();
     }
 
     /// Reads on from `from` as far as all is complete; gives where that ends.
@@ -312,6 +324,7 @@ impl<'h, 's, S: Sink> Tokenizer<'h, 's, S> {
                     self.text(start, start + found);
                 }
                 self.literal = None;
+                self.cdata = false;
                 self.end_tag(name);
                 return Some(after + 1);
             }
@@ -366,6 +379,9 @@ impl<'h, 's, S: Sink> Tokenizer<'h, 's, S> {
             self.sink.start(&lower(written), &self.attributes);
         }
         self.literal = Literal::find(written);
+        if let Some(element) = self.literal {
+            self.cdata = element.is_cdata();
+        }
         Read::To(at + 1)
     }
 
@@ -467,8 +483,9 @@ impl<'h, 's, S: Sink> Tokenizer<'h, 's, S> {
                     at += length + 4;
                 }
                 Some(b'[') if self.sections.len() < SECTIONS => {
-                    self.tell_pending_end();
                     self.sections.push(if named { kind } else { Some(Section::Include) });
+                    self.cdata = self.section() == Some(Section::Cdata);
+                    self.tell_pending_end();
                     return Read::To(at + 1);
                 }
                 Some(_) => return Read::NoMarkup,
@@ -525,13 +542,9 @@ impl<'h, 's, S: Sink> Tokenizer<'h, 's, S> {
     }
 
     fn text(&mut self, start: usize, end: usize) {
-        let section = self.section();
-        if start >= end || section == Some(Section::Ignore) {
-            return;
+        if start < end && self.section() != Some(Section::Ignore) {
+            self.sink.text(self.html.get(start..end).unwrap_or_default(), self.cdata);
         }
-        let literal =
-            self.literal.is_some_and(Literal::is_cdata) || section == Some(Section::Cdata);
-        self.sink.text(self.html.get(start..end).unwrap_or_default(), literal);
     }
 
     fn comment(&mut self, start: usize, end: usize) {
@@ -563,6 +576,7 @@ impl<'h, 's, S: Sink> Tokenizer<'h, 's, S> {
     fn close_section(&mut self) {
         self.tell_pending_end();
         self.sections.pop();
+        self.cdata = self.section() == Some(Section::Cdata);
     }
 
     fn byte(&self, at: usize) -> Option<u8> {
@@ -640,7 +654,7 @@ mod tests {
         check("hello wor", "Thello|T wor|");
         check("a < b <3 c <b>d</b foo> e", "Ta |T< b |T<3 c |Sb|Td|Eb|T e|");
         check("x<", "Tx|C<|");
-        check("x <3", "Tx|T |T<3|");
+        check("x <3", "Tx |T<3|");
         check("<1>x", "T<1>x|");
         check("", "");
     }
@@ -662,6 +676,9 @@ mod tests {
     fn literal_elements() {
         check("<style>a<b></style>x", "Sstyle|La<b>|Estyle|Tx|");
         check("<script>a", "Sscript|La|Escript|");
+        check("<!-- <script>a&amp;", "C<!-- <script>|Ta&amp;|");
+        check("<b x><!-- ><style>a", "Sb x=x|C<!-- >|Sstyle|Estyle|La|");
+        check("<title>a", "Stitle|Ta|Etitle|");
         check("<title>a<b>c</title >d", "Stitle|Ta<b>c|Etitle|Td|");
         check("<title>e<b>f", "Stitle|Te|Etitle|Sb|Tf|");
         check("<textarea>a<b>c", "Stextarea|Ta<b>c|");
