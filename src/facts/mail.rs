@@ -66,7 +66,7 @@ impl<'f> Mail<'f> {
 
     /// Text parts as a reader sees them, in paragraphs (`body`); the Subject is not in it.
     pub fn rendered(&self) -> &Rendered {
-        self.rendered.get_or_init(|| texts::render(self.message, self.leaves()))
+        self.rendered.get_or_init(|| texts::render(self.message, self.structure(), self.leaves()))
     }
 
     /// What each leaf part gives to [`Self::rendered`], in order, those that are no text too.
@@ -102,11 +102,11 @@ impl<'f> Mail<'f> {
 
     /// Text parts with transfer encodings undone and nothing else (`rawbody`).
     pub fn raw_body(&self) -> &[Chunk] {
-        self.raw_body.get_or_init(|| texts::raw_body(self.message, self.leaves()))
+        self.raw_body.get_or_init(|| texts::raw_body(self.message, self.structure(), self.leaves()))
     }
 
     fn leaves(&self) -> &[source::Leaf] {
-        self.leaves.get_or_init(|| source::leaves(self.message))
+        self.leaves.get_or_init(|| source::leaves(self.message, self.structure()))
     }
 
     /// The MIME tree and what was odd about it.

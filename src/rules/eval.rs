@@ -25,6 +25,8 @@ mod locales;
 mod mime;
 mod pdf;
 mod refused;
+#[cfg(test)]
+mod mail_tests;
 mod uris;
 
 /// Every function known, by the plug-in or the thing it asks.
@@ -275,9 +277,8 @@ fn limit(arguments: &[Argument], index: usize, value: f64) -> bool {
 /// True for a size that the arguments from this index on allow: least height and width, and,
 /// where they are written, most.
 fn in_range(arguments: &[Argument], index: usize, height: f64, width: f64) -> bool {
-    let below = |index: usize, value: f64| {
-        arguments.get(index).is_none_or(|most| value <= most.number())
-    };
+    let below =
+        |index: usize, value: f64| arguments.get(index).is_none_or(|most| value <= most.number());
     height >= at(arguments, index)
         && width >= at(arguments, index + 1)
         && below(index + 2, height)

@@ -155,9 +155,9 @@ impl<'s, 'f> Scan<'s, 'f> {
     /// Links as `uri` rules see them; those of the mail only where they count.
     fn links(&self) -> &'s [LinkText<'f>] {
         let mail = self.scope != EvidenceScope::Calendar;
-        self.set.settings.with_hints(|hints| {
-            self.shared.link_texts(self.facts, mail.then_some(hints))
-        })
+        self.set
+            .settings
+            .with_hints(|hints| self.shared.link_texts(self.facts, mail.then_some(hints)))
     }
 
     /// How often a regex is found in texts of a kind.

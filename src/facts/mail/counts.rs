@@ -98,8 +98,9 @@ impl Counts {
         if sums.plain > 0 {
             counts.unicode_ratio = share(sums.references, sums.plain);
         }
-        let last =
-            |kind: &str| sums.sizes.iter().rev().find(|(own, _)| own == kind).map(|(_, size)| *size);
+        let last = |kind: &str| {
+            sums.sizes.iter().rev().find(|(own, _)| own == kind).map(|(_, size)| *size)
+        };
         if counts.alternative
             && let (Some(text), Some(html)) = (last("text/plain"), last("text/html"))
             && html > 0

@@ -77,7 +77,8 @@ fn jpeg(octets: &[u8]) -> Option<(u32, u32)> {
         match mark {
             0xd9 | 0xda => return None,
             0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
-                let [_, h1, h2, w1, w2] = *segment.get(..length.checked_sub(2)?.min(segment.len()))?
+                let [_, h1, h2, w1, w2] = *segment
+                    .get(..length.checked_sub(2)?.min(segment.len()))?
                     .first_chunk::<5>()?;
                 return Some((
                     u16::from_be_bytes([h1, h2]).into(),

@@ -326,7 +326,8 @@ fn plain(text: &[u8]) -> Vec<u8> {
 
 /// Pairs of hexadecimal digits, wherever they stand.
 fn hexadecimal(text: &[u8]) -> Vec<u8> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit =
+        |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut out = Vec::new();
     let mut rest = text;
     while let Some((first, tail)) = rest.split_first() {
@@ -374,9 +375,9 @@ fn is_link_action(before: &[u8]) -> bool {
     let blanks = |text: &[u8]| text.len() - text.trim_ascii_end().len();
     let trimmed = before.trim_ascii_end();
     blanks(before) <= 2
-        && trimmed.strip_suffix(b"/URI").is_some_and(|rest| {
-            blanks(rest) <= 2 && rest.trim_ascii_end().ends_with(b"/S")
-        })
+        && trimmed
+            .strip_suffix(b"/URI")
+            .is_some_and(|rest| blanks(rest) <= 2 && rest.trim_ascii_end().ends_with(b"/S"))
 }
 
 /// `(http://…)>>`

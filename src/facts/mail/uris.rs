@@ -378,7 +378,12 @@ mod tests {
     #[test]
     fn limits() {
         let long = format!("http://shop.com/{}", "x".repeat(LENGTH));
-        let uris = find(&Message::default(), &rendered(&[], &[("a", &long, "")]), std::iter::empty(), Hints::NONE);
+        let uris = find(
+            &Message::default(),
+            &rendered(&[], &[("a", &long, "")]),
+            std::iter::empty(),
+            Hints::NONE,
+        );
         assert!(uris.iter().all(|uri| uri.truncated && uri.raw.len() == LENGTH));
         let mut many = rendered(&[], &[]);
         for number in 0..COUNT + 5 {

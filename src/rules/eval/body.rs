@@ -14,10 +14,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "check_blank_line_ratio", does: Does::Runs(blank_line_ratio) },
     Function { name: "tvd_vertical_words", does: Does::Runs(vertical_words) },
     Function { name: "check_stock_info", does: Does::Runs(stock_info) },
-    Function {
-        name: "multipart_alternative_difference",
-        does: Does::Runs(alternative_difference),
-    },
+    Function { name: "multipart_alternative_difference", does: Does::Runs(alternative_difference) },
     Function {
         name: "multipart_alternative_difference_count",
         does: Does::Runs(alternative_difference_count),
@@ -72,17 +69,23 @@ fn vertical_words(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> 
 /// `Symbol:` and `Current Price:` in front of something.
 fn stock_info(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
     let mail = &context.facts.mail;
-    let found = first_plain(mail, true).map_or(0, |text| stock_labels(&text));
+    let structure = mail.structure();
+    let first = structure.leaves().enumerate().find(|(_, (_, node))| node.kind == "text/plain");
+    let found = first.map_or(0, |(place, (_, node))| {
+        // A part that is rendered as HTML for its name has only what is shown.
+        match mail.rendered_leaves().get(place) {
+            Some(leaf) if leaf.is_html => stock_labels(&leaf.texts.concat()),
+            Some(_) | None => stock_labels(&mail.content(node)),
+        }
+    });
     let least = at(arguments, 0);
     flag(least <= 0.0 || count(found) >= least)
 }
 
-/// The decoded text of the first plain text part; `exactly`: not of `text/plain…`.
-fn first_plain(mail: &Mail<'_>, exactly: bool) -> Option<Vec<u8>> {
+/// The decoded text of the first plain text part.
+fn first_plain(mail: &Mail<'_>) -> Option<Vec<u8>> {
     let structure = mail.structure();
-    let (_, node) = structure.leaves().find(|(_, node)| {
-        node.kind == "text/plain" || !exactly && node.kind.starts_with("text/plain")
-    })?;
+    let (_, node) = structure.leaves().find(|(_, node)| node.kind.starts_with("text/plain"))?;
     Some(mail.content(node).into_owned())
 }
 
@@ -196,7 +199,10 @@ fn alternative_difference(context: &mut Context<'_, '_, '_>, arguments: &[Argume
     }
     let percent = difference(&context.facts.mail).percent;
     let min = at(arguments, 0);
-    let max = arguments.get(1).filter(|max| max.text != "undef").map_or(f64::INFINITY, |max| max.number());
+    let max = arguments
+        .get(1)
+        .filter(|max| max.text != "undef")
+        .map_or(f64::INFINITY, |max| max.number());
     flag((min <= 0.0 || percent > min) && percent <= max)
 }
 
@@ -270,8 +276,7 @@ fn words_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let words = text.split(|byte| byte.is_ascii_whitespace() || *byte == 0x0b);
     words.filter(|word| {
         word.iter().any(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
-            || std::str::from_utf8(word)
-                .is_ok_and(|word| word.contains(char::is_alphanumeric))
+            || std::str::from_utf8(word).is_ok_and(|word| word.contains(char::is_alphanumeric))
     })
 }
 
@@ -287,7 +292,7 @@ fn is_meeting_request(structure: &Structure) -> bool {
 
 /// Lengths of the first plain text up to its last signature mark, and behind it.
 fn signature(mail: &Mail<'_>) -> Option<(f64, f64)> {
-    let text = first_plain(mail, false)?;
+    let text = first_plain(mail)?;
     let (mut body, mut behind) = (text.len(), 0);
     let mut start = 0;
     for line in lines(&text) {
@@ -317,8 +322,7 @@ fn plain_signature_length(context: &mut Context<'_, '_, '_>, arguments: &[Argume
 
 /// `plaintext_body_sig_ratio(min, max)`: the one to the other; a million without a signature.
 fn plain_ratio(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
-    let ratio = signature(&context.facts.mail).map(|(body, signature)| {
-        if signature > 0.0 { body / signature } else { 1_000_000.0 }
-    });
+    let ratio = signature(&context.facts.mail)
+        .map(|(body, signature)| if signature > 0.0 { body / signature } else { 1_000_000.0 });
     flag(ratio.is_some_and(|ratio| limit(arguments, 0, ratio)))
 }

@@ -16,10 +16,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 /// Images of the kind that the first argument names, or all.
-fn images<'i>(
-    facts: &'i Facts<'_>,
-    arguments: &'i [Argument],
-) -> impl Iterator<Item = &'i Image> {
+fn images<'i>(facts: &'i Facts<'_>, arguments: &'i [Argument]) -> impl Iterator<Item = &'i Image> {
     let kind = word(arguments, 0);
     let all = facts.mail.images().iter();
     all.filter(move |image| kind == "all" || image.kind == kind)

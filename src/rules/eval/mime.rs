@@ -189,8 +189,7 @@ fn writes_capitals(context: &Context<'_, '_, '_>) -> bool {
     let suspect = |charset: &str| {
         let charset = charset.to_ascii_lowercase();
         let known = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        charset.chars().all(known)
-            && PARTS.iter().any(|part| charset.contains(part))
+        charset.chars().all(known) && PARTS.iter().any(|part| charset.contains(part))
     };
     let field = context.header("Content-Type").unwrap_or_default();
     locales::of_content_type(&field).is_some_and(suspect)

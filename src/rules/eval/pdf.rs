@@ -48,9 +48,8 @@ fn pdf_image_size_exact(context: &mut Context<'_, '_, '_>, arguments: &[Argument
 /// included; the highest ones may be left out.
 fn pdf_image_size_range(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
     #[expect(clippy::cast_precision_loss, reason = "sizes that large are not true anyway")]
-    let fits = |(height, width): &(u64, u64)| {
-        super::in_range(arguments, 0, *height as f64, *width as f64)
-    };
+    let fits =
+        |(height, width): &(u64, u64)| super::in_range(arguments, 0, *height as f64, *width as f64);
     flag(arguments.len() > 1 && context.facts.mail.pdfs().sizes.iter().any(fits))
 }
 
@@ -125,6 +124,7 @@ fn pdf_is_encrypted(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known 
 fn pdf_is_empty_body(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
     let blank = |text: &[u8]| text.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0x0b);
     let texts = context.body();
-    let length: usize = texts.iter().skip(1).filter(|text| !blank(text)).map(|text| text.len()).sum();
+    let length: usize =
+        texts.iter().skip(1).filter(|text| !blank(text)).map(|text| text.len()).sum();
     flag(context.facts.mail.pdfs().count > 0 && count(length) <= at(arguments, 0))
 }

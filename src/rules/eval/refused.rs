@@ -5,7 +5,8 @@ use super::{Does, Function};
 const LEARNS: &str = "there is no statistical classifier here";
 const NETWORK: &str = "it asks a service of its own over the network";
 const EXTERNAL: &str = "it needs a program or a database beside SpamAssassin";
-const FOLLOWS: &str = "links of shorteners are not followed, which would tell the sender of the mail";
+const FOLLOWS: &str =
+    "links of shorteners are not followed, which would tell the sender of the mail";
 
 const fn asks(name: &'static str) -> Function {
     Function { name, does: Does::Asks }
@@ -53,7 +54,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     refused("short_url_code", FOLLOWS),
     refused("short_url_200", FOLLOWS),
     refused("short_url_404", FOLLOWS),
-    refused("short_url_tests", "SpamAssassin does not have it any more; `short_url` took its place"),
-    refused("check_body_8bits", "which languages are expected is only asked by TextCat, which is not here"),
+    refused(
+        "short_url_tests",
+        "SpamAssassin does not have it any more; `short_url` took its place",
+    ),
+    refused(
+        "check_body_8bits",
+        "which languages are expected is only asked by TextCat, which is not here",
+    ),
     refused("check_shortcircuit", "every rule is evaluated, there is nothing to cut short"),
 ];

@@ -59,7 +59,8 @@ pub(super) fn head(data: &[u8]) -> Head<'_> {
         if let Some(field) = field.take() {
             finish(data, field, &mut head);
         }
-        if line == b"\n" && !head.squash || line == b"\r\n" && head.squash
+        if line == b"\n" && !head.squash
+            || line == b"\r\n" && head.squash
             || line == b"\n" && head.squash
         {
             at += line.len();
@@ -261,9 +262,8 @@ pub(super) fn multipart<'b>(data: &'b [u8], boundary: &[u8], blank_first: bool) 
         part.body.get_or_insert(start);
     }
     let epilogue = data.get(at..).unwrap_or_default();
-    found.notes.epilogue = epilogue
-        .iter()
-        .any(|byte| !byte.is_ascii_whitespace() && *byte != 0x0b && *byte != b'.');
+    found.notes.epilogue =
+        epilogue.iter().any(|byte| !byte.is_ascii_whitespace() && *byte != 0x0b && *byte != b'.');
     found
 }
 
