@@ -66,6 +66,21 @@ pub struct Rendered {
     pub links: Vec<HtmlLink>,
     /// What was counted.
     pub html: HtmlReport,
+    /// The text of all leaf parts, from which the paragraphs are made.
+    pub(super) whole: String,
+    /// Where each leaf part starts in it.
+    pub(super) starts: Vec<usize>,
+}
+
+impl Rendered {
+    /// The text of each leaf part with its lines, in order; empty for what is no text.
+    pub fn leaf_texts(&self) -> impl Iterator<Item = &str> {
+        let ends = self.starts.iter().skip(1).copied().chain([self.whole.len()]);
+        self.starts
+            .iter()
+            .zip(ends)
+            .map(|(start, end)| self.whole.get(*start..end).unwrap_or_default())
+    }
 }
 
 /// Renders the text parts.
@@ -98,6 +113,8 @@ pub(super) fn render(message: &Message<'_>, structure: &Structure, leaves: &[Lea
         }
     }
     out.paragraphs = joined.paragraphs();
+    out.starts = joined.starts.iter().map(|(start, _)| *start).collect();
+    out.whole = joined.text;
     out
 }
 

@@ -72,9 +72,9 @@ fn stock_info(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Know
     let structure = mail.structure();
     let first = structure.leaves().enumerate().find(|(_, (_, node))| node.kind == "text/plain");
     let found = first.map_or(0, |(place, (_, node))| {
-        // A part that is rendered as HTML for its name has only what is shown.
+        // A part that is HTML by its name has only what is shown.
         match mail.rendered_leaves().get(place) {
-            Some(leaf) if leaf.is_html => stock_labels(&leaf.texts.concat()),
+            Some(leaf) if leaf.is_html => stock_labels(leaf.text.as_bytes()),
             Some(_) | None => stock_labels(&mail.content(node)),
         }
     });
@@ -242,12 +242,12 @@ fn difference(mail: &Mail<'_>) -> Difference {
                 continue;
             }
             let words = if leaf.is_html { &mut html } else { &mut text };
-            for word in leaf.texts.iter().flat_map(|text| words_of(text)) {
+            for word in words_of(leaf.text) {
                 *words.entry(word).or_insert(0_usize) += 1;
             }
             // An image is as good as a word.
             if leaf.is_html && html.is_empty() && leaf.has_image {
-                html.insert(b"\n".as_slice(), 1);
+                html.insert("\n", 1);
             }
         }
         if html.is_empty() {
@@ -256,7 +256,7 @@ fn difference(mail: &Mail<'_>) -> Difference {
         let all = html.len();
         found.html = all;
         found.text = text.len();
-        let missing: HashSet<&[u8]> = html
+        let missing: HashSet<&str> = html
             .iter()
             .filter(|(word, times)| text.get(*word).is_none_or(|found| found < *times))
             .map(|(word, _)| *word)
@@ -272,12 +272,8 @@ fn is_alternative(kind: &str) -> bool {
 }
 
 /// Words between white space with a letter or digit in them.
-fn words_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let words = text.split(|byte| byte.is_ascii_whitespace() || *byte == 0x0b);
-    words.filter(|word| {
-        word.iter().any(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
-            || std::str::from_utf8(word).is_ok_and(|word| word.contains(char::is_alphanumeric))
-    })
+fn words_of(text: &str) -> impl Iterator<Item = &str> {
+    text.split_whitespace().filter(|word| word.contains(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
 /// An invitation as Exchange sends it: HTML and a calendar, no text.
