@@ -69,47 +69,32 @@ impl<'f> Mail<'f> {
 
     /// Text parts as a reader sees them, in paragraphs (`body`); the Subject is not in it.
     pub fn rendered(&self) -> &Rendered {
-        self.rendered.get_or_init(|| texts::render(self.message, self.leaves()))
+        self.rendered.get_or_init(|| texts::render(self.message, self.structure(), self.leaves()))
     }
 
     /// What each leaf part gives to [`Self::rendered`], in order, those that are no text too.
     pub fn rendered_leaves(&self) -> Vec<RenderedLeaf<'_>> {
         let rendered = self.rendered();
-        let mut leaves: Vec<RenderedLeaf<'_>> = self
-            .leaves()
-            .iter()
-            .map(|leaf| RenderedLeaf {
-                part: leaf.part,
+        let leaves = self.leaves().iter().zip(rendered.leaf_texts());
+        let leaf = |(leaf, text): (&source::Leaf, _)| {
+            let report = rendered.html.parts.iter().find(|report| report.part == leaf.part);
+            RenderedLeaf {
                 is_text: matches!(leaf.kind, source::Kind::Html | source::Kind::Plain),
                 is_html: leaf.kind == source::Kind::Html,
-                has_image: false,
-                texts: Vec::new(),
-            })
-            .collect();
-        // Parts are in order everywhere.
-        let find = |leaves: &[RenderedLeaf<'_>], part: usize| {
-            leaves.binary_search_by_key(&part, |leaf| leaf.part).ok()
+                has_image: report.is_some_and(|report| report.inside.contains_key("img")),
+                text,
+            }
         };
-        for chunk in &rendered.paragraphs {
-            if let Some(leaf) = find(&leaves, chunk.part).and_then(|at| leaves.get_mut(at)) {
-                leaf.texts.push(&chunk.text);
-            }
-        }
-        for report in &rendered.html.parts {
-            if let Some(leaf) = find(&leaves, report.part).and_then(|at| leaves.get_mut(at)) {
-                leaf.has_image = report.inside.contains_key("img");
-            }
-        }
-        leaves
+        leaves.map(leaf).collect()
     }
 
     /// Text parts with transfer encodings undone and nothing else (`rawbody`).
     pub fn raw_body(&self) -> &[Chunk] {
-        self.raw_body.get_or_init(|| texts::raw_body(self.message, self.leaves()))
+        self.raw_body.get_or_init(|| texts::raw_body(self.message, self.structure(), self.leaves()))
     }
 
     fn leaves(&self) -> &[source::Leaf] {
-        self.leaves.get_or_init(|| source::leaves(self.message))
+        self.leaves.get_or_init(|| source::leaves(self.message, self.structure()))
     }
 
     /// The MIME tree and what was odd about it.
@@ -166,14 +151,12 @@ impl<'f> Mail<'f> {
 /// What a leaf part gives to the rendered text.
 #[derive(Debug)]
 pub struct RenderedLeaf<'l> {
-    /// Index in `Message::parts`.
-    pub part: usize,
     /// True for HTML and plain text.
     pub is_text: bool,
     /// True for HTML.
     pub is_html: bool,
     /// True for HTML with an image in it.
     pub has_image: bool,
-    /// Its paragraphs.
-    pub texts: Vec<&'l [u8]>,
+    /// Its text with its lines.
+    pub text: &'l str,
 }

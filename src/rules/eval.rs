@@ -37,6 +37,8 @@ mod pdf;
 mod recipients;
 mod refused;
 mod relays;
+#[cfg(test)]
+mod mail_tests;
 mod uris;
 
 use ask::Phrase;

@@ -161,12 +161,21 @@ impl Structure {
 
     /// The lines of a leaf, transfer encoding and all; one kind of line end, long lines cut.
     pub fn lines<'l>(&'l self, message: &'l Message<'_>, node: &Node) -> Cow<'l, [u8]> {
-        let whole = match node.span.buffer.checked_sub(1) {
-            None => Some(&*message.raw),
+        cut_lines(self.bytes(&message.raw, node.span), node.span.cuts)
+    }
+
+    /// The content of a leaf before long lines are cut, transfer encoding and all.
+    pub fn as_it_stands<'l>(&'l self, message: &'l Message<'_>, index: usize) -> &'l [u8] {
+        let node = self.nodes.get(index);
+        node.map(|node| self.bytes(&message.raw, node.span)).unwrap_or_default()
+    }
+
+    fn bytes<'l>(&'l self, raw: &'l [u8], span: Span) -> &'l [u8] {
+        let whole = match span.buffer.checked_sub(1) {
+            None => Some(raw),
             Some(copy) => self.copies.get(copy).map(Vec::as_slice),
         };
-        let content = whole.and_then(|whole| whole.get(node.span.start..node.span.end));
-        cut_lines(content.unwrap_or_default(), node.span.cuts)
+        whole.and_then(|whole| whole.get(span.start..span.end)).unwrap_or_default()
     }
 
     /// The content of a leaf, transfer encoding undone.
@@ -318,11 +327,7 @@ struct Reader<'r> {
 
 impl Reader<'_> {
     fn bytes(&self, span: Span) -> &[u8] {
-        let whole = match span.buffer.checked_sub(1) {
-            None => Some(self.raw),
-            Some(copy) => self.out.copies.get(copy).map(Vec::as_slice),
-        };
-        whole.and_then(|whole| whole.get(span.start..span.end)).unwrap_or_default()
+        self.out.bytes(self.raw, span)
     }
 
     /// Keeps octets of our own; `None` when there are too many of them.

@@ -69,17 +69,23 @@ fn vertical_words(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> 
 /// `Symbol:` and `Current Price:` in front of something.
 fn stock_info(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
     let mail = &context.facts.mail;
-    let found = first_plain(mail, true).map_or(0, |text| stock_labels(&text));
+    let structure = mail.structure();
+    let first = structure.leaves().enumerate().find(|(_, (_, node))| node.kind == "text/plain");
+    let found = first.map_or(0, |(place, (_, node))| {
+        // A part that is HTML by its name has only what is shown.
+        match mail.rendered_leaves().get(place) {
+            Some(leaf) if leaf.is_html => stock_labels(leaf.text.as_bytes()),
+            Some(_) | None => stock_labels(&mail.content(node)),
+        }
+    });
     let least = at(arguments, 0);
     flag(least <= 0.0 || count(found) >= least)
 }
 
-/// The decoded text of the first plain text part; `exactly`: not of `text/plain…`.
-fn first_plain(mail: &Mail<'_>, exactly: bool) -> Option<Vec<u8>> {
+/// The decoded text of the first plain text part.
+fn first_plain(mail: &Mail<'_>) -> Option<Vec<u8>> {
     let structure = mail.structure();
-    let (_, node) = structure.leaves().find(|(_, node)| {
-        node.kind == "text/plain" || !exactly && node.kind.starts_with("text/plain")
-    })?;
+    let (_, node) = structure.leaves().find(|(_, node)| node.kind.starts_with("text/plain"))?;
     Some(mail.content(node).into_owned())
 }
 
@@ -236,12 +242,12 @@ fn difference(mail: &Mail<'_>) -> Difference {
                 continue;
             }
             let words = if leaf.is_html { &mut html } else { &mut text };
-            for word in leaf.texts.iter().flat_map(|text| words_of(text)) {
+            for word in words_of(leaf.text) {
                 *words.entry(word).or_insert(0_usize) += 1;
             }
             // An image is as good as a word.
             if leaf.is_html && html.is_empty() && leaf.has_image {
-                html.insert(b"\n".as_slice(), 1);
+                html.insert("\n", 1);
             }
         }
         if html.is_empty() {
@@ -250,7 +256,7 @@ fn difference(mail: &Mail<'_>) -> Difference {
         let all = html.len();
         found.html = all;
         found.text = text.len();
-        let missing: HashSet<&[u8]> = html
+        let missing: HashSet<&str> = html
             .iter()
             .filter(|(word, times)| text.get(*word).is_none_or(|found| found < *times))
             .map(|(word, _)| *word)
@@ -266,12 +272,8 @@ fn is_alternative(kind: &str) -> bool {
 }
 
 /// Words between white space with a letter or digit in them.
-fn words_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let words = text.split(|byte| byte.is_ascii_whitespace() || *byte == 0x0b);
-    words.filter(|word| {
-        word.iter().any(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
-            || std::str::from_utf8(word).is_ok_and(|word| word.contains(char::is_alphanumeric))
-    })
+fn words_of(text: &str) -> impl Iterator<Item = &str> {
+    text.split_whitespace().filter(|word| word.contains(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
 /// An invitation as Exchange sends it: HTML and a calendar, no text.
@@ -286,7 +288,7 @@ fn is_meeting_request(structure: &Structure) -> bool {
 
 /// Lengths of the first plain text up to its last signature mark, and behind it.
 fn signature(mail: &Mail<'_>) -> Option<(f64, f64)> {
-    let text = first_plain(mail, false)?;
+    let text = first_plain(mail)?;
     let (mut body, mut behind) = (text.len(), 0);
     let mut start = 0;
     for line in lines(&text) {

@@ -29,17 +29,21 @@ fn https_ip_mismatch(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known
 }
 
 /// `check_https_http_mismatch(least, below)`: an anchor shows another domain than it leads to,
-/// in a mail with so many anchors.
+/// in a part with so many anchors.
 fn https_http_mismatch(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
     let links = links(context);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
     let number = |index: usize| at(arguments, index).ceil() as usize;
     let limit = (arguments.len() > 1).then(|| number(1));
-    flag(
-        context
-            .settings
-            .with_hints(|hints| uris::has_https_mismatch(links, number(0), limit, hints)),
-    )
+    let mut parts: Vec<_> = links.iter().map(|link| link.part).collect();
+    parts.sort_unstable();
+    parts.dedup();
+    flag(context.settings.with_hints(|hints| {
+        parts.iter().any(|part| {
+            let links = links.iter().filter(|link| link.part == *part);
+            uris::has_https_mismatch(links, number(0), limit, hints)
+        })
+    }))
 }
 
 /// `check_uri_truncated()`: a link was too long to be kept whole.
