@@ -10,11 +10,6 @@ impl Glob {
         Self(text.to_lowercase())
     }
 
-    /// The pattern as it is compared.
-    pub(super) fn text(&self) -> &str {
-        &self.0
-    }
-
     /// True when the whole text matches; the text is in lower case.
     pub(super) fn matches(&self, text: &str) -> bool {
         matches(self.0.as_bytes(), text.as_bytes())

@@ -143,9 +143,7 @@ fn are_hops_removed(context: &Context<'_, '_, '_>) -> bool {
     let list = context.list("Mailing-List");
     let by_ezmlm = list.iter().any(|line| {
         let contact = line.strip_prefix("contact ");
-        contact
-            .and_then(|rest| rest.strip_suffix("; run by ezmlm"))
-            .is_some_and(|address| is_address(address))
+        contact.and_then(|rest| rest.strip_suffix("; run by ezmlm")).is_some_and(is_address)
     });
     let delivered = || {
         context.list("Delivered-To").iter().any(|line| {

@@ -89,12 +89,12 @@ fn ends_at_word(text: &str, word: &str) -> bool {
 /// True when anybody can get the address.
 fn is_free(context: &Context<'_, '_, '_>, address: &str) -> bool {
     let (user, domain) = address.rsplit_once('@').unwrap_or(("", address));
-    let welcome = &context.settings.freemail_welcome;
-    !address.is_empty()
-        && !welcome.contains(address)
-        && !welcome.contains(domain)
-        && !(address.contains('@') && is_nobody(user))
-        && context.settings.freemail.contains(domain)
+    let settings = context.settings;
+    let welcome = &settings.freemail_welcome;
+    let excused = welcome.contains(address)
+        || welcome.contains(domain)
+        || (address.contains('@') && is_nobody(user));
+    !excused && !address.is_empty() && settings.freemail.contains(domain)
 }
 
 fn lower(addresses: Vec<String>) -> Vec<String> {

@@ -21,6 +21,7 @@ const NAME: usize = 2_000;
 
 /// What the name says beside the address.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent answers, one a function")]
 struct Comparison {
     /// The address in the name.
     named: String,
@@ -71,7 +72,7 @@ fn compare(context: &Context<'_, '_, '_>) -> Comparison {
     let from = context.first("From:addr").to_lowercase();
     let name = context.first("From:name").to_lowercase();
     let Some(from) = Party::new(&from, names) else { return found };
-    let Some(named) = address_in(&name).and_then(|address| Party::new(&address, names)) else {
+    let Some(shown) = address_in(&name).and_then(|address| Party::new(&address, names)) else {
         return found;
     };
     found.holds_address = true;
@@ -79,16 +80,16 @@ fn compare(context: &Context<'_, '_, '_>) -> Comparison {
     let strange = |text: &str| {
         text.bytes().filter(|b| !(b.is_ascii_lowercase() || b.is_ascii_digit())).count()
     };
-    let around = name.len() - named.address.len() + strange(&name) - strange(&named.address);
+    let around = name.len() - shown.address.len() + strange(&name) - strange(&shown.address);
     if around > names.extra {
         return found;
     }
-    found.address_differs = named.address != from.address;
-    found.domain_differs = named.domain != from.domain;
-    found.owner_differs = named.owner != from.owner;
-    found.equals_reply_to = named.address == context.first("Reply-To:addr").to_lowercase();
-    found.equals_to = context.recipients().contains(&named.address);
-    found.named = named.address;
+    found.address_differs = shown.address != from.address;
+    found.domain_differs = shown.domain != from.domain;
+    found.owner_differs = shown.owner != from.owner;
+    found.equals_reply_to = shown.address == context.first("Reply-To:addr").to_lowercase();
+    found.equals_to = context.recipients().contains(&shown.address);
+    found.named = shown.address;
     found
 }
 
