@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::HashSet;
 
 use crate::message::{Envelope, Message};
 
@@ -76,14 +77,16 @@ impl<'f> Mail<'f> {
     pub fn rendered_leaves(&self) -> Vec<RenderedLeaf<'_>> {
         let rendered = self.rendered();
         let leaves = self.leaves().iter().zip(rendered.leaf_texts());
-        let leaf = |(leaf, text): (&source::Leaf, _)| {
-            let report = rendered.html.parts.iter().find(|report| report.part == leaf.part);
-            RenderedLeaf {
-                is_text: matches!(leaf.kind, source::Kind::Html | source::Kind::Plain),
-                is_html: leaf.kind == source::Kind::Html,
-                has_image: report.is_some_and(|report| report.inside.contains_key("img")),
-                text,
-            }
+        let reports = rendered.html.parts.iter();
+        let images: HashSet<usize> = reports
+            .filter(|report| report.inside.contains_key("img"))
+            .map(|report| report.part)
+            .collect();
+        let leaf = |(leaf, text): (&source::Leaf, _)| RenderedLeaf {
+            is_text: matches!(leaf.kind, source::Kind::Html | source::Kind::Plain),
+            is_html: leaf.kind == source::Kind::Html,
+            has_image: images.contains(&leaf.part),
+            text,
         };
         leaves.map(leaf).collect()
     }

@@ -61,7 +61,7 @@ pub(super) fn read(structure: &Structure, message: &Message<'_>) -> PdfReport {
         let declared = matches!(node.kind.as_str(), "application/pdf" | "image/pdf");
         let octets = ["application/octet-stream", "image/octet-stream"];
         let name = node.name.to_ascii_lowercase();
-        let named = name.ends_with(".pdf") || name.ends_with(".fdf");
+        let named = [".pdf", ".fdf"].iter().any(|ending| name.ends_with(ending));
         if !(declared || named && octets.contains(&node.kind.as_str())) {
             continue;
         }

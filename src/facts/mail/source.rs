@@ -85,10 +85,8 @@ pub(super) fn leaves(message: &Message<'_>, structure: &Structure) -> Vec<Leaf> 
                 Kind::Html | Kind::Plain | Kind::Raw => {
                     let octets = structure.content(message, node);
                     let stands = structure.as_it_stands(message, index).len();
-                    match octets {
-                        Cow::Borrowed(octets) if octets.len() == stands => None,
-                        octets => Some(octets.into_owned()),
-                    }
+                    let same = matches!(octets, Cow::Borrowed(_)) && octets.len() == stands;
+                    (!same).then(|| octets.into_owned())
                 }
             };
             if !same && is_calendar(changed.as_deref(), structure.as_it_stands(message, index)) {

@@ -302,13 +302,12 @@ fn boundary(field: &str) -> Option<Vec<u8>> {
             return None;
         }
         let rest = field.get(at + name.len()..)?.trim_start().strip_prefix('=')?.trim_start();
-        let (value, ended) = match rest.strip_prefix('"') {
-            Some(quoted) => (quoted.split('"').next()?, true),
-            None => {
-                let end = rest.find(|c: char| c.is_whitespace() || c == '"' || c == ';');
-                let (value, after) = rest.split_at(end.unwrap_or(rest.len()));
-                (value, !after.starts_with('"'))
-            }
+        let (value, ended) = if let Some(quoted) = rest.strip_prefix('"') {
+            (quoted.split('"').next()?, true)
+        } else {
+            let end = rest.find(|c: char| c.is_whitespace() || c == '"' || c == ';');
+            let (value, after) = rest.split_at(end.unwrap_or(rest.len()));
+            (value, !after.starts_with('"'))
         };
         (ended && !value.is_empty()).then(|| value.as_bytes().to_vec())
     })
@@ -384,7 +383,7 @@ impl Reader<'_> {
         let multipart = node.kind.starts_with("multipart/");
         match &job.boundary {
             Some(boundary) if multipart && job.depth > 0 => self.multipart(job, boundary),
-            None if multipart => node.kind = "text/plain".to_owned(),
+            None if multipart => "text/plain".clone_into(&mut node.kind),
             Some(_) | None => {
                 let known = matches!(node.kind.as_str(), "message/rfc822" | "message/global");
                 if known && job.depth > 0 {
@@ -399,7 +398,7 @@ impl Reader<'_> {
         let span = node.span;
         let lines = cut_lines(self.bytes(span), span.cuts);
         let octets = match decoded(lines, node) {
-            Cow::Borrowed(octets) if octets.is_empty() => return,
+            Cow::Borrowed([]) => return,
             Cow::Borrowed(_) => {
                 return self.message(span, Some(job.node), job.depth - 1, job.encoded);
             }

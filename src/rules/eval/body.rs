@@ -44,7 +44,6 @@ fn blank_line_ratio(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -
     let least = at(arguments, 2).max(1.0);
     let ratio = if count(all) < least { -1.0 } else { 100.0 * count(blank) / count(all) };
     let (min, max) = (at(arguments, 0), at(arguments, 1));
-    #[expect(clippy::float_cmp, reason = "0 is written as 0")]
     let any = min == 0.0;
     flag((any || ratio > min) && ratio <= max)
 }
@@ -199,10 +198,8 @@ fn alternative_difference(context: &mut Context<'_, '_, '_>, arguments: &[Argume
     }
     let percent = difference(&context.facts.mail).percent;
     let min = at(arguments, 0);
-    let max = arguments
-        .get(1)
-        .filter(|max| max.text != "undef")
-        .map_or(f64::INFINITY, |max| max.number());
+    let max =
+        arguments.get(1).filter(|max| max.text != "undef").map_or(f64::INFINITY, Argument::number);
     flag((min <= 0.0 || percent > min) && percent <= max)
 }
 
@@ -230,14 +227,15 @@ fn difference(mail: &Mail<'_>) -> Difference {
         return found;
     }
     // Texts are kept by their place among the leaves of the mail, which are the same in both.
-    let leaves: Vec<usize> = structure.leaves().map(|(index, _)| index).collect();
+    let places: HashMap<usize, usize> =
+        structure.leaves().enumerate().map(|(place, (index, _))| (index, place)).collect();
     let rendered = mail.rendered_leaves();
     for alternative in alternatives {
         let (mut html, mut text) = (HashMap::new(), HashMap::new());
         for index in structure.within(alternative, usize::MAX) {
             let Some(node) = structure.node(index) else { continue };
-            let place = leaves.iter().position(|leaf| *leaf == index);
-            let Some(leaf) = place.and_then(|place| rendered.get(place)) else { continue };
+            let place = places.get(&index);
+            let Some(leaf) = place.and_then(|place| rendered.get(*place)) else { continue };
             if !node.kind.starts_with("text") || !leaf.is_text {
                 continue;
             }

@@ -38,7 +38,7 @@ fn html(body: &str) -> String {
 
 /// A multipart of parts with their headers.
 fn parts(kind: &str, parts: &[&str]) -> String {
-    let parts: String = parts.iter().map(|part| format!("--b\n{part}\n")).collect();
+    let parts = parts.iter().fold(String::new(), |all, part| all + "--b\n" + part + "\n");
     mail(&format!("multipart/{kind}; boundary=b"), &format!("{parts}--b--\n"))
 }
 

@@ -1,5 +1,7 @@
 //! Functions about links (SpamAssassin's `URIEval`, `HTTPSMismatch` and `DecodeShortURLs`).
 
+use std::collections::BTreeMap;
+
 use super::{Argument, Context, Does, Function, Known};
 use super::{at, flag};
 use crate::facts::mail::{Uri, uris};
@@ -23,26 +25,36 @@ fn http_redirector(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
     flag(context.settings.with_hints(|hints| uris::has_http_redirection(links, hints)))
 }
 
+/// Where anchors lead and what they show, each HTML part for itself.
+fn anchors(context: &Context<'_, '_, '_>) -> Vec<Vec<Uri>> {
+    let mut parts: BTreeMap<usize, BTreeMap<&str, Uri>> = BTreeMap::new();
+    let links = &context.facts.mail.rendered().links;
+    for link in links.iter().filter(|link| link.element == "a") {
+        let url = link.url.trim_ascii();
+        let uri = parts
+            .entry(link.part)
+            .or_default()
+            .entry(url)
+            .or_insert_with(|| Uri { raw: url.to_owned(), ..Uri::default() });
+        uri.anchor_texts.push(link.text.clone());
+    }
+    parts.into_values().map(|uris| uris.into_values().collect()).collect()
+}
+
 /// `check_https_ip_mismatch()`: an anchor shows `https:` and a name, and leads to an address.
 fn https_ip_mismatch(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    flag(uris::has_https_address_mismatch(links(context)))
+    flag(anchors(context).iter().any(|uris| uris::has_https_address_mismatch(uris)))
 }
 
 /// `check_https_http_mismatch(least, below)`: an anchor shows another domain than it leads to,
 /// in a part with so many anchors.
 fn https_http_mismatch(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
-    let links = links(context);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
     let number = |index: usize| at(arguments, index).ceil() as usize;
     let limit = (arguments.len() > 1).then(|| number(1));
-    let mut parts: Vec<_> = links.iter().map(|link| link.part).collect();
-    parts.sort_unstable();
-    parts.dedup();
+    let parts = anchors(context);
     flag(context.settings.with_hints(|hints| {
-        parts.iter().any(|part| {
-            let links = links.iter().filter(|link| link.part == *part);
-            uris::has_https_mismatch(links, number(0), limit, hints)
-        })
+        parts.iter().any(|uris| uris::has_https_mismatch(uris, number(0), limit, hints))
     }))
 }
 

@@ -1,5 +1,7 @@
 //! MD5 (RFC 1321), because lists of known files name them by it. It protects nothing.
 
+use std::fmt::Write as _;
+
 /// How far each step rotates, by round.
 const TURNS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
 
@@ -20,7 +22,11 @@ pub(super) fn hex(text: &[u8]) -> String {
     for block in tail.as_chunks::<64>().0 {
         add(&mut state, block);
     }
-    state.iter().flat_map(|word| word.to_le_bytes()).map(|byte| format!("{byte:02X}")).collect()
+    let mut out = String::with_capacity(32);
+    for byte in state.iter().flat_map(|word| word.to_le_bytes()) {
+        let _ = write!(out, "{byte:02X}");
+    }
+    out
 }
 
 fn add(state: &mut [u32; 4], block: &[u8; 64]) {

@@ -47,7 +47,8 @@ pub(super) fn head(data: &[u8]) -> Head<'_> {
     let mut bad = 0;
     loop {
         let Some(line) = lines(data.get(at..).unwrap_or_default()).next() else {
-            head.odd.missing_head_body_separator = true;
+            // Nothing at all is taken for a blank line.
+            head.odd.missing_head_body_separator = !data.is_empty();
             break;
         };
         if line.starts_with(b" ") || line.starts_with(b"\t") {
@@ -59,10 +60,7 @@ pub(super) fn head(data: &[u8]) -> Head<'_> {
         if let Some(field) = field.take() {
             finish(data, field, &mut head);
         }
-        if line == b"\n" && !head.squash
-            || line == b"\r\n" && head.squash
-            || line == b"\n" && head.squash
-        {
+        if line == b"\n" || line == b"\r\n" && head.squash {
             at += line.len();
             break;
         }

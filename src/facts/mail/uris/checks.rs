@@ -121,15 +121,15 @@ fn find_https(text: &[u8]) -> Option<&[u8]> {
 /// True when an anchor shows an `https://` link and leads to another registered domain
 /// (`check_https_http_mismatch`), and there are at least `least` anchors that lead to
 /// named hosts, and fewer than `limit`.
-pub fn has_https_mismatch<'u>(
-    uris: impl IntoIterator<Item = &'u Uri>,
+pub fn has_https_mismatch(
+    uris: &[Uri],
     least: usize,
     limit: Option<usize>,
     hints: Hints<'_>,
 ) -> bool {
     let mut anchors = 0;
     let mut found = false;
-    for uri in uris.into_iter().filter(|uri| !uri.anchor_texts.is_empty()) {
+    for uri in uris.iter().filter(|uri| !uri.anchor_texts.is_empty()) {
         let Some(target) = anchored_domain(&uri.raw, hints) else { continue };
         anchors += 1;
         found |= uri
