@@ -10,7 +10,6 @@ use crate::facts::{Facts, Origin, Place, mail};
 use super::line::{Line, Token};
 use super::load::{Compiler, Refusal};
 use super::pattern::{Dialect, Found, Pattern};
-use super::settings::Settings;
 
 /// What of a link is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

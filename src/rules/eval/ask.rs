@@ -149,7 +149,7 @@ pub(super) fn is_host(host: &str) -> bool {
 
 /// True when the host ends in a suffix of the public list.
 pub(super) fn has_suffix(host: &str) -> bool {
-    host.contains('.') && psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known())
+    host.rsplit('.').next().is_some_and(|label| host.contains('.') && domain::is_top_level(label))
 }
 
 /// The registered domain of an address's host; none where there is none that can exist.
