@@ -179,6 +179,17 @@ impl Compiler<'_> {
         self.written(line, token, token.text, dialect)
     }
 
+    /// Compiles `/re/flags` whose first group is asked for.
+    pub(super) fn capturing(
+        line: &Line<'_>,
+        token: Token<'_>,
+        dialect: Dialect,
+    ) -> Result<Arc<Pattern>, Refusal> {
+        let compile = |text| Pattern::compile_capturing(pattern::split(text)?, dialect);
+        let compiled = compile(token.text).map_err(|message| line.error(token, message))?;
+        Ok(Arc::new(compiled))
+    }
+
     /// Compiles a regex made from what stands at a token.
     pub(super) fn written(
         &mut self,

@@ -314,7 +314,7 @@ impl Settings {
             "blocklist_uri_host" => self.host_list("BLOCK".to_owned(), words(), false),
             "welcomelist_uri_host" => self.host_list("WELCOME".to_owned(), words(), false),
             "redirector_pattern" => {
-                self.redirectors.push(compiler.pattern(line, rest, Dialect::Bytes)?);
+                self.redirectors.push(Compiler::capturing(line, rest, Dialect::Bytes)?);
             }
             _ => self.sender(&name, rest.text),
         }

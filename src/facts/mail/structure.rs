@@ -460,3 +460,82 @@ impl Reader<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Envelope, Settings, parse};
+
+    /// Types of all parts, by depth.
+    #[track_caller]
+    fn check(mail: &str, expected: &[&str]) {
+        let message = parse(mail.as_bytes(), false, &Envelope::default(), &Settings::default());
+        let structure = Structure::read(&message);
+        let found: Vec<String> = structure
+            .parts()
+            .into_iter()
+            .filter_map(|index| structure.node(index))
+            .map(|node| format!("{}{}", node.kind, if node.leaf { "" } else { " {" }))
+            .collect();
+        assert_eq!(found, expected, "{mail:?}");
+    }
+
+    #[test]
+    fn trees() {
+        check("A: b\n\nx\n", &["text/plain"]);
+        check("Content-Type: text/enriched\n\nx\n", &["text/plain"]);
+        check("Content-Type: multipart/mixed\n\nx\n", &["text/plain"]);
+        let head = "Content-Type: multipart/digest; boundary=b\n\n";
+        check(
+            &format!("{head}--b\n\nSubject: x\n\ny\n--b\nContent-Type: text/html\n\nx\n--b--\n"),
+            &["multipart/digest {", "message/rfc822 {", "text/plain", "text/html"],
+        );
+        let inner = "Content-Type: multipart/mixed; boundary=\"b\"\n\n--b\n\nx\n--b--\n";
+        check(
+            &format!("Content-Type: multipart/related; boundary=a\n\n--a\n{inner}--a--\n"),
+            &["multipart/related {", "multipart/mixed {", "text/plain"],
+        );
+        check(
+            "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nQTogYgoKeAo=\n",
+            &["message/rfc822 {", "text/plain"],
+        );
+        // A part with nothing but a field loses it.
+        let bare = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n";
+        check(&format!("{bare}--b--\n"), &["multipart/mixed {", "text/plain"]);
+        check(&format!("{bare}\n--b--\n"), &["multipart/mixed {", "text/html"]);
+    }
+
+    #[test]
+    fn boundaries() {
+        for (field, expected) in [
+            ("multipart/mixed; boundary=a b", Some("a")),
+            ("multipart/mixed; boundary=\"a b\"", Some("a b")),
+            ("multipart/mixed; Boundary = \"a", Some("a")),
+            ("multipart/mixed; boundary=a\"b", None),
+            ("multipart/mixed; boundary=\"\"", None),
+            ("multipart/mixed; xboundary=a", None),
+        ] {
+            assert_eq!(boundary(field).as_deref(), expected.map(str::as_bytes), "{field}");
+        }
+    }
+
+    #[test]
+    fn hostile_mails_end_soon() {
+        let settings = Settings::default();
+        let nested = "Content-Type: message/rfc822\n\n".repeat(50_000);
+        let multipart = "Content-Type: multipart/mixed; boundary=b\n\n--b\n".repeat(50_000);
+        let parts = format!(
+            "Content-Type: multipart/mixed; boundary=b\n\n{}",
+            "--b\nA: b\n\nx\n".repeat(200_000)
+        );
+        let own: String = (0..2_000)
+            .map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n"))
+            .collect();
+        let blank = format!("A: b\n\n{}", "\r\n".repeat(2_000_000));
+        for mail in [nested, multipart, parts, own, blank] {
+            let message = parse(mail.as_bytes(), false, &Envelope::default(), &settings);
+            let structure = Structure::read(&message);
+            assert!(structure.parts().len() <= PARTS);
+        }
+    }
+}
