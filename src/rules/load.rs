@@ -349,7 +349,7 @@ impl<'l> Loader<'l> {
                 }
             }
             known if settings::knows(known) => {
-                if let Err(refusal) = self.settings.read(&mut self.compiler, active) {
+                if let Err(refusal) = self.settings.read(active) {
                     self.refuse(line, word, refusal);
                 }
             }

@@ -225,11 +225,7 @@ impl Settings {
     }
 
     /// Reads one line; [`knows`] is true for it.
-    pub(super) fn read(
-        &mut self,
-        compiler: &mut Compiler<'_>,
-        active: &Active<'_>,
-    ) -> Result<(), Refusal> {
+    pub(super) fn read(&mut self, active: &Active<'_>) -> Result<(), Refusal> {
         let name = present_name(&active.key);
         let (line, rest) = (active.line, active.rest);
         if rest.text.is_empty() && !name.starts_with("clear_") {

@@ -528,9 +528,9 @@ mod tests {
             "Content-Type: multipart/mixed; boundary=b\n\n{}",
             "--b\nA: b\n\nx\n".repeat(200_000)
         );
-        let own: String = (0..2_000)
-            .map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n"))
-            .collect();
+        let own = (0..2_000).fold(String::new(), |all, n| {
+            all + &format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n")
+        });
         let blank = format!("A: b\n\n{}", "\r\n".repeat(2_000_000));
         for mail in [nested, multipart, parts, own, blank] {
             let message = parse(mail.as_bytes(), false, &Envelope::default(), &settings);
