@@ -314,19 +314,19 @@ fn scheme_link(text: &str, colon: usize) -> Option<(usize, usize)> {
 }
 
 /// True for octets that a name in running text is made of.
-fn is_name(b: &u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.') || *b >= 0x80
+fn is_name(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.') || b >= 0x80
 }
 
 /// Where the name around a dot ends.
 fn name_end(bytes: &[u8], dot: usize) -> usize {
-    bytes.iter().skip(dot).position(|b| !is_name(b)).map_or(bytes.len(), |at| dot + at)
+    bytes.iter().skip(dot).position(|b| !is_name(*b)).map_or(bytes.len(), |at| dot + at)
 }
 
 /// A link without scheme around one of its dots, in a name that ends at `end`.
 fn bare_link(text: &str, dot: usize, end: usize) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
-    let start = bytes.iter().take(dot).rposition(|b| !is_name(b)).map_or(0, |at| at + 1);
+    let start = bytes.iter().take(dot).rposition(|b| !is_name(*b)).map_or(0, |at| at + 1);
     let before = start.checked_sub(1).and_then(|at| bytes.get(at));
     if start == dot || before.is_some_and(|b| matches!(b, b'@' | b'/' | b'\\' | b'=' | b'_')) {
         return None;
