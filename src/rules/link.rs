@@ -29,7 +29,7 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
         attributes,
         caps,
         skipped,
-        mut lookups,
+        lookups,
         settings,
         expectations,
         ..
@@ -77,7 +77,7 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
     };
     let mut templates = false;
     let mut capturing = Vec::new();
-    for (index, ((draft, attributes), symbol)) in drafts.into_iter().zip(symbols).enumerate() {
+    for (index, ((mut draft, attributes), symbol)) in drafts.into_iter().zip(symbols).enumerate() {
         let live = reached.contains(&index);
         let most_hits = attributes.most_hits.unwrap_or(1);
         let pattern = pattern(&draft.body);
@@ -87,35 +87,16 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
                 capturing.push(index);
             }
         }
-        let body = match draft.body {
-            Definition::Calendar(mut test) => {
-                test.most = usize::try_from(most_hits).unwrap_or(usize::MAX);
-                seats.calendar(test, live)
+        if let Definition::Lookup(Lookup::Defined { rule }) = &draft.body {
+            if let Some(lookup) = lookups.get(&**rule) {
+                draft.body = Definition::Lookup(lookup.clone());
+            } else {
+                let message = format!("no list is defined for `{rule}`");
+                let hint = format!("for example `urirhssub {rule} zone.example. A 127.0.0.2`");
+                diagnostics.push(draft.line.warning(draft.name, message).with_hint(hint));
             }
-            Definition::Header { selector, ask } => seats.header(selector, ask, live),
-            Definition::Text { kind, pattern } => Question::Text {
-                kind,
-                seat: live.then(|| seats.take(Target::Text(kind), &pattern)),
-                without_subject: attributes.without_subject,
-            },
-            Definition::MimeHeader(ask) => {
-                let parts = Parts { range: attributes.range, joined: attributes.joined };
-                Question::MimeHeader { ask, parts }
-            }
-            Definition::UriDetail(conditions) => Question::UriDetail(conditions),
-            Definition::Eval(call) => Question::Eval(call),
-            Definition::Lookup(Lookup::Defined { rule }) => match lookups.remove(&*rule) {
-                Some(lookup) => Question::Lookup(lookup),
-                None => {
-                    let message = format!("no list is defined for `{rule}`");
-                    let hint = format!("for example `urirhssub {rule} zone.example. A 127.0.0.2`");
-                    diagnostics.push(draft.line.warning(draft.name, message).with_hint(hint));
-                    Question::Lookup(Lookup::Defined { rule })
-                }
-            },
-            Definition::Lookup(lookup) => Question::Lookup(lookup),
-            Definition::Meta(expression) => Question::Meta(expression.resolved(resolve)),
-        };
+        }
+        let body = seats.question(draft.body, attributes, live, &resolve);
         if live && let Question::Calendar { test, .. } = &body {
             set.facts.extend(test.facts());
             if test.quantifier == Quantifier::Joined {
@@ -291,6 +272,37 @@ struct Seats {
 }
 
 impl Seats {
+    /// What a rule asks, everything looked up.
+    fn question(
+        &mut self,
+        definition: Definition<'_>,
+        attributes: &Attributes<'_>,
+        live: bool,
+        resolve: &impl Fn(&Token<'_>) -> Option<usize>,
+    ) -> Question {
+        match definition {
+            Definition::Calendar(mut test) => {
+                let most = attributes.most_hits.unwrap_or(1);
+                test.most = usize::try_from(most).unwrap_or(usize::MAX);
+                self.calendar(test, live)
+            }
+            Definition::Header { selector, ask } => self.header(selector, ask, live),
+            Definition::Text { kind, pattern } => Question::Text {
+                kind,
+                seat: live.then(|| self.take(Target::Text(kind), &pattern)),
+                without_subject: attributes.without_subject,
+            },
+            Definition::MimeHeader(ask) => {
+                let parts = Parts { range: attributes.range, joined: attributes.joined };
+                Question::MimeHeader { ask, parts }
+            }
+            Definition::UriDetail(conditions) => Question::UriDetail(conditions),
+            Definition::Eval(call) => Question::Eval(call),
+            Definition::Lookup(lookup) => Question::Lookup(lookup),
+            Definition::Meta(expression) => Question::Meta(expression.resolved(resolve)),
+        }
+    }
+
     fn take(&mut self, target: Target, pattern: &Arc<Pattern>) -> Seat {
         let fresh = self.patterns.len();
         let filter = *self.targets.entry(target).or_insert(fresh);

@@ -179,6 +179,17 @@ impl Compiler<'_> {
         self.written(line, token, token.text, dialect)
     }
 
+    /// Compiles `/re/flags` whose first group is asked for.
+    pub(super) fn capturing(
+        line: &Line<'_>,
+        token: Token<'_>,
+        dialect: Dialect,
+    ) -> Result<Arc<Pattern>, Refusal> {
+        let compile = |text| Pattern::compile_capturing(pattern::split(text)?, dialect);
+        let compiled = compile(token.text).map_err(|message| line.error(token, message))?;
+        Ok(Arc::new(compiled))
+    }
+
     /// Compiles a regex made from what stands at a token.
     pub(super) fn written(
         &mut self,
@@ -338,20 +349,20 @@ impl<'l> Loader<'l> {
                 }
             }
             known if settings::knows(known) => {
-                if let Err(refusal) = self.settings.read(&mut self.compiler, active) {
+                if let Err(refusal) = self.settings.read(active) {
                     self.refuse(line, word, refusal);
                 }
             }
-            other => match foreign::reason(other) {
-                Some(reason) => self.unsupported(line, word, other, reason),
-                None => {
-                    let names = DEFINITIONS.into_iter().chain(ATTRIBUTES).chain(LISTS);
-                    let names = names.chain(settings::directives()).chain(replace::DIRECTIVES);
-                    let guess = closest(other, names.chain(foreign::directives()));
-                    let message = format!("unknown directive `{}`", word.text);
-                    self.error(line.warning(word, message).with_guess(guess));
+            other => {
+                if let Some(reason) = foreign::reason(other) {
+                    return self.unsupported(line, word, other, reason);
                 }
-            },
+                let names = DEFINITIONS.into_iter().chain(ATTRIBUTES).chain(LISTS);
+                let names = names.chain(settings::directives()).chain(replace::DIRECTIVES);
+                let guess = closest(other, names.chain(foreign::directives()));
+                let message = format!("unknown directive `{}`", word.text);
+                self.error(line.warning(word, message).with_guess(guess));
+            }
         }
     }
 
@@ -369,15 +380,13 @@ impl<'l> Loader<'l> {
             if earlier.line.file_index == line.file_index {
                 let message = format!("`{}` is defined twice in this file", name.text);
                 let error = line.error(name, message);
-                // Files made for SpamAssassin do it, and there the later one counts.
-                if !self.own_files.contains(&line.file_index) {
-                    let hint = format!("this one counts, not the one at {place}");
-                    self.error(error.into_warning().with_hint(hint));
-                } else {
+                if self.own_files.contains(&line.file_index) {
                     let hint = format!("the first definition is at {place}");
-                    self.error(error.with_hint(hint));
-                    return;
+                    return self.error(error.with_hint(hint));
                 }
+                // Files made for SpamAssassin do it, and there the later one counts.
+                let hint = format!("this one counts, not the one at {place}");
+                self.error(error.into_warning().with_hint(hint));
             } else {
                 self.error(line.warning(name, format!("`{}` overrides {place}", name.text)));
             }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::facts::{self, Answer, Origin, Value, View};
+use crate::facts::{self, Answer, LinkText, Origin, Value, View};
 
 use super::EvidenceScope;
 use super::domain::Known;
@@ -153,6 +153,14 @@ impl<'s, 'f> Scan<'s, 'f> {
         }
     }
 
+    /// Links as `uri` rules see them; those of the mail only where they count.
+    fn links(&self) -> &'s [LinkText<'f>] {
+        let mail = self.scope != EvidenceScope::Calendar;
+        self.set
+            .settings
+            .with_hints(|hints| self.shared.link_texts(self.facts, mail.then_some(hints)))
+    }
+
     /// How often a regex is found in texts of a kind.
     pub(super) fn text(
         &mut self,
@@ -195,12 +203,7 @@ impl<'s, 'f> Scan<'s, 'f> {
                 Some(Searched { text, place, origin, event: None })
             }),
             TextKind::Uri => {
-                let mail_too = wanted(self.scope, Origin::Mail);
-                let shared = self.shared;
-                let links = self
-                    .set
-                    .settings
-                    .with_hints(|hints| shared.link_texts(facts, mail_too.then_some(hints)));
+                let links = self.links();
                 self.texts(index, seat, most, links.len(), |number| {
                     let link = links.get(number)?;
                     Some(Searched {
@@ -317,10 +320,15 @@ impl<'s, 'f> Scan<'s, 'f> {
     /// How many links fit all conditions.
     pub(super) fn uri_detail(&mut self, index: usize, conditions: &[Condition]) -> u32 {
         let scope = self.scope;
+        let facts = self.facts;
+        let mail = if wanted(scope, Origin::Mail) {
+            self.set.settings.with_hints(|hints| facts.mail.uris(hints))
+        } else {
+            &[]
+        };
         let clock = &mut self.clock;
         let find = &mut |pattern: &Pattern, text: &[u8]| clock.find(pattern, text);
-        let found =
-            uri::fitting(conditions, self.facts, &self.set.settings, &|o| wanted(scope, o), find);
+        let found = uri::fitting(conditions, facts, mail, &|origin| wanted(scope, origin), find);
         let Some(first) = found.first() else { return 0 };
         let best = first.origin;
         let mut trace = Trace::default();
@@ -346,6 +354,7 @@ impl<'s, 'f> Scan<'s, 'f> {
             settings: &self.set.settings,
             paragraphs: self.paragraphs,
             find: &mut find,
+            raw: call.raw,
             shown: None,
         };
         let value = (call.run)(&mut context, &call.arguments);

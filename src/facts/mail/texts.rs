@@ -12,6 +12,7 @@ use memchr::{memchr, memrchr};
 use super::html;
 use super::html_report::HtmlReport;
 use super::source::{Kind, Leaf};
+use super::structure::Structure;
 use crate::message::{Message, text_as_shown};
 
 /// Octets of one paragraph.
@@ -65,10 +66,25 @@ pub struct Rendered {
     pub links: Vec<HtmlLink>,
     /// What was counted.
     pub html: HtmlReport,
+    /// The text of all leaf parts, from which the paragraphs are made.
+    pub(super) whole: String,
+    /// Where each leaf part starts in it.
+    pub(super) starts: Vec<usize>,
+}
+
+impl Rendered {
+    /// The text of each leaf part with its lines, in order; empty for what is no text.
+    pub fn leaf_texts(&self) -> impl Iterator<Item = &str> {
+        let ends = self.starts.iter().skip(1).copied().chain([self.whole.len()]);
+        self.starts
+            .iter()
+            .zip(ends)
+            .map(|(start, end)| self.whole.get(*start..end).unwrap_or_default())
+    }
 }
 
 /// Renders the text parts.
-pub(super) fn render(message: &Message<'_>, leaves: &[Leaf]) -> Rendered {
+pub(super) fn render(message: &Message<'_>, structure: &Structure, leaves: &[Leaf]) -> Rendered {
     let mut out = Rendered::default();
     let mut joined = Joined::default();
     for leaf in leaves {
@@ -77,7 +93,7 @@ pub(super) fn render(message: &Message<'_>, leaves: &[Leaf]) -> Rendered {
             joined.text.push('\n');
         }
         joined.starts.push((joined.text.len(), leaf.part));
-        let octets = leaf.octets(message);
+        let octets = leaf.octets(message, structure);
         match leaf.kind {
             Kind::Plain => {
                 let (text, decoded) = text_as_shown(Cow::Borrowed(octets), &leaf.charset);
@@ -97,6 +113,8 @@ pub(super) fn render(message: &Message<'_>, leaves: &[Leaf]) -> Rendered {
         }
     }
     out.paragraphs = joined.paragraphs();
+    out.starts = joined.starts.iter().map(|(start, _)| *start).collect();
+    out.whole = joined.text;
     out
 }
 
@@ -237,13 +255,17 @@ impl Splitter<'_> {
 }
 
 /// Undoes the transfer encodings of the text parts.
-pub(super) fn raw_body(message: &Message<'_>, leaves: &[Leaf]) -> Vec<Chunk> {
+pub(super) fn raw_body(
+    message: &Message<'_>,
+    structure: &Structure,
+    leaves: &[Leaf],
+) -> Vec<Chunk> {
     let mut out = Vec::new();
     for leaf in leaves {
         match leaf.kind {
             Kind::Other => {}
             Kind::Html | Kind::Plain | Kind::Raw => {
-                cut_raw(leaf.part, raw_part(leaf.octets(message)), &mut out);
+                cut_raw(leaf.part, raw_part(leaf.octets(message, structure)), &mut out);
             }
         }
     }
