@@ -160,5 +160,11 @@ impl Pending {
 }
 
 fn without_answer(mechanism: Mechanism) -> MethodResult {
-    MethodResult { mechanism, result: "temperror".to_owned(), domain: None, policy: None }
+    MethodResult {
+        mechanism,
+        result: "temperror".to_owned(),
+        domain: None,
+        helo: false,
+        policy: None,
+    }
 }

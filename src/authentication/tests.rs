@@ -554,6 +554,25 @@ fn stock() -> &'static RuleSet {
     STOCK.get_or_init(|| rules::load(&rules::built_in()).unwrap().rules)
 }
 
+#[track_caller]
+fn check_scan(settings: &scan::Settings, mail: &str, sender: &str, known: &str, expected: &[&str]) {
+    let request = scan::Request {
+        envelope: envelope(sender),
+        now: 1_775_800_000,
+        ..scan::Request::default()
+    };
+    let outcome = scan::scan(mail.as_bytes(), &request, stock(), settings);
+    let mut found: Vec<&str> =
+        outcome.verdict.symbols.iter().map(|symbol| &*symbol.hit.symbol).collect();
+    found.retain(|symbol| {
+        ["CAL_ORG_", "CAL_RELAY_", "CAL_GCAL_"].iter().any(|start| symbol.starts_with(start))
+    });
+    found.sort_unstable();
+    assert_eq!(found, expected, "{}", server_text(mail));
+    assert_eq!(outcome.authentication.name(), known);
+    assert!(outcome.partial.is_empty(), "{:?}", outcome.partial);
+}
+
 #[test]
 fn scans_know_who_sent_it() {
     let server = zone();
@@ -561,40 +580,22 @@ fn scans_know_who_sent_it() {
         authentication: Some(authenticator(&server, PATIENT)),
         ..scan::Settings::default()
     };
-    #[track_caller]
-    fn check(settings: &scan::Settings, mail: &str, sender: &str, known: &str, expected: &[&str]) {
-        let request = scan::Request {
-            envelope: envelope(sender),
-            now: 1_775_800_000,
-            ..scan::Request::default()
-        };
-        let outcome = scan::scan(mail.as_bytes(), &request, stock(), settings);
-        let mut found: Vec<&str> =
-            outcome.verdict.symbols.iter().map(|symbol| &*symbol.hit.symbol).collect();
-        found.retain(|symbol| {
-            ["CAL_ORG_", "CAL_RELAY_", "CAL_GCAL_"].iter().any(|start| symbol.starts_with(start))
-        });
-        found.sort_unstable();
-        assert_eq!(found, expected, "{}", server_text(mail));
-        assert_eq!(outcome.authentication.name(), known);
-        assert!(outcome.partial.is_empty(), "{:?}", outcome.partial);
-    }
     let invitation = invitation();
     let good = signed("corp.example", &invitation);
-    check(&with_dns, &good, "ann@corp.example", "verified", &["CAL_ORG_ALIGNED"]);
+    check_scan(&with_dns, &good, "ann@corp.example", "verified", &["CAL_ORG_ALIGNED"]);
     let forged = ["CAL_ORG_DMARC_FAIL", "CAL_ORG_DMARC_REJECT", "CAL_ORG_UNAUTH"];
-    check(&with_dns, &invitation, "bounce@other.test", "verified", &forged);
+    check_scan(&with_dns, &invitation, "bounce@other.test", "verified", &forged);
     let relayed = signed("google.com", &invitation.replace("corp.example", "firm.example"));
-    check(&with_dns, &relayed, "bounce@soft.test", "verified", &["CAL_RELAY_SOFT"]);
+    check_scan(&with_dns, &relayed, "bounce@soft.test", "verified", &["CAL_RELAY_SOFT"]);
     let changed = good.replace("Subject: Planning", "Subject: [list] Planning");
     let through = sealed("lists.example", "mx.lists.example", &changed);
-    check(&with_dns, &through, "bounce@lists.example", "verified", &[]);
+    check_scan(&with_dns, &through, "bounce@lists.example", "verified", &[]);
     let silent = signed("x.silent.test", &invitation);
     let impatient = scan::Settings {
         authentication: Some(authenticator(&server, Duration::from_millis(50))),
         ..scan::Settings::default()
     };
-    check(&impatient, &silent, "ann@x.silent.test", "timeout", &[]);
+    check_scan(&impatient, &silent, "ann@x.silent.test", "timeout", &[]);
     // No DNS: nothing is known, and nothing is held against anybody.
-    check(&scan::Settings::default(), &invitation, "bounce@other.test", "nothing", &[]);
+    check_scan(&scan::Settings::default(), &invitation, "bounce@other.test", "nothing", &[]);
 }

@@ -36,6 +36,13 @@ pub(super) struct Delivery {
     pub(super) sender: Option<String>,
 }
 
+impl Delivery {
+    /// SPF judges by HELO where there is no address in MAIL FROM (RFC 7208 §2.4).
+    fn is_about_helo(&self) -> bool {
+        !self.sender.as_deref().is_some_and(|sender| sender.contains('@'))
+    }
+}
+
 type Asked<'x, P> = Parameters<
     'x,
     P,
@@ -74,7 +81,8 @@ pub(super) async fn verify(
     let spf = async {
         let output = spf(mail_auth, caches, delivery).await;
         if let Some(output) = &output {
-            tell(vec![statement(Mechanism::Spf, spf_result(output.result()), output.domain())]);
+            let about = statement(Mechanism::Spf, spf_result(output.result()), output.domain());
+            tell(vec![MethodResult { helo: delivery.is_about_helo(), ..about }]);
         }
         output
     };
@@ -123,10 +131,10 @@ async fn spf(
         return None;
     }
     let helo = &*delivery.helo;
-    let parameters = if sender.contains('@') {
-        SpfParameters::verify_mail_from(ip, helo, helo, sender)
-    } else {
+    let parameters = if delivery.is_about_helo() {
         SpfParameters::verify_ehlo(ip, helo, helo)
+    } else {
+        SpfParameters::verify_mail_from(ip, helo, helo, sender)
     };
     Some(mail_auth.check_host(caches.asked(parameters)).await)
 }
@@ -137,6 +145,7 @@ fn statement(mechanism: Mechanism, result: &str, domain: &str) -> MethodResult {
         mechanism,
         result: result.to_owned(),
         domain: Some(domain).filter(|domain| !domain.is_empty()),
+        helo: false,
         policy: None,
     }
 }

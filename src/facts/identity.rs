@@ -12,7 +12,7 @@ use Origin::{Mail, Network};
 /// Where statements about authentication stand.
 const PLACE: Place<'static> = Place::Name("Authentication-Results");
 
-fn flag<'f>(holds: bool, place: Place<'f>, origin: Origin) -> Answer<'f> {
+fn flag(holds: bool, place: Place<'_>, origin: Origin) -> Answer<'_> {
     known([Datum::new(Value::Flag(holds), place, origin)])
 }
 

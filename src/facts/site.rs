@@ -247,7 +247,8 @@ fn key(url: &str) -> Option<String> {
     let host = url.host_str().filter(|host| !host.is_empty())?.trim_end_matches('.');
     let mut key = host.to_lowercase();
     if let Some(port) = url.port() {
-        key.push_str(&format!(":{port}"));
+        key.push(':');
+        key.push_str(&port.to_string());
     }
     key.push('/');
     key.push_str(url.path().trim_matches('/'));
@@ -316,8 +317,9 @@ mod tests {
 
     #[test]
     fn links_hosts_and_hashes() {
-        let hash = |text: &str| {
-            Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        let hash = |text: &str| -> String {
+            let digits = Sha256::digest(text).into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+            digits.map(|digit| char::from_digit(digit.into(), 16).unwrap()).collect()
         };
         let list = format!(
             "# feed\nevil.example\n192.0.2.7\nhttps://shared.test/login/#top\n\

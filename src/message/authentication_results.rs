@@ -179,20 +179,20 @@ pub(crate) fn sealed(headers: &[Header<'_>], trusted: &[String]) -> Vec<MethodRe
         let instances = fields::values(headers, name).filter_map(|raw| Some((instance(raw)?, raw)));
         instances.max_by_key(|(instance, _)| *instance)
     };
-    let (Some((sealed, seal)), Some((stated, results))) =
+    let (Some((seal_instance, seal)), Some((instance, results))) =
         (last("arc-seal"), last("arc-authentication-results"))
     else {
         return Vec::new();
     };
     let results = Statement::read(results);
-    let sealer = tag(seal, "d").unwrap_or_default();
+    let domain = tag(seal, "d").unwrap_or_default();
     let is_trusted = results.authserv_id.is_some_and(|id| {
         let id = id.to_ascii_lowercase();
         trusted.iter().any(|trusted| trusted.eq_ignore_ascii_case(&id))
-            && sealer.contains('.')
-            && id.strip_suffix(&sealer).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            && domain.contains('.')
+            && id.strip_suffix(&domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     });
-    if sealed == stated && is_trusted { results.results } else { Vec::new() }
+    if seal_instance == instance && is_trusted { results.results } else { Vec::new() }
 }
 
 /// The tag `i` of a header field of ARC.

@@ -11,9 +11,12 @@ const A: u16 = 1;
 const MX: u16 = 15;
 const TXT: u16 = 16;
 
+/// Data of records, by name and type.
+type Records = HashMap<(String, u16), Vec<Vec<u8>>>;
+
 #[derive(Default)]
 struct Shared {
-    records: Mutex<HashMap<(String, u16), Vec<Vec<u8>>>>,
+    records: Mutex<Records>,
     asked: Mutex<Vec<String>>,
 }
 
