@@ -56,10 +56,7 @@ impl fmt::Debug for Authenticator {
 
 impl Authenticator {
     /// Takes the resolver that everybody shares, the runtime it lives on, and the time that a
-    /// scan waits at most.
-    ///
-    /// Records that exist are cached here. That there is none is known to the resolver's own
-    /// cache only, so that should not be switched off.
+    /// scan waits at most. Records are cached here, so the resolver need not do so.
     pub fn new(resolver: TokioResolver, runtime: Handle, budget: Duration) -> Self {
         let mail_auth = MessageAuthenticator(resolver);
         Self(Arc::new(Inner { mail_auth, runtime, budget, caches: Caches::default() }))

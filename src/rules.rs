@@ -18,6 +18,7 @@ use crate::facts::{Facts, Origin};
 
 use link::How;
 
+mod attributes;
 mod calendar;
 mod class;
 mod condition;

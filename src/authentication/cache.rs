@@ -4,13 +4,14 @@
 //! Not an error: a record too heavy to keep, which is asked for again next time.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use mail_auth::{MX, RecordSet, ResolverCache, Txt};
+use mail_auth::hickory_resolver::proto::op::ResponseCode;
+use mail_auth::{DnsError, Error, MX, RecordSet, ResolverCache, Txt};
 
 /// Records of one kind kept at most.
 const RECORDS: usize = 20_000;
@@ -154,10 +155,87 @@ impl<K: Hash + Eq, V: Clone + Weigh> ResolverCache<K, V> for Cache<K, V> {
     }
 }
 
+/// How long it is remembered that there is no record. Shorter than most zones ask for: mail-auth
+/// does not tell how long it may be.
+const ABSENCE: Duration = Duration::from_mins(1);
+
+/// That there is no record.
+#[derive(Clone, Copy)]
+struct Absent;
+
+impl Weigh for Absent {
+    fn weight(&self) -> usize {
+        0
+    }
+}
+
+/// The cache of TXT records as one verification sees it. Mail-auth does not put aside that a
+/// record is not there, and those are asked for most: `_dmarc.com` for every mail from below.
+/// What was looked for here and never brought is remembered as absent, once it is clear that no
+/// name server has failed. The name is not told in a form that can be kept, so its hash is.
+pub(super) struct Looks<'c> {
+    caches: &'c Caches,
+    missed: Mutex<HashSet<u64>>,
+}
+
+impl<'c> Looks<'c> {
+    pub(super) fn into_caches(caches: &'c Caches) -> Self {
+        Self { caches, missed: Mutex::default() }
+    }
+
+    /// Every question was answered: what was not found is not there.
+    pub(super) fn all_answered(&self) {
+        let missed = std::mem::take(&mut *self.missed());
+        let Some(until) = Instant::now().checked_add(ABSENCE) else { return };
+        for name in missed {
+            self.caches.absent.insert(name, Absent, until);
+        }
+    }
+
+    fn missed(&self) -> MutexGuard<'_, HashSet<u64>> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ResolverCache<Box<str>, Txt> for Looks<'_> {
+    fn get<Q>(&self, name: &Q) -> Option<Txt>
+    where
+        Box<str>: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let found = self.caches.txt.get(name);
+        if found.is_some() {
+            return found;
+        }
+        let hash = self.caches.hasher.hash_one(name);
+        if self.caches.absent.get(&hash).is_some() {
+            let absent = DnsError::RecordNotFound(ResponseCode::NXDomain);
+            return Some(Txt::Error(Error::Dns(absent)));
+        }
+        self.missed().insert(hash);
+        None
+    }
+
+    fn remove<Q>(&self, name: &Q) -> Option<Txt>
+    where
+        Box<str>: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.caches.txt.remove(name)
+    }
+
+    fn insert(&self, key: Box<str>, value: Txt, valid_until: Instant) {
+        self.missed().remove(&self.caches.hasher.hash_one(&*key));
+        self.caches.txt.insert(key, value, valid_until);
+    }
+}
+
 /// The caches that mail-auth asks for.
 #[derive(Default)]
 pub(super) struct Caches {
-    pub(super) txt: Cache<Box<str>, Txt>,
+    txt: Cache<Box<str>, Txt>,
+    absent: Cache<u64, Absent>,
+    hasher: RandomState,
     pub(super) mx: Cache<Box<str>, RecordSet<MX>>,
     pub(super) ptr: Cache<IpAddr, RecordSet<Box<str>>>,
     pub(super) ipv4: Cache<Box<str>, RecordSet<Ipv4Addr>>,

@@ -150,6 +150,15 @@ fn runtime() -> Handle {
 }
 
 fn authenticator(server: &NameServer, budget: Duration) -> Authenticator {
+    with_cache(server, budget, 1_024)
+}
+
+/// With a resolver that remembers nothing.
+fn uncached(server: &NameServer) -> Authenticator {
+    with_cache(server, PATIENT, 0)
+}
+
+fn with_cache(server: &NameServer, budget: Duration, records: u64) -> Authenticator {
     let address = server.address();
     let mut udp = ConnectionConfig::udp();
     udp.port = address.port();
@@ -158,6 +167,7 @@ fn authenticator(server: &NameServer, budget: Duration) -> Authenticator {
     let mut options = ResolverOpts::default();
     options.timeout = Duration::from_millis(900);
     options.attempts = 0;
+    options.cache_size = records;
     let runtime = runtime();
     let _inside = runtime.enter();
     let resolver = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
@@ -506,6 +516,25 @@ fn a_scan_that_has_left_is_not_repeated() {
     let found = verified(&authenticator, &mail, &Envelope::default(), &[]);
     assert!(shown(&found).contains(&"dkim=pass slow.test".to_owned()), "{found:?}");
     assert_eq!(server.asked_for("s._domainkey.slow.test"), 1);
+}
+
+#[test]
+fn what_is_known_is_not_asked_again() {
+    let server = zone();
+    let without_cache = uncached(&server);
+    let mail = signed("corp.example", &invitation());
+    let first = verified(&without_cache, &mail, &envelope("a@mx.test"), &[]);
+    let asked = server.asked();
+    assert!(server.asked_for("_dmarc.example") > 0, "a name without a record");
+    let again = verified(&without_cache, &mail, &envelope("a@mx.test"), &[]);
+    assert_eq!(again, first);
+    assert_eq!(server.asked(), asked);
+    // A name server that fails says nothing about what there is.
+    let mail = invitation().replace("corp.example", "x.servfail.test");
+    verified(&without_cache, &mail, &envelope("a@mx.test"), &[]);
+    let asked = server.asked();
+    verified(&without_cache, &mail, &envelope("a@mx.test"), &[]);
+    assert!(server.asked() > asked);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! Not an error: anything in the message or in the DNS.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mail_auth::dkim::DkimError;
 use mail_auth::dmarc::Policy;
@@ -16,7 +17,7 @@ use mail_auth::{
     MessageAuthenticator, Parameters, SpfOutput, SpfResult,
 };
 
-use super::cache::{Cache, Caches};
+use super::cache::{Cache, Caches, Looks};
 use crate::message::{Mechanism, MethodResult};
 
 /// Signatures of a message that are verified, the topmost first.
@@ -46,7 +47,7 @@ impl Delivery {
 type Asked<'x, P> = Parameters<
     'x,
     P,
-    Cache<Box<str>, mail_auth::Txt>,
+    Looks<'x>,
     Cache<Box<str>, mail_auth::RecordSet<mail_auth::MX>>,
     Cache<Box<str>, mail_auth::RecordSet<std::net::Ipv4Addr>>,
     Cache<Box<str>, mail_auth::RecordSet<std::net::Ipv6Addr>>,
@@ -54,10 +55,10 @@ type Asked<'x, P> = Parameters<
 >;
 
 impl Caches {
-    fn asked<P>(&self, params: P) -> Asked<'_, P> {
+    fn asked<'x, P>(&'x self, looks: &'x Looks<'x>, params: P) -> Asked<'x, P> {
         Parameters {
             params,
-            cache_txt: Some(&self.txt),
+            cache_txt: Some(looks),
             cache_mx: Some(&self.mx),
             cache_ptr: Some(&self.ptr),
             cache_ipv4: Some(&self.ipv4),
@@ -74,12 +75,20 @@ pub(super) async fn verify(
     delivery: &Delivery,
     tell: impl Fn(Vec<MethodResult>),
 ) {
+    let looks = &Looks::into_caches(caches);
+    let failed = AtomicBool::new(false);
+    let tell = |results: Vec<MethodResult>| {
+        if results.iter().any(|result| result.result == "temperror") {
+            failed.store(true, Ordering::Relaxed);
+        }
+        tell(results);
+    };
     let Some(mut message) = AuthenticatedMessage::parse(bytes) else { return };
     bound(&mut message);
     let message = &message;
 
     let spf = async {
-        let output = spf(mail_auth, caches, delivery).await;
+        let output = spf(mail_auth, caches, looks, delivery).await;
         if let Some(output) = &output {
             let about = statement(Mechanism::Spf, spf_result(output.result()), output.domain());
             tell(vec![MethodResult { helo: delivery.is_about_helo(), ..about }]);
@@ -87,13 +96,13 @@ pub(super) async fn verify(
         output
     };
     let dkim = async {
-        let outputs = mail_auth.verify_dkim(caches.asked(message)).await;
+        let outputs = mail_auth.verify_dkim(caches.asked(looks, message)).await;
         tell(dkim_statements(&outputs));
         outputs
     };
     let arc = async {
         if message.ams_headers.len() <= SETS {
-            let output = mail_auth.verify_arc(caches.asked(message)).await;
+            let output = mail_auth.verify_arc(caches.asked(looks, message)).await;
             tell(vec![arc_statement(&output)]);
         }
     };
@@ -104,8 +113,11 @@ pub(super) async fn verify(
     let sender_domain = sender.rsplit_once('@').map_or(&*delivery.helo, |(_, domain)| domain);
     let parameters =
         DmarcParameters::new(message, &dkim, sender_domain, spf.as_ref().unwrap_or(&none));
-    let output = mail_auth.verify_dmarc(caches.asked(parameters)).await;
+    let output = mail_auth.verify_dmarc(caches.asked(looks, parameters)).await;
     tell(dmarc_statement(&output, spf.is_some()).into_iter().collect());
+    if !failed.load(Ordering::Relaxed) {
+        looks.all_answered();
+    }
 }
 
 /// Bounds what a message can make us do.
@@ -124,6 +136,7 @@ fn bound(message: &mut AuthenticatedMessage<'_>) {
 async fn spf(
     mail_auth: &MessageAuthenticator,
     caches: &Caches,
+    looks: &Looks<'_>,
     delivery: &Delivery,
 ) -> Option<SpfOutput> {
     let (ip, sender) = (delivery.ip?, delivery.sender.as_deref()?);
@@ -136,7 +149,7 @@ async fn spf(
     } else {
         SpfParameters::verify_mail_from(ip, helo, helo, sender)
     };
-    Some(mail_auth.check_host(caches.asked(parameters)).await)
+    Some(mail_auth.check_host(caches.asked(looks, parameters)).await)
 }
 
 fn statement(mechanism: Mechanism, result: &str, domain: &str) -> MethodResult {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use crate::facts::{FactId, Origin, Scope};
 
+use super::attributes::{Attributes, Expectation};
 use super::diagnostic::closest;
 use super::domain::Range;
 use super::header::{Ask, Selector};
 use super::line::Token;
-use super::load::{Attributes, Definition, Draft, Expectation, Loader};
+use super::load::{Definition, Draft, Loader};
 use super::lookup::Lookup;
 use super::meta::Expression;
 use super::mime::{MimeHeader, Parts};

@@ -6,13 +6,13 @@
 //! Not an error: a file that is no PDF; it counts, and nothing is known of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
+use md5::{Digest, Md5};
 use memchr::{memchr, memmem};
 
 use super::structure::Structure;
 use crate::message::Message;
-
-mod md5;
 
 /// Files that are read; more are only counted.
 const FILES: usize = 100;
@@ -108,10 +108,10 @@ impl PdfReport {
         if reading.area > 0.0 {
             self.area = Some(reading.area);
         }
-        self.sums.insert(md5::hex(data));
+        self.sums.insert(sum(data));
         for text in [&reading.fuzzy, &reading.tags] {
             if !text.is_empty() {
-                self.fuzzy_sums.insert(md5::hex(text));
+                self.fuzzy_sums.insert(sum(text));
             }
         }
     }
@@ -394,6 +394,16 @@ fn bare_link(line: &[u8]) -> Option<(usize, &[u8])> {
         let near = rest.get(..scheme + DETAIL + 3).unwrap_or(rest);
         let end = memmem::rfind(near, b")>>")?;
         (end >= scheme + 8).then(|| rest.get(..end)).flatten().map(|link| (at, link))
+    })
+}
+
+/// MD5 in hexadecimal capitals, because lists of known files name them by it. It protects
+/// nothing.
+fn sum(text: &[u8]) -> String {
+    Md5::digest(text).iter().fold(String::with_capacity(32), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02X}");
+        hex
     })
 }
 
