@@ -148,6 +148,8 @@ impl Pending {
             let missing: Vec<MethodResult> = missing.map(without_answer).collect();
             found.extend(missing);
         }
+        // Which mechanism is done first depends on the name servers.
+        found.sort_by_key(|result| result.mechanism as u8);
         if !found.is_empty() {
             let verified = AuthenticationResults { results: Vec::new(), source: Source::Verified };
             results.get_or_insert(verified).complete(found);
