@@ -24,6 +24,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::{self, Config};
 use crate::rules::Diagnostic;
 use crate::server::Address;
+use crate::site::{self, Site};
 use crate::{metrics, server};
 use terminal::Paint;
 
@@ -99,6 +100,8 @@ enum Error {
     #[error("{0}")]
     Config(#[from] config::Error),
     #[error("{0}")]
+    Site(#[from] site::Error),
+    #[error("{0}")]
     Files(#[from] rules::ReadError),
     #[error("the rules cannot be used\n{}", rules::text(.0))]
     Rules(Vec<Diagnostic>),
@@ -124,6 +127,7 @@ impl Error {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_)
+            | Self::Site(_)
             | Self::Files(_)
             | Self::Rules(_)
             | Self::NoRule { .. }
@@ -164,6 +168,9 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     let mut config = Config::read(common.config.as_deref(), config::variables())?;
     if let Some(address) = &common.http {
         config.http.listen = address.clone();
+    }
+    if !matches!(command, Command::Rules(_) | Command::Health) {
+        config.scan.site = Site::open(config.site.clone())?;
     }
     let paint = Paint::new(common.color);
     let out = &mut io::BufWriter::new(io::stdout().lock());

@@ -17,7 +17,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{scan, server};
+use crate::{scan, server, site};
 use sections::Sections;
 
 pub use environment::variables;
@@ -105,6 +105,8 @@ pub struct Config {
     pub insecure: bool,
     /// All stages of a scan.
     pub scan: scan::Settings,
+    /// What the site knows; its files are not read yet.
+    pub site: site::Settings,
     /// Directories with a site's rules, in order.
     pub rule_directories: Vec<PathBuf>,
     /// The log.
@@ -339,6 +341,11 @@ mod tests {
                  auto_insert = \"maybe\"\n  hint: write all, known or never",
             ),
             (
+                "[site]\ndomains = [\"corp.example\", \"localhost\"]\n",
+                "calspamd.toml:2:11: site.domains: `localhost` is no mail address or domain\n    \
+                 domains = [\"corp.example\", \"localhost\"]",
+            ),
+            (
                 "[http]\nlisten = \"localhost\"\n",
                 "calspamd.toml:2:10: http.listen: `localhost` is no address: write IP:PORT, as \
                  in 127.0.0.1:11380, or unix:/PATH\n    listen = \"localhost\"",
@@ -427,7 +434,12 @@ mod tests {
             instances = 6
             urls = 7
             [site]
+            domains = [\"corp.example\"]
             trusted_authserv_ids = [\"mx.example.com\"]
+            trusted_networks = [\"192.0.2.0/24\", \"2001:db8::1\"]
+            welcome_organizers = [\"ann@partner.example\", \"partner.test\"]
+            block_addresses = [\"/etc/a\"]
+            block_urls = [\"/etc/u\", \"v\"]
             [actions]
             greylist = false
             add_header = 5.5

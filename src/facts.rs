@@ -16,25 +16,29 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::calendar::{Event, Property, Reading};
-use crate::message::{Envelope, Message};
+use crate::message::{AuthenticationResults, Envelope, Message};
 
 mod answers;
 mod body;
 pub mod domain;
 mod gather;
 mod html;
+mod identity;
 mod links;
 pub mod mail;
 mod numbers;
 mod paths;
+pub mod site;
 mod table;
 pub mod text;
 mod unwrap;
 
 pub use gather::{EventFacts, MailText, PhoneNumber, TextValue, gather};
 pub use links::{Link, Links};
+pub use site::Site;
 pub use table::TABLE;
 
 /// What kind of value a fact has; decides which operators and operands fit.
@@ -292,6 +296,10 @@ pub struct Facts<'f> {
     pub mail_texts: Vec<MailText<'f>>,
     /// The mail as SpamAssassin's rules see it.
     pub mail: mail::Mail<'f>,
+    /// What is known of the message's authentication; `None`: nothing.
+    pub authentication: Option<AuthenticationResults>,
+    /// What the site knows.
+    pub site: Arc<Site>,
 }
 
 /// Answers computed so far, one cell a fact.

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! bytes + envelope → message → calendar → facts → rules → verdict → protocol → reply
+//!                       └─ authentication ─┘  └ site
 //! ```
 //!
 //! The modules below stand in that order, and a test refuses an import that goes back.
@@ -13,6 +14,10 @@ pub mod message;
 pub mod calendar;
 
 pub mod facts;
+
+pub mod authentication;
+
+pub mod site;
 
 pub mod wordlists;
 

@@ -29,7 +29,8 @@ mod walk;
 pub(crate) use charset::{by_label_alone, shifts, western};
 pub(crate) use encoded_words::octets as decode_word;
 
-pub use authentication_results::{AuthenticationResults, Mechanism, MethodResult};
+pub(crate) use authentication_results::sealed;
+pub use authentication_results::{AuthenticationResults, Mechanism, MethodResult, Source};
 pub use charset::shown as text_as_shown;
 pub use defect::{Defect, DefectKind};
 pub use transfer::{base64_octets, quoted_printable_octets};

@@ -21,7 +21,7 @@ use prometheus::{
 };
 
 use crate::message::DefectKind;
-use crate::scan::{Outcome, Timings};
+use crate::scan::{Known, Outcome, Timings};
 use crate::verdict::Action;
 
 /// Media type of what [`Metrics::render`] gives.
@@ -129,6 +129,8 @@ declare! {
         "Things found wrong with the input.";
     PARTIAL: "counter" "calspamd_partial_total" ["reason"]
         "Answers that are not complete.";
+    AUTHENTICATION: "counter" "calspamd_authentication_total" ["source"]
+        "Messages with a calendar, by who says what is known of their authentication.";
     MESSAGE_BYTES: "counter" "calspamd_message_bytes_total" []
         "Bytes of all messages scanned.";
     IN_FLIGHT: "gauge" "calspamd_scans_in_flight" []
@@ -182,6 +184,7 @@ pub struct Metrics {
     reloads: IntCounterVec,
     defects: IntCounterVec,
     partial: HashMap<&'static str, IntCounter>,
+    authentication: IntCounterVec,
     message_bytes: IntCounter,
     in_flight: IntGauge,
     panics: IntCounter,
@@ -230,6 +233,12 @@ impl Metrics {
         add(Box::new(defects.clone()))?;
         add(Box::new(partial_counters))?;
 
+        let authentication = counters(&AUTHENTICATION)?;
+        for known in Known::ALL {
+            authentication.with_label_values(&[known.name()]);
+        }
+        add(Box::new(authentication.clone()))?;
+
         let message_bytes = IntCounter::with_opts(options(&MESSAGE_BYTES))?;
         add(Box::new(message_bytes.clone()))?;
         let in_flight = IntGauge::with_opts(options(&IN_FLIGHT))?;
@@ -262,6 +271,7 @@ impl Metrics {
             reloads,
             defects,
             partial,
+            authentication,
             message_bytes,
             in_flight,
             panics,
@@ -323,6 +333,9 @@ impl Metrics {
             {
                 counter.inc();
             }
+        }
+        if outcome.has_calendar {
+            self.authentication.with_label_values(&[outcome.authentication.name()]).inc();
         }
         self.message_bytes.inc_by(u64::try_from(outcome.size).unwrap_or(u64::MAX));
     }
@@ -419,6 +432,7 @@ mod tests {
             message_id: None,
             has_calendar: true,
             size: 1_000,
+            authentication: Known::Nothing,
             timings: Timings {
                 rules: Duration::from_micros(300),
                 total: Duration::from_micros(900),

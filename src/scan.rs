@@ -7,10 +7,12 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use crate::authentication::{Authenticator, Pending};
 use crate::calendar::{self, Moment, Property, Reading};
 use crate::facts::{self, Facts, Origin};
-use crate::message::{self, Defect, DefectKind, Envelope, Message};
+use crate::message::{self, Defect, DefectKind, Envelope, Message, Source};
 use crate::rules::{self, Evaluation, EvidenceScope, Hit, RuleSet};
+use crate::site::Site;
 use crate::verdict::{self, Circumstances, Policy, Upstream, Verdict};
 
 /// Rules named that ran into their limit.
@@ -27,6 +29,10 @@ pub struct Settings {
     pub verdict: verdict::Settings,
     /// Limits of the whole scan.
     pub limits: Limits,
+    /// What the site knows.
+    pub site: Site,
+    /// Verifies what nobody has said of a message's authentication; `None` without DNS.
+    pub authentication: Option<Authenticator>,
 }
 
 /// Limits of a whole scan.
@@ -70,6 +76,8 @@ pub struct Timings {
     pub calendar: Duration,
     /// `facts`.
     pub facts: Duration,
+    /// `authentication`: waiting for it.
+    pub authentication: Duration,
     /// `rules`.
     pub rules: Duration,
     /// `verdict`.
@@ -80,11 +88,12 @@ pub struct Timings {
 
 impl Timings {
     /// Stage names with their times, in pipeline order.
-    pub fn stages(&self) -> [(&'static str, Duration); 5] {
+    pub fn stages(&self) -> [(&'static str, Duration); 6] {
         [
             ("message", self.message),
             ("calendar", self.calendar),
             ("facts", self.facts),
+            ("authentication", self.authentication),
             ("rules", self.rules),
             ("verdict", self.verdict),
         ]
@@ -150,6 +159,38 @@ pub struct ExtractedUrl {
     pub origin: Origin,
 }
 
+/// Where the knowledge of a message's authentication comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Known {
+    /// Nobody has said anything, and nothing was verified here.
+    #[default]
+    Nothing,
+    /// Somebody has said it.
+    From(Source),
+    /// Not every answer came in time.
+    TimedOut,
+}
+
+impl Known {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Nothing,
+        Self::From(Source::Caller),
+        Self::From(Source::Header),
+        Self::From(Source::Verified),
+        Self::TimedOut,
+    ];
+
+    /// Label value in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::From(source) => source.name(),
+            Self::TimedOut => "timeout",
+        }
+    }
+}
+
 /// The answer, free of any protocol.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -169,6 +210,8 @@ pub struct Outcome {
     pub has_calendar: bool,
     /// Size of the message in bytes.
     pub size: usize,
+    /// Who says what is known of the message's authentication.
+    pub authentication: Known,
     /// Where the time went.
     pub timings: Timings,
 }
@@ -188,12 +231,32 @@ pub fn scan(bytes: &[u8], request: &Request, rules: &RuleSet, settings: &Setting
         return without_calendar(&message, request, rules, settings, &clock, timings);
     }
 
+    // Goes on while calendars are read.
+    let site = settings.site.current();
+    let is_first_hop = request.envelope.client_ip.is_none_or(|ip| !site.is_trusted(ip));
+    let verifying = settings.authentication.as_ref().map_or_else(Pending::default, |verifier| {
+        verifier.start(&message, &request.envelope, is_first_hop)
+    });
+
     let reading = calendar::read(&message, &settings.calendar, &expired);
     timings.calendar = clock.lap(&timings);
 
-    let facts =
+    let mut facts =
         facts::gather(&message, &reading, &request.envelope, request.now, settings.limits.urls);
+    facts.site = site;
     timings.facts = clock.lap(&timings);
+
+    let trusted = &settings.message.trusted_authserv_ids;
+    let verified = verifying.finish(&message, clock.left(), trusted);
+    let known = match &verified.results {
+        _ if verified.timed_out => Known::TimedOut,
+        Some(results) => Known::From(results.source),
+        None => Known::Nothing,
+    };
+    facts.authentication = verified.results;
+    if settings.authentication.is_some() {
+        timings.authentication = clock.lap(&timings);
+    }
 
     let evaluation = rules::evaluate(rules, &facts, request.scope, &expired);
     timings.rules = clock.lap(&timings);
@@ -216,6 +279,7 @@ pub fn scan(bytes: &[u8], request: &Request, rules: &RuleSet, settings: &Setting
         message_id: message.message_id.clone(),
         has_calendar,
         size: bytes.len(),
+        authentication: known,
         timings,
     };
     outcome.timings.total = clock.elapsed();
@@ -239,6 +303,10 @@ impl Stopwatch {
 
     fn expired(&self) -> bool {
         self.elapsed() >= self.budget
+    }
+
+    fn left(&self) -> Duration {
+        self.budget.saturating_sub(self.elapsed())
     }
 
     /// Time since the stages measured so far.
@@ -275,6 +343,7 @@ fn without_calendar(
         message_id: message.message_id.clone(),
         has_calendar: false,
         size: message.raw.len(),
+        authentication: Known::Nothing,
         timings,
     }
 }

@@ -45,8 +45,9 @@ pub(super) fn run(
     let settings = &config.scan;
     let message = message::parse(&bytes, request.bare, &request.envelope, &settings.message);
     let reading = calendar::read(&message, &settings.calendar, &|| false);
-    let facts =
+    let mut facts =
         facts::gather(&message, &reading, &request.envelope, request.now, settings.limits.urls);
+    facts.site = settings.site.current();
 
     let shared = Memo::new();
     let mail = View::new(&facts, &shared, None);

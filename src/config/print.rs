@@ -45,7 +45,7 @@ fn list(values: impl IntoIterator<Item = impl Display>) -> String {
 }
 
 pub(super) fn print(config: &Config) -> String {
-    let Config { http, insecure, scan, rule_directories, log } = config;
+    let Config { http, insecure, scan, site, rule_directories, log } = config;
     let mut page = Page::default();
 
     page.section("http");
@@ -82,10 +82,31 @@ pub(super) fn print(config: &Config) -> String {
     page.key("urls", scan.limits.urls, "Links read per message.");
 
     page.section("site");
+    page.key("domains", list(&site.domains), "Your own domains, with all below them.");
     page.key(
         "trusted_authserv_ids",
         list(&scan.message.trusted_authserv_ids),
         "Authentication-Results of these servers are believed (RFC 8601).",
+    );
+    page.key(
+        "trusted_networks",
+        list(&site.trusted_networks),
+        "Your own servers: what they pass on comes from inside.",
+    );
+    page.key(
+        "welcome_organizers",
+        list(&site.welcome_organizers),
+        "Addresses and domains that are good when they are authenticated.",
+    );
+    page.key(
+        "block_addresses",
+        list(site.block_addresses.iter().map(|path| path.display())),
+        "Files with addresses and domains of advisories, read again when they change.",
+    );
+    page.key(
+        "block_urls",
+        list(site.block_urls.iter().map(|path| path.display())),
+        "Files with links, hosts and SHA-256 of links, read again when they change.",
     );
 
     page.section("actions");

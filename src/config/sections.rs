@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::values::{Parsed, Size, Threshold, Time, Word};
 use super::{Config, DEFAULT_RULES, Format, Level, Log};
+use crate::site::{self, Network, Who};
 use crate::verdict::Policy;
 use crate::{scan, server};
 
@@ -60,7 +61,12 @@ sections! {
         urls: NonZeroUsize,
     }
     site: Site {
+        domains: Vec<Parsed<Who>>,
         trusted_authserv_ids: Vec<String>,
+        trusted_networks: Vec<Parsed<Network>>,
+        welcome_organizers: Vec<Parsed<Who>>,
+        block_addresses: Vec<PathBuf>,
+        block_urls: Vec<PathBuf>,
     }
     actions: Actions {
         greylist: Threshold,
@@ -99,23 +105,33 @@ impl Sections {
         set(&mut log.format, self.log.format.map(|word| word.0));
 
         let directories = self.rules.directories;
-        let scan = scan_settings(&self.limits, self.site, &self.actions, &self.policy);
+        let mut scan = scan_settings(&self.limits, &self.actions, &self.policy);
+        set(&mut scan.message.trusted_authserv_ids, self.site.trusted_authserv_ids.clone());
         Config {
             http,
             insecure: self.http.insecure.unwrap_or_default(),
             scan,
+            site: site_settings(self.site),
             rule_directories: directories.unwrap_or_else(|| vec![DEFAULT_RULES.into()]),
             log,
         }
     }
 }
 
-fn scan_settings(
-    limits: &Limits,
-    site: Site,
-    actions: &Actions,
-    policy: &PolicySection,
-) -> scan::Settings {
+fn site_settings(site: Site) -> site::Settings {
+    fn values<T>(parsed: Option<Vec<Parsed<T>>>) -> Vec<T> {
+        parsed.unwrap_or_default().into_iter().map(|parsed| parsed.0).collect()
+    }
+    site::Settings {
+        domains: values(site.domains),
+        trusted_networks: values(site.trusted_networks),
+        welcome_organizers: values(site.welcome_organizers),
+        block_addresses: site.block_addresses.unwrap_or_default(),
+        block_urls: site.block_urls.unwrap_or_default(),
+    }
+}
+
+fn scan_settings(limits: &Limits, actions: &Actions, policy: &PolicySection) -> scan::Settings {
     let mut scan = scan::Settings::default();
     let number = |number: Option<NonZeroUsize>| number.map(NonZeroUsize::get);
 
@@ -130,7 +146,6 @@ fn scan_settings(
     set(&mut scan.calendar.attendees, number(limits.attendees));
     set(&mut scan.calendar.line, limits.line.map(|size| size.0));
     set(&mut scan.calendar.instances, number(limits.instances));
-    set(&mut scan.message.trusted_authserv_ids, site.trusted_authserv_ids);
 
     let thresholds = &mut scan.verdict.thresholds;
     set(&mut thresholds.greylist, actions.greylist.map(|limit| limit.0));

@@ -8,7 +8,7 @@ use super::domain;
 use super::gather::{EventFacts, TextValue};
 use super::{Answer, Datum, Facts, Link, Origin, Place, Value, paths, text};
 use crate::calendar::{Moment, Party, Property};
-use crate::message::{Format, Mailbox, Mechanism};
+use crate::message::{Format, Mailbox};
 
 use Origin::{Calendar, Mail, Network};
 
@@ -537,22 +537,4 @@ pub(super) fn recipients<'f>(f: &'f Facts<'f>) -> Answer<'f> {
         }));
     }
     mailboxes(f, &f.message.to, "To", |mailbox| Some(Cow::Borrowed(&*mailbox.address)))
-}
-
-pub(super) fn authentication<'f>(f: &'f Facts<'f>, mechanism: Mechanism) -> Answer<'f> {
-    let Some(results) = &f.message.authentication else { return Answer::Unknown };
-    known(results.result(mechanism).map(|result| {
-        Datum::new(Value::Text(result.into()), Place::Name("Authentication-Results"), Network)
-    }))
-}
-
-pub(super) fn passing_domains<'f>(f: &'f Facts<'f>) -> Answer<'f> {
-    let Some(results) = &f.message.authentication else { return Answer::Unknown };
-    known(results.passing_domains().map(|host| {
-        Datum::new(
-            Value::Text(domain::registered(host)),
-            Place::Name("Authentication-Results"),
-            Network,
-        )
-    }))
 }

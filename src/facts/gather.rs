@@ -108,6 +108,7 @@ pub struct MailText<'f> {
 /// Gathers the facts of a message.
 ///
 /// `now` is the time of the scan in seconds since 1970 UTC, `url_limit` the most links read.
+/// Of authentication they have what the message says; of the site, nothing.
 pub fn gather<'f>(
     message: &'f Message<'f>,
     reading: &'f Reading,
@@ -126,7 +127,9 @@ pub fn gather<'f>(
     }
     let mail_texts = mail_texts(message, &mut links);
     let (links, mail) = (links.finish(), Mail::new(message, envelope));
-    Facts { message, reading, envelope, now, events, links, mail_texts, mail }
+    let authentication = message.authentication.clone();
+    let site = std::sync::Arc::default();
+    Facts { message, reading, envelope, now, events, links, mail_texts, mail, authentication, site }
 }
 
 fn gather_event<'f>(

@@ -4,15 +4,16 @@
 use std::borrow::Cow;
 
 use super::answers::{
-    all, attendees, authentication, calendar_part_formats, calendar_text, count, disguises,
-    distinct, domain_of, duration, ended_ago, extra_links, extra_words, flag, float, header,
-    html_twin, is_encoded, known, largest, links, mail, mailboxes, markup, missing, moment_delta,
-    normal, number, one, organizer, own_links, passing_domains, phone_contexts, recipients,
-    registered, seconds, shows_event, start_second, stated, text_option, texts, uid_has_recipient,
-    unc, values, words, x_properties,
+    all, attendees, calendar_part_formats, calendar_text, count, disguises, distinct, domain_of,
+    duration, ended_ago, extra_links, extra_words, flag, float, header, html_twin, is_encoded,
+    known, largest, links, mail, mailboxes, markup, missing, moment_delta, normal, number, one,
+    organizer, own_links, phone_contexts, recipients, registered, seconds, shows_event,
+    start_second, stated, text_option, texts, uid_has_recipient, unc, values, words, x_properties,
 };
 use super::gather::{EventFacts, TextValue};
-use super::{Answer, Datum, Fact, Facts, Kind, Origin, Place, Read, Scope, Value, paths, text};
+use super::{
+    Answer, Datum, Fact, Facts, Kind, Origin, Place, Read, Scope, Value, identity, paths, text,
+};
 use crate::message::Mechanism;
 
 use Kind::{Address, Duration, Flag, Number, Size, Text};
@@ -812,43 +813,178 @@ pub static TABLE: &[Fact] = &[
         )
     }),
     message(
+        "client.trusted",
+        Flag,
+        Network,
+        "The SMTP client is an authenticated user, this host, or in `site.trusted_networks`; never unknown.",
+        "no",
+        identity::client_trusted,
+    ),
+    message(
         "auth.stated",
         Flag,
         Network,
-        "Trusted parties have stated results of authentication; never unknown.",
+        "Something is known of the message's authentication: trusted parties have stated it, or it was verified here; never unknown.",
         "yes",
-        |f| {
-            known([Datum::new(
-                Value::Flag(f.message.authentication.is_some()),
-                Place::Name("Authentication-Results"),
-                Network,
-            )])
-        },
+        identity::is_stated,
     ),
     message(
-        "auth.spf",
+        "auth.source",
         Text,
         Network,
-        "SPF result as trusted parties state it; unknown when nobody has.",
-        "pass",
-        |f| authentication(f, Mechanism::Spf),
+        "Who says it: caller, header (of a trusted server) or verified (here); unknown when nothing is known, as all that follow.",
+        "caller",
+        identity::source,
     ),
-    message("auth.dkim", Text, Network, "DKIM result, likewise.", "pass", |f| {
-        authentication(f, Mechanism::Dkim)
+    message("auth.spf", Text, Network, "SPF result.", "pass", |f| {
+        identity::result(f, Mechanism::Spf)
     }),
-    message("auth.dmarc", Text, Network, "DMARC result, likewise.", "pass", |f| {
-        authentication(f, Mechanism::Dmarc)
+    message("auth.dkim", Text, Network, "DKIM result: pass if a signature passes.", "pass", |f| {
+        identity::result(f, Mechanism::Dkim)
     }),
-    message("auth.arc", Text, Network, "ARC result, likewise.", "pass", |f| {
-        authentication(f, Mechanism::Arc)
+    message("auth.dmarc", Text, Network, "DMARC result.", "pass", |f| {
+        identity::result(f, Mechanism::Dmarc)
     }),
+    message("auth.arc", Text, Network, "ARC result.", "pass", |f| {
+        identity::result(f, Mechanism::Arc)
+    }),
+    message(
+        "auth.spf.domain",
+        Kind::Domain,
+        Network,
+        "Registered domain that SPF is about.",
+        "corp.example",
+        |f| identity::domains(f, Mechanism::Spf),
+    ),
+    message(
+        "auth.dkim.domain",
+        Kind::Domain,
+        Network,
+        "Registered domains of the signatures that pass; of the first one where none does.",
+        "corp.example",
+        |f| identity::domains(f, Mechanism::Dkim),
+    ),
+    message(
+        "auth.dmarc.domain",
+        Kind::Domain,
+        Network,
+        "Registered domain that DMARC is about.",
+        "corp.example",
+        |f| identity::domains(f, Mechanism::Dmarc),
+    ),
+    message(
+        "auth.dmarc.policy",
+        Text,
+        Network,
+        "What that domain asks for when DMARC fails: none quarantine reject.",
+        "reject",
+        identity::policy,
+    ),
+    message(
+        "auth.arc.domain",
+        Kind::Domain,
+        Network,
+        "Registered domain of the last sealer of ARC.",
+        "lists.example",
+        |f| identity::domains(f, Mechanism::Arc),
+    ),
     message(
         "auth.domain",
         Kind::Domain,
         Network,
-        "Registered domains that pass SPF, DKIM or DMARC; unknown when nobody has said.",
+        "Registered domains that pass SPF, DKIM or DMARC.",
         "corp.example",
-        passing_domains,
+        identity::passing_domains,
+    ),
+    message(
+        "auth.aligned.from",
+        Flag,
+        Network,
+        "The registered domain of From passes SPF, DKIM or DMARC.",
+        "yes",
+        identity::from_aligned,
+    ),
+    event(
+        "auth.aligned.organizer",
+        Flag,
+        "The organizer's registered domain passes SPF, DKIM or DMARC.",
+        "yes",
+        identity::organizer_aligned,
+    ),
+    event(
+        "auth.aligned.sent_by",
+        Flag,
+        "The registered domain of SENT-BY passes SPF, DKIM or DMARC.",
+        "no",
+        identity::sent_by_aligned,
+    ),
+    // What the site knows.
+    event(
+        "site.local.organizer",
+        Flag,
+        "The organizer's address is in one of `site.domains`.",
+        "no",
+        identity::organizer_local,
+    ),
+    message(
+        "site.local.from",
+        Flag,
+        Mail,
+        "The address of From is in one of `site.domains`.",
+        "no",
+        identity::from_local,
+    ),
+    event(
+        "site.welcome.organizer",
+        Flag,
+        "The organizer is one of `site.welcome_organizers`, or says so.",
+        "no",
+        identity::organizer_welcome,
+    ),
+    event(
+        "site.blocked.organizer",
+        Address,
+        "ORGANIZER, SENT-BY and EMAIL= that `site.block_addresses` names.",
+        "bad@evil.example",
+        identity::organizer_blocked,
+    ),
+    event(
+        "site.blocked.attendee",
+        Address,
+        "Attendees that `site.block_addresses` names.",
+        "bad@evil.example",
+        identity::attendee_blocked,
+    ),
+    event(
+        "site.blocked.url",
+        Text,
+        "Links of the event that `site.block_urls` names.",
+        "https://evil.example/",
+        identity::links_blocked,
+    ),
+    message(
+        "site.blocked.from",
+        Address,
+        Mail,
+        "From that `site.block_addresses` names.",
+        "bad@evil.example",
+        |f| identity::mailboxes_blocked(f, &f.message.from, "From"),
+    ),
+    message(
+        "site.blocked.reply_to",
+        Address,
+        Mail,
+        "Reply-To that `site.block_addresses` names.",
+        "bad@evil.example",
+        |f| identity::mailboxes_blocked(f, &f.message.reply_to, "Reply-To"),
+    ),
+    message(
+        "site.blocked.mail_url",
+        Text,
+        Mail,
+        "Links of the mail's bodies that `site.block_urls` names.",
+        "https://evil.example/",
+        identity::mail_links_blocked,
     ),
 ];
 

@@ -42,11 +42,36 @@ pub struct MethodResult {
     pub policy: Option<String>,
 }
 
-/// Everything trusted parties say.
+/// Who says what is known of a message's authentication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Source {
+    /// The caller, beside the message.
+    #[default]
+    Caller,
+    /// A header field of a server that the settings trust.
+    Header,
+    /// It was verified here.
+    Verified,
+}
+
+impl Source {
+    /// Name in facts and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Header => "header",
+            Self::Verified => "verified",
+        }
+    }
+}
+
+/// Everything that is known of a message's authentication, whoever says it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuthenticationResults {
     /// Statements in order of appearance.
     pub results: Vec<MethodResult>,
+    /// Who made them; the first of several.
+    pub source: Source,
 }
 
 impl AuthenticationResults {
@@ -58,10 +83,12 @@ impl AuthenticationResults {
         settings: &Settings,
     ) -> Option<Self> {
         let mut results = Vec::new();
+        let mut source = Source::Caller;
         if envelope.authentication_results.is_empty() {
             if settings.trusted_authserv_ids.is_empty() {
                 return None;
             }
+            source = Source::Header;
             for raw in fields::values(headers, "authentication-results") {
                 let statement = Statement::read(raw);
                 let trusted = statement.authserv_id.as_deref().is_some_and(|id| {
@@ -79,8 +106,36 @@ impl AuthenticationResults {
                 results.extend(Statement::read(value.as_bytes()).results);
             }
         }
+        // Whoever found the chain of ARC sound has shown that its last seal was not tampered
+        // with, so what a trusted sealer saw is as good as what the header says.
+        if results.iter().any(|result| result.mechanism == Mechanism::Arc && result.passes()) {
+            results.extend(sealed(headers, &settings.trusted_authserv_ids));
+        }
         results.truncate(MOST_RESULTS);
-        (!results.is_empty()).then_some(Self { results })
+        (!results.is_empty()).then_some(Self { results, source })
+    }
+
+    /// True when something is said about the mechanism.
+    pub fn says(&self, mechanism: Mechanism) -> bool {
+        self.of(mechanism).next().is_some()
+    }
+
+    /// Adds statements about mechanisms that nobody has said anything about.
+    pub fn complete(&mut self, others: Vec<MethodResult>) {
+        let said = [Mechanism::Spf, Mechanism::Dkim, Mechanism::Dmarc, Mechanism::Arc]
+            .map(|mechanism| (mechanism, self.says(mechanism)));
+        let is_new = |other: &MethodResult| said.contains(&(other.mechanism, false));
+        self.results.extend(others.into_iter().filter(is_new));
+        self.results.truncate(MOST_RESULTS);
+    }
+
+    /// Domains a mechanism is about: those that pass, or, when none does, those of the first
+    /// result.
+    pub fn domains(&self, mechanism: Mechanism) -> impl Iterator<Item = &str> {
+        let passes = self.of(mechanism).any(MethodResult::passes);
+        self.of(mechanism)
+            .filter(move |result| result.passes() == passes)
+            .filter_map(|result| result.domain.as_deref())
     }
 
     /// The best result of a mechanism: `pass` if anything passes, otherwise the first.
@@ -113,6 +168,48 @@ impl AuthenticationResults {
     }
 }
 
+/// What the sealer of the last set of ARC headers (RFC 8617) saw, if it is one that the settings
+/// trust: its authserv-id is listed, and the seal is by that host's domain or by one above it.
+/// Says nothing about the seal itself: whoever asks knows that the chain passes.
+pub(crate) fn sealed(headers: &[Header<'_>], trusted: &[String]) -> Vec<MethodResult> {
+    if trusted.is_empty() {
+        return Vec::new();
+    }
+    let last = |name| {
+        let instances = fields::values(headers, name).filter_map(|raw| Some((instance(raw)?, raw)));
+        instances.max_by_key(|(instance, _)| *instance)
+    };
+    let (Some((seal_instance, seal)), Some((instance, results))) =
+        (last("arc-seal"), last("arc-authentication-results"))
+    else {
+        return Vec::new();
+    };
+    let results = Statement::read(results);
+    let domain = tag(seal, "d").unwrap_or_default();
+    let is_trusted = results.authserv_id.is_some_and(|id| {
+        let id = id.to_ascii_lowercase();
+        trusted.iter().any(|trusted| trusted.eq_ignore_ascii_case(&id))
+            && domain.contains('.')
+            && id.strip_suffix(&domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    });
+    if seal_instance == instance && is_trusted { results.results } else { Vec::new() }
+}
+
+/// The tag `i` of a header field of ARC.
+fn instance(raw: &[u8]) -> Option<u32> {
+    tag(raw, "i")?.parse().ok()
+}
+
+/// A tag of a header field of the form `i=1; d=example.com`, in lower case.
+fn tag(raw: &[u8], name: &str) -> Option<String> {
+    let text = String::from_utf8_lossy(raw.get(..LONGEST_VALUE).unwrap_or(raw));
+    let value = text.split(';').find_map(|tag| {
+        let (key, value) = tag.split_once('=')?;
+        key.trim().eq_ignore_ascii_case(name).then(|| value.trim().to_ascii_lowercase())
+    });
+    value.filter(|value| !value.is_empty())
+}
+
 impl MethodResult {
     /// True when the result is `pass`.
     pub fn passes(&self) -> bool {
@@ -131,11 +228,14 @@ impl Statement {
     fn read(raw: &[u8]) -> Self {
         let text = String::from_utf8_lossy(raw.get(..LONGEST_VALUE).unwrap_or(raw));
         let mut statement = Self::default();
+        let mut first = 0;
         for (ordinal, words) in sections(&text).iter().enumerate() {
             match words.first() {
+                // ARC-Authentication-Results begin with `i=1;`.
+                Some(Word::Pair(key, _)) if ordinal == 0 && key == "i" => first = 1,
                 // Without `=` the first word of the first section is the authserv-id; a
                 // version number may follow.
-                Some(Word::Plain(id)) if ordinal == 0 => {
+                Some(Word::Plain(id)) if ordinal == first => {
                     statement.authserv_id = Some(id.clone());
                 }
                 _ => statement.results.extend(read_result(words)),
@@ -454,12 +554,62 @@ mod tests {
               smtp.mailfrom=c.example; dmarc=pass (p=NONE) header.from=d.example; arc=pass",
         )
         .results;
-        let results = AuthenticationResults { results };
+        let results = AuthenticationResults { results, ..AuthenticationResults::default() };
         assert_eq!(results.result(Mechanism::Dkim), Some("pass"));
         assert_eq!(results.result(Mechanism::Spf), Some("softfail"));
         assert_eq!(AuthenticationResults::default().result(Mechanism::Arc), None);
         let domains: Vec<&str> = results.passing_domains().collect();
         assert_eq!(domains, ["b.example", "d.example"]);
         assert_eq!(results.dmarc_policy(), Some("none"));
+        let domains = |mechanism| results.domains(mechanism).collect::<Vec<_>>();
+        assert_eq!(domains(Mechanism::Dkim), ["b.example"]);
+        assert_eq!(domains(Mechanism::Spf), ["c.example"]);
+        assert!(domains(Mechanism::Arc).is_empty());
+    }
+
+    #[test]
+    fn what_is_said_is_not_said_again() {
+        let read = |text: &str| Statement::read(text.as_bytes()).results;
+        let mut results = AuthenticationResults {
+            results: read("x; spf=fail smtp.mailfrom=a.example"),
+            source: Source::Header,
+        };
+        results.complete(read("y; spf=pass smtp.mailfrom=a.example; dkim=none; dkim=pass"));
+        assert_eq!(results.result(Mechanism::Spf), Some("fail"));
+        assert_eq!(results.result(Mechanism::Dkim), Some("pass"));
+        assert!(!results.says(Mechanism::Arc));
+    }
+
+    #[test]
+    fn results_under_a_seal() {
+        #[track_caller]
+        fn check(fields: &[(&str, &str)], trusted: &[&str], expected: &[&str]) {
+            let headers: Vec<Header<'_>> = fields
+                .iter()
+                .map(|(name, raw)| Header { name: (*name).into(), raw: raw.as_bytes().into() })
+                .collect();
+            let trusted: Vec<String> = trusted.iter().map(ToString::to_string).collect();
+            assert_eq!(describe(&sealed(&headers, &trusted)), expected, "{fields:?}");
+        }
+        let results = "ARC-Authentication-Results";
+        let first = (results, " i=1; lists.example.org; dkim=pass header.d=a.example");
+        let seal = ("ARC-Seal", "i=1; a=rsa-sha256; cv=none; d=Example.org; s=s; b=AA==");
+        let pass = ["Dkim pass a.example -"];
+        check(&[first, seal], &["lists.example.org"], &pass);
+        check(&[seal, first], &["LISTS.example.org"], &pass);
+        check(&[first, seal], &[], &[]);
+        check(&[first, seal], &["example.org"], &[]);
+        check(&[first], &["lists.example.org"], &[]);
+        // Somebody else's seal under our name, and one that covers everybody.
+        let foreign = ("ARC-Seal", "i=1; cv=none; d=evil.test; s=s; b=AA==");
+        check(&[first, foreign], &["lists.example.org"], &[]);
+        check(&[first, ("ARC-Seal", "i=1; d=org")], &["lists.example.org"], &[]);
+        check(&[first, ("ARC-Seal", "i=1; d=ple.org")], &["lists.example.org"], &[]);
+        // A trusted set below one of somebody else says nothing: its message may be gone.
+        let second = (results, "i=2; mx.evil.test; dkim=pass header.d=bank.example");
+        let on_top = ("ARC-Seal", "i=2; cv=pass; d=evil.test; s=s; b=AA==");
+        check(&[second, on_top, first, seal], &["lists.example.org"], &[]);
+        check(&[second, first, seal], &["lists.example.org"], &[]);
+        check(&[(results, "i=x"), (results, ""), ("ARC-Seal", "=;;i=")], &["x"], &[]);
     }
 }

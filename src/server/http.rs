@@ -21,7 +21,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
 use super::{Listener, Password, Refusal, Settings, State, access};
 use crate::metrics::{self, Rejection};
 use crate::protocol::rspamd;
-use crate::scan::{Extracted, Outcome, Request, Timings};
+use crate::scan::{Extracted, Known, Outcome, Request, Timings};
 use crate::verdict::{Action, Apply, Busy, Decision, ManualInsert, Target, Verdict};
 
 /// Label of this dialect in metrics.
@@ -352,6 +352,7 @@ fn not_scanned(size: usize, total: Duration) -> Outcome {
         message_id: None,
         has_calendar: false,
         size,
+        authentication: Known::Nothing,
         timings: Timings { total, ..Timings::default() },
     }
 }

@@ -9,10 +9,12 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use calspamd::config::Config;
 use calspamd::message::{self, Envelope};
 use calspamd::rules::{self, File, Files, RuleSet};
 use calspamd::scan::{self, Outcome, Request};
 use calspamd::server::{Address, Application, Scan, Settings, State};
+use calspamd::site::Site;
 use chrono::{DateTime, NaiveDateTime};
 use serde::Deserialize;
 use serde_json::Value;
@@ -82,16 +84,23 @@ struct Delivery {
     /// `Authentication-Results` that the caller vouches for.
     authentication_results: Option<Vec<String>>,
     now: Option<String>,
+    /// The section `[site]` of the configuration.
+    #[serde(default)]
+    site: toml::Table,
+}
+
+impl Delivery {
+    /// What stands beside a message, if anything does.
+    fn of(message: &Path) -> Self {
+        let beside = message.with_extension("toml");
+        let Ok(text) = std::fs::read_to_string(&beside) else { return Self::default() };
+        toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", beside.display()))
+    }
 }
 
 /// The request a mail system would make for a stored message, at the time it was sent.
 pub(crate) fn request_for(path: &Path, bytes: &[u8]) -> Request {
-    let beside = path.with_extension("toml");
-    let delivery = match std::fs::read_to_string(&beside) {
-        Ok(text) => toml::from_str::<Delivery>(&text)
-            .unwrap_or_else(|error| panic!("{}: {error}", beside.display())),
-        Err(_) => Delivery::default(),
-    };
+    let delivery = Delivery::of(path);
     let bare = path.extension().is_some_and(|ending| ending == "ics");
     let envelope = Envelope {
         client_ip: delivery.ip,
@@ -123,7 +132,16 @@ fn time_of(bytes: &[u8], bare: bool) -> i64 {
 /// Scans a stored message with the stock rules, as it was delivered.
 pub(crate) fn scan_file(path: &Path) -> Outcome {
     let bytes = std::fs::read(path).unwrap();
-    scan(&bytes, &request_for(path, &bytes), stock())
+    scan::scan(&bytes, &request_for(path, &bytes), stock(), &settings_for(path))
+}
+
+/// Settings of the site that a stored message was delivered to.
+pub(crate) fn settings_for(path: &Path) -> scan::Settings {
+    let site = Delivery::of(path).site;
+    let site =
+        toml::to_string(&toml::Table::from_iter([("site".to_owned(), site.into())])).unwrap();
+    let config = Config::parse(path, &site, []).unwrap_or_else(|error| panic!("{error}"));
+    scan::Settings { site: Site::open(config.site).unwrap(), ..config.scan }
 }
 
 /// Scans with the settings that nobody has changed.

@@ -403,7 +403,7 @@ mod tests {
     use super::*;
     use crate::message::DefectKind;
     use crate::rules::{Flags, Hit};
-    use crate::scan::{Extracted, ExtractedUrl, Timings};
+    use crate::scan::{Extracted, ExtractedUrl, Known, Timings};
     use crate::verdict::{Apply, Busy, ManualInsert, Target, Verdict};
 
     fn url(url: &str, host: &str, domain: &str, origin: Origin) -> ExtractedUrl {
@@ -475,6 +475,7 @@ mod tests {
             message_id: None,
             has_calendar: true,
             size: 10,
+            authentication: Known::Nothing,
             timings: Timings { total: Duration::from_micros(1500), ..Timings::default() },
         }
     }

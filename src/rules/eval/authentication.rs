@@ -84,7 +84,7 @@ fn stated<'f>(
     context: &Context<'_, '_, 'f>,
     mechanism: Mechanism,
 ) -> impl Iterator<Item = &'f MethodResult> + use<'f> {
-    let results = context.facts.message.authentication.as_ref();
+    let results = context.facts.authentication.as_ref();
     results.into_iter().flat_map(move |results| results.of(mechanism))
 }
 

@@ -95,7 +95,7 @@ fn compare(context: &Context<'_, '_, '_>) -> Comparison {
 
 fn is_excused(context: &Context<'_, '_, '_>, names: &FromNames) -> bool {
     let filled = |field: &String| context.header(field).is_some_and(|text| !text.is_empty());
-    let results = context.facts.message.authentication.as_ref();
+    let results = context.facts.authentication.as_ref();
     let signed = results.is_some_and(|results| {
         results.of(Mechanism::Dkim).any(|result| {
             let domain = result.domain.as_deref().unwrap_or_default();

@@ -141,6 +141,11 @@ impl Networks {
         self.msa = List::default();
     }
 
+    /// True when the address is in the trusted networks, or is this host itself.
+    pub fn holds(&self, ip: IpAddr) -> bool {
+        self.is_trusted(&ip.to_canonical().to_string())
+    }
+
     /// True when trusted or internal networks are named, so that nothing is inferred.
     pub(super) fn is_configured(&self) -> bool {
         !(self.trusted.entries.is_empty() && self.internal.entries.is_empty())
