@@ -9,6 +9,7 @@
 
 mod facts;
 mod health;
+mod lists;
 mod report;
 mod rules;
 mod scan;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Config};
+use crate::lists::Lists;
 use crate::rules::Diagnostic;
 use crate::server::Address;
 use crate::{metrics, server};
@@ -46,6 +48,9 @@ struct Common {
     /// Directory with rules, in place of the configured ones; may be repeated
     #[arg(long, global = true, value_name = "DIR")]
     rules: Vec<PathBuf>,
+    /// Ask no DNS list
+    #[arg(long, global = true)]
+    no_dns: bool,
     /// Leave out the built-in rules
     #[arg(long, global = true)]
     no_stock_rules: bool,
@@ -76,6 +81,9 @@ enum Command {
     /// Look at the rules
     #[command(subcommand)]
     Rules(rules::Command),
+    /// Look at the DNS lists
+    #[command(subcommand)]
+    Lists(lists::Command),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -116,6 +124,8 @@ enum Error {
     Serve(io::Error),
     #[error("the service at {address} is not well: {reason}")]
     NotWell { address: Address, reason: String },
+    #[error("{0}")]
+    Dns(#[from] crate::lists::Error),
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
 }
@@ -134,6 +144,7 @@ impl Error {
             | Self::Listen { .. }
             | Self::Serve(_)
             | Self::NotWell { .. }
+            | Self::Dns(_)
             | Self::Output(_) => ExitCode::FAILURE,
         }
     }
@@ -165,13 +176,21 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     if let Some(address) = &common.http {
         config.http.listen = address.clone();
     }
+    if common.no_dns {
+        config.dns.enabled = false;
+    }
     let paint = Paint::new(common.color);
     let out = &mut io::BufWriter::new(io::stdout().lock());
     let code = match command {
         Command::Serve => serve::run(&common, config)?,
-        Command::Scan(arguments) => scan::run(&arguments, &common, &config, paint, out)?,
+        Command::Scan(arguments) => {
+            let asked = Lists::start(&config.dns);
+            config.scan.lists = asked.inspect_err(|error| complain(error)).unwrap_or_default();
+            scan::run(&arguments, &common, &config, paint, out)?
+        }
         Command::Facts(arguments) => facts::run(&arguments, &config, paint, out)?,
         Command::Rules(command) => rules::run(&command, &common, &config, paint, out)?,
+        Command::Lists(command) => lists::run(&command, &common, &config, paint, out)?,
         Command::Config(ConfigCommand::Check { print }) => check(print, &common, &config, out)?,
         Command::Health => health::run(&config.http.listen, out)?,
     };

@@ -17,7 +17,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{scan, server};
+use crate::{lists, scan, server};
 use sections::Sections;
 
 pub use environment::variables;
@@ -105,6 +105,8 @@ pub struct Config {
     pub insecure: bool,
     /// All stages of a scan.
     pub scan: scan::Settings,
+    /// Asking DNS lists.
+    pub dns: lists::Settings,
     /// Directories with a site's rules, in order.
     pub rule_directories: Vec<PathBuf>,
     /// The log.
@@ -315,7 +317,7 @@ mod tests {
             (
                 "[web]\n",
                 "calspamd.toml:1:2: web: unknown key `web`\n    [web]\n  hint: known here: \
-                 `http`, `rules`, `limits`, `site`, `actions`, `policy`, `log`",
+                 `http`, `rules`, `dns`, `limits`, `site`, `actions`, `policy`, `log`",
             ),
             (
                 "\n[limits]\n  time = \"3 parsecs\"\n",
@@ -416,6 +418,11 @@ mod tests {
             insecure = true
             [rules]
             directories = [\"/one\", \"two\"]
+            [dns]
+            enabled = false
+            servers = [\"127.0.0.1:5300\", \"[2001:db8::53]:54\"]
+            budget = \"900ms\"
+            max_questions = 9
             [limits]
             time = \"1500ms\"
             parts = 1

@@ -3,7 +3,7 @@
 //! The pipeline runs in one direction, one stage one module; [`scan`] writes it out once:
 //!
 //! ```text
-//! bytes + envelope → message → calendar → facts → rules → verdict → protocol → reply
+//! bytes + envelope → message → calendar → facts → lists → rules → verdict → protocol → reply
 //! ```
 //!
 //! The modules below stand in that order, and a test refuses an import that goes back.
@@ -15,6 +15,8 @@ pub mod calendar;
 pub mod facts;
 
 pub mod wordlists;
+
+pub mod lists;
 
 pub mod rules;
 

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::facts::{Facts, Origin};
+use crate::lists::Listings;
 
 use link::How;
 
@@ -22,6 +23,7 @@ mod class;
 mod condition;
 mod define;
 mod diagnostic;
+mod dnslist;
 mod domain;
 mod eval;
 mod evaluate;
@@ -33,6 +35,7 @@ mod header;
 mod history;
 mod line;
 mod link;
+mod listed;
 mod load;
 mod lookup;
 mod meta;
@@ -313,10 +316,11 @@ pub fn values(
 pub fn evaluate(
     rules: &RuleSet,
     facts: &Facts<'_>,
+    listings: &Listings<'_>,
     scope: EvidenceScope,
     expired: &dyn Fn() -> bool,
 ) -> Evaluation {
-    evaluate::evaluate(rules, facts, scope, expired)
+    evaluate::evaluate(rules, facts, listings, scope, expired)
 }
 
 /// The outcome of an evaluation.

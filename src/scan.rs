@@ -9,12 +9,19 @@ use std::time::{Duration, Instant};
 
 use crate::calendar::{self, Moment, Property, Reading};
 use crate::facts::{self, Facts, Origin};
+use crate::lists::{self, Listing, Listings, Lists};
 use crate::message::{self, Defect, DefectKind, Envelope, Message};
 use crate::rules::{self, Evaluation, EvidenceScope, Hit, RuleSet};
 use crate::verdict::{self, Circumstances, Policy, Upstream, Verdict};
 
 /// Rules named that ran into their limit.
 const EXHAUSTED: usize = 10;
+
+/// Reason for a partial answer: lists took too long.
+pub const DNS_BUDGET: &str = "dns-budget";
+
+/// Reason for a partial answer: not every list has answered all that was to be asked.
+pub const LISTS: &str = "lists";
 
 /// Settings of all stages.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +34,8 @@ pub struct Settings {
     pub verdict: verdict::Settings,
     /// Limits of the whole scan.
     pub limits: Limits,
+    /// Who asks DNS lists; nobody by default.
+    pub lists: Lists,
 }
 
 /// Limits of a whole scan.
@@ -70,6 +79,8 @@ pub struct Timings {
     pub calendar: Duration,
     /// `facts`.
     pub facts: Duration,
+    /// `lists`.
+    pub lists: Duration,
     /// `rules`.
     pub rules: Duration,
     /// `verdict`.
@@ -80,11 +91,12 @@ pub struct Timings {
 
 impl Timings {
     /// Stage names with their times, in pipeline order.
-    pub fn stages(&self) -> [(&'static str, Duration); 5] {
+    pub fn stages(&self) -> [(&'static str, Duration); 6] {
         [
             ("message", self.message),
             ("calendar", self.calendar),
             ("facts", self.facts),
+            ("lists", self.lists),
             ("rules", self.rules),
             ("verdict", self.verdict),
         ]
@@ -150,6 +162,19 @@ pub struct ExtractedUrl {
     pub origin: Origin,
 }
 
+/// What a list says of a name in the message.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// The list.
+    pub list: String,
+    /// The name.
+    pub about: String,
+    /// Where it was found first.
+    pub place: String,
+    /// Its answer; none when it has not answered.
+    pub listing: Listing,
+}
+
 /// The answer, free of any protocol.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -161,6 +186,8 @@ pub struct Outcome {
     pub defects: Vec<Defect>,
     /// What was found in the text.
     pub extracted: Extracted,
+    /// What lists say, where they say more than "not listed".
+    pub listings: Vec<Said>,
     /// Why the answer is not complete, sorted: `limit:attendees`, `limit:time`.
     pub partial: Vec<String>,
     /// Message-ID without brackets.
@@ -195,21 +222,27 @@ pub fn scan(bytes: &[u8], request: &Request, rules: &RuleSet, settings: &Setting
         facts::gather(&message, &reading, &request.envelope, request.now, settings.limits.urls);
     timings.facts = clock.lap(&timings);
 
-    let evaluation = rules::evaluate(rules, &facts, request.scope, &expired);
+    let listings = ask(&facts, request.scope, rules, &settings.lists, &clock);
+    timings.lists = clock.lap(&timings);
+
+    let evaluation = rules::evaluate(rules, &facts, &listings, request.scope, &expired);
     timings.rules = clock.lap(&timings);
 
     let defects = defects(&message, &reading, &facts, &evaluation, clock.expired());
-    let partial = partial(&defects, &evaluation);
+    let mut partial = partial(&defects, &evaluation);
+    let unread = !partial.is_empty();
+    partial.extend(unanswered(&listings));
     let verdict = verdict::decide(
         evaluation.hits,
         &settings.verdict,
-        &circumstances(request, rules, &reading, !partial.is_empty()),
+        &circumstances(request, rules, &reading, unread),
     );
     timings.verdict = clock.lap(&timings);
 
     let mut outcome = Outcome {
         events: events(&reading, &verdict),
         extracted: extracted(&facts, request.scope),
+        listings: said(&listings, rules),
         verdict,
         defects,
         partial,
@@ -239,6 +272,10 @@ impl Stopwatch {
 
     fn expired(&self) -> bool {
         self.elapsed() >= self.budget
+    }
+
+    fn left(&self) -> Duration {
+        self.budget.saturating_sub(self.elapsed())
     }
 
     /// Time since the stages measured so far.
@@ -271,12 +308,52 @@ fn without_calendar(
         events: Vec::new(),
         defects: message.defects.clone(),
         extracted: Extracted::default(),
+        listings: Vec::new(),
         partial,
         message_id: message.message_id.clone(),
         has_calendar: false,
         size: message.raw.len(),
         timings,
     }
+}
+
+/// Asks DNS lists what rules want to know.
+fn ask<'f>(
+    facts: &'f Facts<'f>,
+    scope: EvidenceScope,
+    rules: &RuleSet,
+    lists: &Lists,
+    clock: &Stopwatch,
+) -> Listings<'f> {
+    if !lists.is_on() {
+        return Listings::default();
+    }
+    let plan = rules.plan();
+    let calendar_only = scope == EvidenceScope::Calendar;
+    let questions = lists::questions(facts, &plan, calendar_only, lists.most());
+    lists.look_up(&plan, questions, clock.left())
+}
+
+/// Why the answer does not know all that lists could say. That makes nothing unread.
+fn unanswered(listings: &Listings<'_>) -> impl Iterator<Item = String> {
+    let late = listings.is_late().then(|| DNS_BUDGET.to_owned());
+    let silent = listings.is_partial().then(|| LISTS.to_owned());
+    late.into_iter().chain(silent)
+}
+
+fn said(listings: &Listings<'_>, rules: &RuleSet) -> Vec<Said> {
+    let more = listings.all.iter().filter(|asked| asked.listing != Listing::NotListed);
+    more.map(|asked| Said {
+        list: rules
+            .lists()
+            .get(asked.question.list)
+            .map(|l| l.name.to_string())
+            .unwrap_or_default(),
+        about: asked.question.about.to_string(),
+        place: asked.question.sources.first().map(|s| s.place.to_string()).unwrap_or_default(),
+        listing: asked.listing.clone(),
+    })
+    .collect()
 }
 
 fn circumstances<'a>(

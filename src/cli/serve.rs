@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Common, Error, rules, terminal};
 use crate::config::{Config, Format, Level, Log};
+use crate::lists::Lists;
 use crate::server::{self, Application, Refusal, State};
 
 pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
@@ -20,7 +21,12 @@ pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
     let loaded = source.load()?;
     server::log(&loaded.diagnostics);
     let again = move || source.load().map_err(refusal);
-    let state = State::new(loaded.rules, config.scan)?.with_source(Box::new(again));
+    let mut scan = config.scan;
+    scan.lists = Lists::start(&config.dns).unwrap_or_else(|error| {
+        tracing::warn!("{error}; no DNS list is asked");
+        Lists::default()
+    });
+    let state = State::new(loaded.rules, scan)?.with_source(Box::new(again));
     let state = Arc::new(state);
 
     let address = config.http.listen.clone();

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::values::{Parsed, Size, Threshold, Time, Word};
+use super::values::{Parsed, Server, Size, Threshold, Time, Word};
 use super::{Config, DEFAULT_RULES, Format, Level, Log};
 use crate::verdict::Policy;
-use crate::{scan, server};
+use crate::{lists, scan, server};
 
 macro_rules! sections {
     ($($section:ident: $name:ident { $($key:ident: $value:ty,)+ })+) => {
@@ -47,6 +47,12 @@ sections! {
     }
     rules: Rules {
         directories: Vec<PathBuf>,
+    }
+    dns: Dns {
+        enabled: bool,
+        servers: Vec<Parsed<Server>>,
+        budget: Time,
+        max_questions: NonZeroUsize,
     }
     limits: Limits {
         time: Time,
@@ -98,12 +104,21 @@ impl Sections {
         set(&mut log.level, self.log.level.map(|word| word.0));
         set(&mut log.format, self.log.format.map(|word| word.0));
 
+        let mut dns = lists::Settings::default();
+        let servers = self.dns.servers.unwrap_or_default();
+        dns.servers = servers.into_iter().map(|server| server.0.0).collect();
+        // Lists refuse resolvers that many share, so somebody has to say whom we may ask.
+        dns.enabled = self.dns.enabled.unwrap_or(!dns.servers.is_empty());
+        set(&mut dns.budget, self.dns.budget.map(|time| time.0));
+        set(&mut dns.most, self.dns.max_questions.map(NonZeroUsize::get));
+
         let directories = self.rules.directories;
         let scan = scan_settings(&self.limits, self.site, &self.actions, &self.policy);
         Config {
             http,
             insecure: self.http.insecure.unwrap_or_default(),
             scan,
+            dns,
             rule_directories: directories.unwrap_or_else(|| vec![DEFAULT_RULES.into()]),
             log,
         }

@@ -10,6 +10,7 @@ use super::diagnostic::closest;
 use super::domain::Range;
 use super::header::{Ask, Selector};
 use super::line::Token;
+use super::listed::{Asking, Book, Unasked};
 use super::load::{Attributes, Definition, Draft, Expectation, Loader};
 use super::lookup::Lookup;
 use super::meta::Expression;
@@ -30,6 +31,7 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
         caps,
         skipped,
         mut lookups,
+        described,
         settings,
         expectations,
         ..
@@ -50,9 +52,19 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
             (draft, attributes)
         })
         .collect();
-    let off: Vec<bool> = drafts.iter().map(|(_, a)| a.score == Some(0.0)).collect();
+    let off: Vec<bool> = drafts.iter().map(|(_, a)| a.score == Some(0.0) && !a.notice).collect();
     let symbols: Vec<Symbol> = drafts.iter().map(|(draft, a)| symbol(draft, a)).collect();
-    let scored: Vec<bool> = symbols.iter().map(|symbol| symbol.score != 0.0).collect();
+    let scored: Vec<bool> = symbols
+        .iter()
+        .zip(&drafts)
+        .map(|(symbol, (_, attributes))| symbol.score != 0.0 || attributes.notice)
+        .collect();
+    let mut book = Book::new(described);
+    for (draft, _) in &drafts {
+        if let Definition::Lookup(lookup) = &draft.body {
+            book.note(lookup);
+        }
+    }
     let resolve = |name: &Token<'_>| {
         let index = names.binary_search(&name.text).ok()?;
         (off.get(index) == Some(&false)).then_some(index)
@@ -104,16 +116,29 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
             }
             Definition::UriDetail(conditions) => Question::UriDetail(conditions),
             Definition::Eval(call) => Question::Eval(call),
-            Definition::Lookup(Lookup::Defined { rule }) => match lookups.remove(&*rule) {
-                Some(lookup) => Question::Lookup(lookup),
-                None => {
-                    let message = format!("no list is defined for `{rule}`");
-                    let hint = format!("for example `urirhssub {rule} zone.example. A 127.0.0.2`");
-                    diagnostics.push(draft.line.warning(draft.name, message).with_hint(hint));
-                    Question::Lookup(Lookup::Defined { rule })
+            Definition::Lookup(lookup) => {
+                let lookup = match lookup {
+                    Lookup::Defined { rule } => lookups.remove(&*rule).unwrap_or_else(|| {
+                        let message = format!("no list is defined for `{rule}`");
+                        let hint =
+                            format!("for example `urirhssub {rule} zone.example. A 127.0.0.2`");
+                        diagnostics.push(draft.line.warning(draft.name, message).with_hint(hint));
+                        Lookup::Defined { rule }
+                    }),
+                    lookup => lookup,
+                };
+                let mut asking = None;
+                if live {
+                    match book.asking(&lookup, symbol.flags.nice) {
+                        Ok(found) => asking = Some(found),
+                        Err(Unasked::Off) => {}
+                        Err(Unasked::Wrong(message)) => {
+                            diagnostics.push(draft.line.warning(draft.name, message));
+                        }
+                    }
                 }
-            },
-            Definition::Lookup(lookup) => Question::Lookup(lookup),
+                Question::Lookup { lookup, asking }
+            }
             Definition::Meta(expression) => Question::Meta(expression.resolved(resolve)),
         };
         if live && let Question::Calendar { test, .. } = &body {
@@ -124,6 +149,8 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
         }
         set.rules.push(Rule { symbol, body, most_hits, per_event: false, asks_calendar: false });
     }
+    set.lists_off = book.off();
+    (set.lists, set.list_subjects) = book.finish();
     if templates {
         set.capturing = capturing;
     }
@@ -373,7 +400,10 @@ fn spread(set: &mut RuleSet, order: &[usize], scored: &[bool]) {
             | Question::MimeHeader { .. }
             | Question::UriDetail(_)
             | Question::Eval(_) => (false, false, Range::MAYBE),
-            Question::Lookup(_) => (false, false, Range::NEVER),
+            Question::Lookup { asking, .. } => {
+                let asks_calendar = asking.as_ref().is_some_and(Asking::asks_calendar);
+                (false, asks_calendar, Range::NEVER)
+            }
             Question::Meta(expression) => of_meta(expression, set, &ranges, &mut stack),
         };
         if let Some(slot) = ranges.get_mut(*index) {

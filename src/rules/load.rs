@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::wordlists::WordList;
 
 use super::diagnostic::closest;
+use super::dnslist::Described;
 use super::eval::Call;
 use super::flow::Active;
 use super::header::{Ask, Selector};
@@ -58,11 +59,11 @@ const LISTS: [&str; 8] = [
 const MOST_HITS: u32 = 1_000;
 
 /// Directives that say something of a rule or of a group.
-const ATTRIBUTES: [&str; 8] =
-    ["score", "describe", "tflags", "priority", "group", "group_cap", "source", "test"];
+const ATTRIBUTES: [&str; 9] =
+    ["score", "describe", "tflags", "priority", "group", "group_cap", "source", "test", "dnslist"];
 
 /// Directives of our own.
-const OWN: [&str; 4] = ["calendar", "group", "group_cap", "source"];
+const OWN: [&str; 5] = ["calendar", "group", "group_cap", "source", "dnslist"];
 
 /// True for a directive that defines a rule.
 pub(super) fn defines(key: &str) -> bool {
@@ -127,6 +128,8 @@ pub(super) struct Attributes<'l> {
     pub(super) group: Option<&'l str>,
     pub(super) source: Option<&'l str>,
     pub(super) flags: Flags,
+    /// `tflags notice`: it is shown, although its score is 0.
+    pub(super) notice: bool,
     /// `tflags nosubject`: a `body` rule leaves the Subject out.
     pub(super) without_subject: bool,
     /// Every line that was taken, with its place in load order.
@@ -209,6 +212,11 @@ impl Compiler<'_> {
         Ok(pattern)
     }
 
+    /// The text of a list file.
+    pub(super) fn file(&self, name: &str) -> Option<&str> {
+        self.files.iter().rev().find(|file| file.name == name).map(|file| file.text.as_str())
+    }
+
     /// Finds a list file and compiles it.
     pub(super) fn list(
         &mut self,
@@ -239,6 +247,8 @@ pub(super) struct Loader<'l> {
     pub(super) caps: BTreeMap<&'l str, Cap<'l>>,
     /// Lists that `check_uridnsbl` asks, by name.
     pub(super) lookups: BTreeMap<&'l str, Lookup>,
+    /// Lists that `dnslist` describes.
+    pub(super) described: Described,
     pub(super) expectations: Vec<Expectation<'l>>,
     /// Files with a directive of our own: SpamAssassin could not read them.
     own_files: BTreeSet<usize>,
@@ -269,6 +279,7 @@ impl<'l> Loader<'l> {
             attributes: BTreeMap::new(),
             caps: BTreeMap::new(),
             lookups: BTreeMap::new(),
+            described: Described::default(),
             expectations: Vec::new(),
             own_files: BTreeSet::new(),
             skipped: BTreeSet::new(),
@@ -325,6 +336,12 @@ impl<'l> Loader<'l> {
             }),
             "test" => self.expectation(line, rest),
             "group_cap" => self.group_cap(line, rest),
+            "dnslist" => {
+                let Some((name, text)) = self.name(line, rest) else { return };
+                if let Err(refusal) = self.described.read(line, name.text, text) {
+                    self.refuse(line, word, refusal);
+                }
+            }
             list if LISTS.contains(&list) => {
                 let Some((name, text)) = self.name(line, rest) else { return };
                 match lookup::uri(list, line, text) {
@@ -525,7 +542,7 @@ impl<'l> Loader<'l> {
     /// The last line wins, as in SpamAssassin.
     fn flags(&mut self, line: &Line<'_>, attributes: &mut Attributes<'l>, text: Token<'l>) {
         attributes.flags = Flags::default();
-        attributes.without_subject = false;
+        (attributes.without_subject, attributes.notice) = (false, false);
         (attributes.most_hits, attributes.range, attributes.joined) = (None, None, false);
         let mut multiple = false;
         let mut most = MOST_HITS;
@@ -538,6 +555,7 @@ impl<'l> Loader<'l> {
                 "forged" => attributes.flags.forged = true,
                 "active" => attributes.flags.active = true,
                 "nice" => attributes.flags.nice = true,
+                "notice" => attributes.notice = true,
                 "nosubject" => attributes.without_subject = true,
                 "multiple" => multiple = true,
                 "concat" => attributes.joined = true,
@@ -558,7 +576,8 @@ impl<'l> Loader<'l> {
                     }
                 }
                 flag => {
-                    let ours = ["known", "forged", "active", "nice", "nosubject", "multiple"];
+                    let ours =
+                        ["known", "forged", "active", "nice", "notice", "nosubject", "multiple"];
                     let guess = closest(flag, ours.iter().chain(foreign::FLAGS).copied());
                     let message = format!("unknown flag `{flag}`");
                     self.error(line.warning(word, message).with_guess(guess));

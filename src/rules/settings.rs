@@ -12,6 +12,7 @@ use crate::facts::mail::{Hints, Networks};
 use super::Diagnostic;
 use super::flow::Active;
 use super::glob::Glob;
+use super::listed;
 use super::load::{Compiler, Refusal};
 use super::pattern::{Dialect, Found, Pattern};
 
@@ -226,7 +227,16 @@ impl Settings {
             "clear_trusted_networks" => self.networks.clear_trusted(),
             "clear_internal_networks" => self.networks.clear_internal(),
             "clear_msa_networks" => self.networks.clear_msa(),
-            "uridnsbl_skip_domain" => self.unasked.extend(lower()),
+            "uridnsbl_skip_domain" => match rest.text.strip_prefix("in ") {
+                Some(file) => match compiler.file(file.trim()) {
+                    Some(text) => self.unasked.extend(listed::names(text)),
+                    None => {
+                        let message = format!("there is no list `{}`", file.trim());
+                        return Err(line.error(rest, message).into());
+                    }
+                },
+                None => self.unasked.extend(lower()),
+            },
             "welcomelist_bounce_relays" => self.bounce_relays.extend(words().map(Glob::new)),
             "adsp_override" => {
                 let (domain, practice) = rest.split_word();

@@ -1,14 +1,16 @@
 //! What several topics need: the stock rules, the fixtures with the time and envelope they
 //! were sent with, and a running service to talk to.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use calspamd::lists::Lists;
 use calspamd::message::{self, Envelope};
 use calspamd::rules::{self, File, Files, RuleSet};
 use calspamd::scan::{self, Outcome, Request};
@@ -82,16 +84,30 @@ struct Delivery {
     /// `Authentication-Results` that the caller vouches for.
     authentication_results: Option<Vec<String>>,
     now: Option<String>,
+    /// What DNS would answer: the whole name asked for, and its addresses.
+    listings: Option<HashMap<String, Vec<Ipv4Addr>>>,
+}
+
+/// What a fixture's `.toml` says.
+fn delivery(path: &Path) -> Delivery {
+    let beside = path.with_extension("toml");
+    match std::fs::read_to_string(&beside) {
+        Ok(text) => {
+            toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", beside.display()))
+        }
+        Err(_) => Delivery::default(),
+    }
+}
+
+/// Settings for a stored message: lists say what its `.toml` says, else nobody is asked.
+fn settings_for(path: &Path) -> scan::Settings {
+    let lists = delivery(path).listings.map(Lists::stated).unwrap_or_default();
+    scan::Settings { lists, ..scan::Settings::default() }
 }
 
 /// The request a mail system would make for a stored message, at the time it was sent.
 pub(crate) fn request_for(path: &Path, bytes: &[u8]) -> Request {
-    let beside = path.with_extension("toml");
-    let delivery = match std::fs::read_to_string(&beside) {
-        Ok(text) => toml::from_str::<Delivery>(&text)
-            .unwrap_or_else(|error| panic!("{}: {error}", beside.display())),
-        Err(_) => Delivery::default(),
-    };
+    let delivery = delivery(path);
     let bare = path.extension().is_some_and(|ending| ending == "ics");
     let envelope = Envelope {
         client_ip: delivery.ip,
@@ -123,7 +139,7 @@ fn time_of(bytes: &[u8], bare: bool) -> i64 {
 /// Scans a stored message with the stock rules, as it was delivered.
 pub(crate) fn scan_file(path: &Path) -> Outcome {
     let bytes = std::fs::read(path).unwrap();
-    scan(&bytes, &request_for(path, &bytes), stock())
+    scan::scan(&bytes, &request_for(path, &bytes), stock(), &settings_for(path))
 }
 
 /// Scans with the settings that nobody has changed.
