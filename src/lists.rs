@@ -564,8 +564,9 @@ impl Live {
                 let Some(health) = healths.get(question.list) else { return Listing::NotListed };
                 // What a list said before it was switched off is worth no more than what it
                 // would say now.
-                if let Some(why) = health.why_off() {
-                    return Listing::Unanswered(Silence::Off(why));
+                match (reply.as_deref(), health.why_off()) {
+                    (Some(Reply::TimedOut | Reply::Failed), _) | (_, None) => {}
+                    (_, Some(why)) => return Listing::Unanswered(Silence::Off(why)),
                 }
                 match reply.as_deref() {
                     None if off => Listing::Unanswered(Silence::Busy),

@@ -397,7 +397,7 @@ fn the_checker_sees_what_is_forbidden() {
     check(
         &["cli", "serve"],
         "fn f(x: &'static str) -> char { tokio::spawn(x); '\"' }",
-        &["cli::serve knows tokio: only [\"server\"] may"],
+        &["cli::serve knows tokio: only [\"server\", \"lists\"] may"],
     );
     check(
         &["verdict"],
