@@ -1,12 +1,13 @@
 # make test   everything CI runs: lints, unit tests, integration tests (installs what is missing)
 # make check  formatting, lints, documentation, licences
+# make agreement  Debian's rules here and in the real SpamAssassin, every difference listed
 # make bench  times by stage, and the ratio of a scan to the bare parse in instructions
 # make run    the service with its defaults on 127.0.0.1:11380
 
 # One build profile for all of it: optimised like the release, quick to compile.
 PROFILE := --profile ci
 
-.PHONY: test check bench run tools lint fuzz
+.PHONY: test check bench run tools lint fuzz agreement
 
 test: tools lint
 	cargo nextest run --locked --cargo-profile ci
@@ -24,6 +25,9 @@ bench:
 	@command -v valgrind >/dev/null || $(MAKE) --no-print-directory tools
 	cargo bench --locked $(PROFILE) --bench scan
 	benches/ratio.sh "$$(cargo bench --locked $(PROFILE) --bench scan --no-run --message-format=json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)"
+
+agreement: tools
+	cargo nextest run --locked --cargo-profile ci --no-capture agreement
 
 run:
 	cargo run --release

@@ -11,6 +11,7 @@
 //! The only module that knows the regex engines.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::facts::{Facts, Origin};
@@ -18,6 +19,7 @@ use crate::lists::Listings;
 
 use link::How;
 
+mod attributes;
 mod calendar;
 mod class;
 mod condition;
@@ -77,7 +79,8 @@ pub fn text_of(bytes: &[u8]) -> String {
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02X}"));
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\\x{byte:02X}");
         }
     }
     text

@@ -36,6 +36,8 @@ pub struct MethodResult {
     pub result: String,
     /// Domain the result is about (`header.d`, `smtp.mailfrom`, `header.from`), lower case.
     pub domain: Option<String>,
+    /// SPF: the result is about the HELO name, not about MAIL FROM.
+    pub helo: bool,
     /// DMARC policy where stated: `none`, `quarantine`, `reject`.
     pub policy: Option<String>,
 }
@@ -105,7 +107,8 @@ impl AuthenticationResults {
         self.of(Mechanism::Dmarc).find_map(|result| result.policy.as_deref())
     }
 
-    fn of(&self, mechanism: Mechanism) -> impl Iterator<Item = &MethodResult> {
+    /// Statements about one mechanism, in order of appearance.
+    pub fn of(&self, mechanism: Mechanism) -> impl Iterator<Item = &MethodResult> {
         self.results.iter().filter(move |result| result.mechanism == mechanism)
     }
 }
@@ -178,11 +181,15 @@ fn read_result(words: &[Word]) -> Option<MethodResult> {
         Mechanism::Dmarc => &["header.from"],
     };
     let domain = values_of(&properties, keys).find_map(domain);
+    let stated = |keys: &[&str]| values_of(&properties, keys).next().is_some();
+    let helo = mechanism == Mechanism::Spf
+        && stated(&["smtp.helo"])
+        && !stated(&["smtp.mailfrom", "smtp.mfrom"]);
     let policy = values_of(&properties, &["policy.dmarc", "policy.p", "p"])
         .map(str::to_ascii_lowercase)
         .find(|policy| ["none", "quarantine", "reject"].contains(&policy.as_str()))
         .filter(|_| mechanism == Mechanism::Dmarc);
-    Some(MethodResult { mechanism, result: result.to_ascii_lowercase(), domain, policy })
+    Some(MethodResult { mechanism, result: result.to_ascii_lowercase(), domain, helo, policy })
 }
 
 /// Values of the first key that is there, then of the second, and so on.
@@ -387,6 +394,19 @@ mod tests {
         );
         check("mx.example.org; (((( dkim=pass", id, &[]);
         check("mx.example.org; dkim=\"", id, &["Dkim  - -"]);
+    }
+
+    #[test]
+    fn identities_of_spf() {
+        #[track_caller]
+        fn check(value: &str, expected: bool) {
+            let results = Statement::read(value.as_bytes()).results;
+            assert_eq!(results.iter().map(|r| r.helo).collect::<Vec<_>>(), [expected], "{value}");
+        }
+        check("x; spf=pass smtp.helo=a.example", true);
+        check("x; spf=pass smtp.mailfrom=<> smtp.helo=a.example", false);
+        check("x; spf=pass", false);
+        check("x; dkim=pass smtp.helo=a.example", false);
     }
 
     #[test]

@@ -64,6 +64,9 @@ const FEATURES: [&str; 14] = [
     "perl_min_version_5010000",
 ];
 
+/// What came after 4.0.1 says so by a function of its own.
+const LATER: [&str; 1] = ["has_short_url_redir"];
+
 /// Answers `EXPR`. Names nobody knows are false, as they are for SpamAssassin.
 pub(super) fn holds(text: Token<'_>) -> Result<bool, (Token<'_>, String)> {
     let mut parser = Parser { rest: text.trimmed(), depth: 0 };
@@ -83,8 +86,6 @@ fn can(name: &str) -> bool {
     if let Some(feature) = name.strip_prefix("Mail::SpamAssassin::Conf::") {
         return FEATURES.contains(&feature);
     }
-    // What came after 4.0.1 says so by a function of its own.
-    const LATER: [&str; 1] = ["has_short_url_redir"];
     name.rsplit_once("::")
         .is_some_and(|(class, function)| plugin(class) && !LATER.contains(&function))
 }

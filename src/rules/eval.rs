@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::facts::{Facts, Paragraph};
+use crate::facts::{Facts, Origin, Paragraph};
 use crate::lists::Subject;
 
 use super::FunctionState;
@@ -19,10 +19,52 @@ use super::lookup;
 use super::pattern::{Dialect, Found, Pattern};
 use super::settings::Settings;
 
+mod ask;
+mod authentication;
+mod body;
+mod bounces;
+mod clock;
+mod dates;
+mod forged;
+mod freemail;
+mod from_name;
+mod headers;
+mod html;
+mod images;
+mod lists;
+mod locales;
+mod mime;
+mod pdf;
+mod recipients;
 mod refused;
+mod relays;
+#[cfg(test)]
+mod mail_tests;
+mod uris;
+
+use ask::Phrase;
 
 /// Every function known, by the plug-in or the thing it asks.
-const TABLES: [&[Function]; 1] = [refused::FUNCTIONS];
+const TABLES: [&[Function]; 18] = [
+    authentication::FUNCTIONS,
+    authentication::SPF,
+    body::FUNCTIONS,
+    bounces::FUNCTIONS,
+    dates::FUNCTIONS,
+    forged::FUNCTIONS,
+    freemail::FUNCTIONS,
+    from_name::FUNCTIONS,
+    headers::FUNCTIONS,
+    html::FUNCTIONS,
+    images::FUNCTIONS,
+    lists::FUNCTIONS,
+    mime::FUNCTIONS,
+    pdf::FUNCTIONS,
+    recipients::FUNCTIONS,
+    refused::FUNCTIONS,
+    relays::FUNCTIONS,
+    uris::FUNCTIONS,
+];
 
 /// Most arguments of one call.
 const ARGUMENTS: usize = 64;
@@ -37,18 +79,38 @@ pub(super) struct Context<'c, 's, 'f> {
     pub(super) paragraphs: &'s dyn Fn() -> &'s [Paragraph<'f>],
     /// Runs a regex within the limits of the scan.
     pub(super) find: &'c mut dyn FnMut(&Pattern, &[u8]) -> Found,
+    /// True when the rule is a `rawbody` rule.
+    pub(super) raw: bool,
     /// What the function found, shown as evidence.
     pub(super) shown: Option<String>,
 }
 
-impl Context<'_, '_, '_> {
+impl<'s> Context<'_, 's, '_> {
+    /// The texts of the mail that a function of a `body` rule sees, the Subject first; of a
+    /// `rawbody` rule, decoded text without the Subject. Calendars are not in them.
+    pub(super) fn body(&self) -> Vec<&'s [u8]> {
+        if self.raw {
+            return self.facts.mail.raw_body().iter().map(|chunk| chunk.text.as_slice()).collect();
+        }
+        let paragraphs = (self.paragraphs)().iter();
+        paragraphs
+            .filter(|paragraph| paragraph.origin == Origin::Mail)
+            .map(|paragraph| &*paragraph.text)
+            .collect()
+    }
+
     /// The text that a `header` rule with this selector sees (`Subject`, `From:addr`); none
     /// when there is no such header.
     pub(super) fn header(&self, selector: &str) -> Option<String> {
+        let octets = self.octets(selector)?;
+        Some(String::from_utf8_lossy(&octets).into_owned())
+    }
+
+    /// The same in octets.
+    fn octets(&self, selector: &str) -> Option<Vec<u8>> {
         let selector = Selector::read(selector, "").ok()?;
-        let networks = &self.settings.networks;
-        let found = selector.exists(self.facts, networks);
-        found.then(|| String::from_utf8_lossy(&selector.value(self.facts, networks)).into_owned())
+        let (facts, networks) = (self.facts, &self.settings.networks);
+        selector.exists(facts, networks).then(|| selector.value(facts, networks))
     }
 
     /// True when the regex is found in the text.
@@ -113,6 +175,8 @@ pub(super) struct Call {
     pub(super) name: &'static str,
     pub(super) run: Run,
     pub(super) arguments: Vec<Argument>,
+    /// True in a `rawbody` rule.
+    pub(super) raw: bool,
 }
 
 /// All functions by name, old names (`…whitelist…`) left out.
@@ -180,7 +244,8 @@ pub(super) fn read<'l>(
         };
         read.push(Argument { text, pattern });
     }
-    Ok(Definition::Eval(Call { name: function.name, run, arguments: read }))
+    let raw = line.kind() == "rawbody";
+    Ok(Definition::Eval(Call { name: function.name, run, arguments: read, raw }))
 }
 
 /// Takes `('a', "b", 3)` apart.
@@ -227,3 +292,51 @@ fn unquoted(text: &str) -> String {
         .or_else(|| text.strip_prefix('"').and_then(|text| text.strip_suffix('"')));
     inner.unwrap_or(text).to_owned()
 }
+
+/// Hit or no hit.
+#[expect(clippy::unnecessary_wraps, reason = "functions answer what may be unknown")]
+fn flag(hit: bool) -> Known {
+    Some(if hit { 1.0 } else { 0.0 })
+}
+
+/// The number of an argument; 0 without one, as in Perl.
+fn at(arguments: &[Argument], index: usize) -> f64 {
+    arguments.get(index).map_or(0.0, Argument::number)
+}
+
+/// The text of an argument; empty without one.
+fn word(arguments: &[Argument], index: usize) -> &str {
+    arguments.get(index).map_or("", |argument| argument.text.as_str())
+}
+
+/// True for a value that is at least the argument with this index and, where there is a next
+/// one, at most that.
+fn limit(arguments: &[Argument], index: usize, value: f64) -> bool {
+    value >= at(arguments, index)
+        && arguments.get(index + 1).is_none_or(|most| value <= most.number())
+}
+
+/// True for a size that the arguments from this index on allow: least height and width, and,
+/// where they are written, most.
+fn in_range(arguments: &[Argument], index: usize, height: f64, width: f64) -> bool {
+    let below =
+        |index: usize, value: f64| arguments.get(index).is_none_or(|most| value <= most.number());
+    height >= at(arguments, index)
+        && width >= at(arguments, index + 1)
+        && below(index + 2, height)
+        && below(index + 3, width)
+}
+
+/// Octets of the texts that the rule looks at.
+fn text_length(context: &Context<'_, '_, '_>) -> usize {
+    context.body().iter().map(|text| text.len()).sum()
+}
+
+fn count(number: usize) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a mail is smaller than that")]
+    let number = number as f64;
+    number
+}
+
+#[cfg(test)]
+mod tests;

@@ -346,9 +346,7 @@ impl<'s, 'f> Scan<'s, 'f> {
             }
             Question::UriDetail(conditions) => Some(f64::from(self.uri_detail(index, conditions))),
             Question::Eval(call) => self.call(index, call),
-            Question::Lookup { asking: Some(asking), .. } => self.listed(index, asking),
-            // Nobody can be asked.
-            Question::Lookup { asking: None, .. } => Some(0.0),
+            Question::Lookup { asking, .. } => self.listed(index, asking),
         };
         if std::mem::replace(&mut self.clock.exhausted, outer)
             && let Some(exhausted) = self.exhausted.get_mut(index)

@@ -141,6 +141,15 @@ impl Selector {
         Ok(selector)
     }
 
+    /// True for the decoded Subject, whole.
+    pub(super) fn is_subject(&self) -> bool {
+        self.source == Source::Field
+            && !self.raw
+            && self.mailbox.is_none()
+            && self.host.is_none()
+            && self.name.eq_ignore_ascii_case("Subject")
+    }
+
     /// True when the text comes from the SMTP envelope.
     pub(super) fn is_envelope(&self) -> bool {
         self.source == Source::EnvelopeFrom

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use crate::facts::{FactId, Origin, Scope};
 
+use super::attributes::{Attributes, Expectation};
 use super::diagnostic::closest;
 use super::domain::Range;
 use super::header::{Ask, Selector};
 use super::line::Token;
 use super::listed::{Asking, Book, Unasked};
-use super::load::{Attributes, Definition, Draft, Expectation, Loader};
+use super::load::{Definition, Draft, Loader};
 use super::lookup::Lookup;
 use super::meta::Expression;
 use super::mime::{MimeHeader, Parts};
@@ -30,7 +31,7 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
         attributes,
         caps,
         skipped,
-        mut lookups,
+        lookups,
         described,
         settings,
         expectations,
@@ -89,7 +90,7 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
     };
     let mut templates = false;
     let mut capturing = Vec::new();
-    for (index, ((draft, attributes), symbol)) in drafts.into_iter().zip(symbols).enumerate() {
+    for (index, ((mut draft, attributes), symbol)) in drafts.into_iter().zip(symbols).enumerate() {
         let live = reached.contains(&index);
         let most_hits = attributes.most_hits.unwrap_or(1);
         let pattern = pattern(&draft.body);
@@ -99,48 +100,27 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
                 capturing.push(index);
             }
         }
-        let body = match draft.body {
-            Definition::Calendar(mut test) => {
-                test.most = usize::try_from(most_hits).unwrap_or(usize::MAX);
-                seats.calendar(test, live)
+        if let Definition::Lookup(Lookup::Defined { rule }) = &draft.body {
+            if let Some(lookup) = lookups.get(&**rule) {
+                draft.body = Definition::Lookup(lookup.clone());
+            } else {
+                let message = format!("no list is defined for `{rule}`");
+                let hint = format!("for example `urirhssub {rule} zone.example. A 127.0.0.2`");
+                diagnostics.push(draft.line.warning(draft.name, message).with_hint(hint));
             }
-            Definition::Header { selector, ask } => seats.header(selector, ask, live),
-            Definition::Text { kind, pattern } => Question::Text {
-                kind,
-                seat: live.then(|| seats.take(Target::Text(kind), &pattern)),
-                without_subject: attributes.without_subject,
-            },
-            Definition::MimeHeader(ask) => {
-                let parts = Parts { range: attributes.range, joined: attributes.joined };
-                Question::MimeHeader { ask, parts }
-            }
-            Definition::UriDetail(conditions) => Question::UriDetail(conditions),
-            Definition::Eval(call) => Question::Eval(call),
-            Definition::Lookup(lookup) => {
-                let lookup = match lookup {
-                    Lookup::Defined { rule } => lookups.remove(&*rule).unwrap_or_else(|| {
-                        let message = format!("no list is defined for `{rule}`");
-                        let hint =
-                            format!("for example `urirhssub {rule} zone.example. A 127.0.0.2`");
-                        diagnostics.push(draft.line.warning(draft.name, message).with_hint(hint));
-                        Lookup::Defined { rule }
-                    }),
-                    lookup => lookup,
-                };
-                let mut asking = None;
-                if live {
-                    match book.asking(&lookup, symbol.flags.nice) {
-                        Ok(found) => asking = Some(found),
-                        Err(Unasked::Off) => {}
-                        Err(Unasked::Wrong(message)) => {
-                            diagnostics.push(draft.line.warning(draft.name, message));
-                        }
+        }
+        let asking = match &draft.body {
+            Definition::Lookup(lookup) if live => {
+                book.asking(lookup, symbol.flags.nice).unwrap_or_else(|unasked| {
+                    if let Unasked::Wrong(message) = unasked {
+                        diagnostics.push(draft.line.warning(draft.name, message));
                     }
-                }
-                Question::Lookup { lookup, asking }
+                    Asking::default()
+                })
             }
-            Definition::Meta(expression) => Question::Meta(expression.resolved(resolve)),
+            _ => Asking::default(),
         };
+        let body = seats.question(draft.body, asking, attributes, live, &resolve);
         if live && let Question::Calendar { test, .. } = &body {
             set.facts.extend(test.facts());
             if test.quantifier == Quantifier::Joined {
@@ -318,6 +298,38 @@ struct Seats {
 }
 
 impl Seats {
+    /// What a rule asks, everything looked up.
+    fn question(
+        &mut self,
+        definition: Definition<'_>,
+        asking: Asking,
+        attributes: &Attributes<'_>,
+        live: bool,
+        resolve: &impl Fn(&Token<'_>) -> Option<usize>,
+    ) -> Question {
+        match definition {
+            Definition::Calendar(mut test) => {
+                let most = attributes.most_hits.unwrap_or(1);
+                test.most = usize::try_from(most).unwrap_or(usize::MAX);
+                self.calendar(test, live)
+            }
+            Definition::Header { selector, ask } => self.header(selector, ask, live),
+            Definition::Text { kind, pattern } => Question::Text {
+                kind,
+                seat: live.then(|| self.take(Target::Text(kind), &pattern)),
+                without_subject: attributes.without_subject,
+            },
+            Definition::MimeHeader(ask) => {
+                let parts = Parts { range: attributes.range, joined: attributes.joined };
+                Question::MimeHeader { ask, parts }
+            }
+            Definition::UriDetail(conditions) => Question::UriDetail(conditions),
+            Definition::Eval(call) => Question::Eval(call),
+            Definition::Lookup(lookup) => Question::Lookup { lookup, asking },
+            Definition::Meta(expression) => Question::Meta(expression.resolved(resolve)),
+        }
+    }
+
     fn take(&mut self, target: Target, pattern: &Arc<Pattern>) -> Seat {
         let fresh = self.patterns.len();
         let filter = *self.targets.entry(target).or_insert(fresh);
@@ -400,10 +412,7 @@ fn spread(set: &mut RuleSet, order: &[usize], scored: &[bool]) {
             | Question::MimeHeader { .. }
             | Question::UriDetail(_)
             | Question::Eval(_) => (false, false, Range::MAYBE),
-            Question::Lookup { asking, .. } => {
-                let asks_calendar = asking.as_ref().is_some_and(Asking::asks_calendar);
-                (false, asks_calendar, Range::NEVER)
-            }
+            Question::Lookup { asking, .. } => (false, asking.asks_calendar(), Range::NEVER),
             Question::Meta(expression) => of_meta(expression, set, &ranges, &mut stack),
         };
         if let Some(slot) = ranges.get_mut(*index) {

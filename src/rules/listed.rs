@@ -13,8 +13,8 @@ use super::pattern::{self, Dialect, Found, Pattern};
 use crate::facts::Origin;
 use crate::lists::{Codes, Kind, List, Listing, Listings, Silence, Subject, Subjects};
 
-/// A lookup with its list looked up.
-#[derive(Debug)]
+/// A lookup with its list looked up. By default it asks nobody.
+#[derive(Debug, Default)]
 pub(super) struct Asking {
     /// Index of the list; none: all lists.
     list: Option<usize>,
@@ -23,8 +23,9 @@ pub(super) struct Asking {
 }
 
 /// Which answers count.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Wanted {
+    #[default]
     Any,
     Codes(Codes),
     /// The address as text.

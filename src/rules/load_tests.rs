@@ -264,7 +264,7 @@ fn what_is_not_supported_is_said_once() {
             "warning x.cf:1:1+6 `header eval:check_bayes` is skipped, 2 lines: \
              there is no statistical classifier here",
             "warning x.cf:3:1+4 `body eval:check_bodi_8bits` is skipped, 1 line: \
-             nobody knows this function",
+             nobody knows this function; did you mean `check_body_8bits`?",
             "warning x.cf:4:1+6 `report` is skipped, 2 lines: \
              it is about what SpamAssassin writes into mails",
             "warning x.cf:6:1+3 unknown directive `bod` (did you mean `body`?)",

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Diagnostic;
+use super::attributes::Attributes;
 use super::diagnostic::closest;
-use super::load::{Attributes, Definition, Draft};
+use super::load::{Definition, Draft};
 
 /// Longest chain of metas over metas; evaluation goes down it.
 const CHAIN: usize = 64;

@@ -241,6 +241,18 @@ pub(super) enum Found {
 impl Pattern {
     /// Compiles a regex; the error is one line.
     pub(super) fn compile(written: Written<'_>, dialect: Dialect) -> Result<Self, String> {
+        Self::compile_with(written, dialect, false)
+    }
+
+    /// The same for a regex whose first group is asked for: [`Self::groups`].
+    pub(super) fn compile_capturing(
+        written: Written<'_>,
+        dialect: Dialect,
+    ) -> Result<Self, String> {
+        Self::compile_with(written, dialect, true)
+    }
+
+    fn compile_with(written: Written<'_>, dialect: Dialect, groups: bool) -> Result<Self, String> {
         let names = template_names(written.body);
         if !names.is_empty() {
             let (body, switches) = (written.body.to_owned(), written.switches);
@@ -258,7 +270,8 @@ impl Pattern {
             return Ok(Self { engine, captures, literals: Vec::new() });
         }
         let captures = capture_names(written.body);
-        let translation = translate(written.body, written.switches, dialect)?;
+        let keep = groups || !captures.is_empty();
+        let translation = translate(written.body, written.switches, dialect, keep)?;
         let parsed = prefilter::parse(&translation.text, written.switches, dialect, NEST_LIMIT);
         if translation.backtracking {
             // The relaxed form may be one that cannot be parsed, or say nothing.

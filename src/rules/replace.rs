@@ -15,7 +15,7 @@ const LENGTH: usize = 256 * 1024;
 /// All tags of the files.
 #[derive(Debug)]
 pub(super) struct Tags<'l> {
-    tags: BTreeMap<&'l str, &'l str>,
+    expressions: BTreeMap<&'l str, &'l str>,
     before: BTreeMap<&'l str, &'l str>,
     between: BTreeMap<&'l str, &'l str>,
     after: BTreeMap<&'l str, &'l str>,
@@ -27,7 +27,7 @@ pub(super) struct Tags<'l> {
 impl Default for Tags<'_> {
     fn default() -> Self {
         Self {
-            tags: BTreeMap::new(),
+            expressions: BTreeMap::new(),
             before: BTreeMap::new(),
             between: BTreeMap::new(),
             after: BTreeMap::new(),
@@ -58,7 +58,7 @@ impl<'l> Tags<'l> {
         };
         let named = !expression.is_empty();
         match key {
-            "replace_tag" if named => drop(self.tags.insert(name, expression)),
+            "replace_tag" if named => drop(self.expressions.insert(name, expression)),
             "replace_pre" if named => drop(self.before.insert(name, expression)),
             "replace_inter" if named => drop(self.between.insert(name, expression)),
             "replace_post" if named => drop(self.after.insert(name, expression)),
@@ -128,7 +128,7 @@ impl<'l> Tags<'l> {
             }
             adjacent = true;
             out.push_str(before.unwrap_or(""));
-            match self.tags.get(name) {
+            match self.expressions.get(name) {
                 Some(expression) => {
                     out.push_str(expression);
                     again |= self.next_tag(expression).is_some();
@@ -166,6 +166,10 @@ mod tests {
 
     #[test]
     fn tags_are_replaced() {
+        #[track_caller]
+        fn check(tags: &Tags<'_>, regex: &str, expected: &str) {
+            assert_eq!(tags.replaced(regex).unwrap(), expected, "{regex}");
+        }
         let mut tags = Tags::default();
         for (key, rest) in [
             ("replace_tag", "A [a4@]"),
@@ -180,10 +184,6 @@ mod tests {
         }
         assert!(!tags.read("replace_tag", "A"));
         assert!(tags.wants("Y") && !tags.wants("Z"));
-        #[track_caller]
-        fn check(tags: &Tags<'_>, regex: &str, expected: &str) {
-            assert_eq!(tags.replaced(regex).unwrap(), expected, "{regex}");
-        }
         check(&tags, "/x<A>y/i", "/x[a4@]y/i");
         check(&tags, "/<A><C>/", "/[a4@]c/");
         check(&tags, "/<inter W><A><C>-<C>/", "/[a4@]\\W?c-c/");

@@ -6,20 +6,23 @@
 
 use std::collections::BTreeMap;
 
-use crate::facts::{self, Answer, Origin, Value, View};
+use crate::facts::{self, Answer, LinkText, Origin, TextValue, Value, View};
 
 use super::EvidenceScope;
 use super::domain::Known;
 use super::eval::{Call, Context};
 use super::evaluate::{Joined, MESSAGE_ROUND, Scan, Sweep, is_hit};
 use super::evidence::Trace;
-use super::header::Ask;
+use super::header::{Ask, Selector};
 use super::listed::Asking;
 use super::mime::{MimeHeader, Parts};
 use super::pattern::{Found, Pattern};
 use super::set::{Question, Rule, RuleSet, Seat, TextKind};
 use super::test::{Check, Quantifier, Tally, Test};
 use super::uri::{self, Condition};
+
+/// Events whose SUMMARY a rule about the Subject sees.
+const SUMMARIES: usize = 100;
 
 /// Values of one fact that are shown; equal ones are told apart only afterwards.
 const MOST_SHOWN: usize = 20;
@@ -137,21 +140,55 @@ impl<'s, 'f> Scan<'s, 'f> {
             (Ask::Match { negated, pattern }, Some(seat)) => {
                 self.header_text(selector);
                 let text = self.headers.get(selector).and_then(Option::as_deref).unwrap_or(&[]);
-                sweep(self.set, &mut self.sweeps, seat, MESSAGE_ROUND, std::iter::once(text));
-                if candidates(self.set, &self.sweeps, seat).next().is_none() {
-                    return u32::from(*negated);
+                let summaries = self.summaries(selector);
+                let texts = || {
+                    let summaries = summaries.iter().map(|value| value.visible.as_bytes());
+                    std::iter::once(text).chain(summaries)
+                };
+                sweep(self.set, &mut self.sweeps, seat, MESSAGE_ROUND, texts());
+                // A negated rule is about the mail: what no mail says, an event may say.
+                let last = if *negated { 0 } else { summaries.len() };
+                let mut hits = 0;
+                let mut exhausted = false;
+                for index in candidates(self.set, &self.sweeps, seat).filter(|at| *at <= last) {
+                    let Some(text) = texts().nth(index) else { continue };
+                    if most > 1 && !negated {
+                        hits += self.clock.count(pattern, text, most - hits);
+                    } else {
+                        match self.clock.find(pattern, text) {
+                            Found::At(..) => hits = 1,
+                            Found::Nowhere => {}
+                            Found::Exhausted => exhausted = true,
+                        }
+                    }
+                    if hits >= most {
+                        break;
+                    }
                 }
-                if most > 1 && !negated {
-                    return self.clock.count(pattern, text, most);
-                }
-                match self.clock.find(pattern, text) {
-                    Found::At(..) => u32::from(!negated),
-                    Found::Nowhere => u32::from(*negated),
-                    // Whether it matches is unknown: neither form holds.
-                    Found::Exhausted => 0,
-                }
+                // Whether one that gave up matches is unknown: neither form holds.
+                if *negated { u32::from(hits == 0 && !exhausted) } else { hits }
             }
         }
+    }
+
+    /// What stands beside the Subject of an invitation, for rules that ask it: the events'
+    /// SUMMARY, which is what their readers see in its place.
+    fn summaries(&self, selector: usize) -> Vec<&'f TextValue<'f>> {
+        let subject = self.set.selectors.get(selector).is_some_and(Selector::is_subject);
+        if !subject || !wanted(self.scope, Origin::Calendar) {
+            return Vec::new();
+        }
+        let facts = self.facts;
+        let texts = facts.events.iter().flat_map(|event| &event.texts);
+        texts.filter(|text| &*text.property.name == "SUMMARY").take(SUMMARIES).collect()
+    }
+
+    /// Links as `uri` rules see them; those of the mail only where they count.
+    fn links(&self) -> &'s [LinkText<'f>] {
+        let mail = self.scope != EvidenceScope::Calendar;
+        self.set
+            .settings
+            .with_hints(|hints| self.shared.link_texts(self.facts, mail.then_some(hints)))
     }
 
     /// How often a regex is found in texts of a kind.
@@ -196,12 +233,7 @@ impl<'s, 'f> Scan<'s, 'f> {
                 Some(Searched { text, place, origin, event: None })
             }),
             TextKind::Uri => {
-                let mail_too = wanted(self.scope, Origin::Mail);
-                let shared = self.shared;
-                let links = self
-                    .set
-                    .settings
-                    .with_hints(|hints| shared.link_texts(facts, mail_too.then_some(hints)));
+                let links = self.links();
                 self.texts(index, seat, most, links.len(), |number| {
                     let link = links.get(number)?;
                     Some(Searched {
@@ -318,10 +350,15 @@ impl<'s, 'f> Scan<'s, 'f> {
     /// How many links fit all conditions.
     pub(super) fn uri_detail(&mut self, index: usize, conditions: &[Condition]) -> u32 {
         let scope = self.scope;
+        let facts = self.facts;
+        let mail = if wanted(scope, Origin::Mail) {
+            self.set.settings.with_hints(|hints| facts.mail.uris(hints))
+        } else {
+            &[]
+        };
         let clock = &mut self.clock;
         let find = &mut |pattern: &Pattern, text: &[u8]| clock.find(pattern, text);
-        let found =
-            uri::fitting(conditions, self.facts, &self.set.settings, &|o| wanted(scope, o), find);
+        let found = uri::fitting(conditions, facts, mail, &|origin| wanted(scope, origin), find);
         let Some(first) = found.first() else { return 0 };
         let best = first.origin;
         let mut trace = Trace::default();
@@ -347,6 +384,7 @@ impl<'s, 'f> Scan<'s, 'f> {
             settings: &self.set.settings,
             paragraphs: self.paragraphs,
             find: &mut find,
+            raw: call.raw,
             shown: None,
         };
         let value = (call.run)(&mut context, &call.arguments);
@@ -436,6 +474,26 @@ impl<'s, 'f> Scan<'s, 'f> {
             return;
         };
         let origin = if selector.is_envelope() { Origin::Network } else { Origin::Mail };
+        if let Ask::Match { negated: false, pattern } = ask {
+            for summary in self.summaries(index) {
+                let text = summary.visible.as_bytes();
+                if let Found::At(start, end) = self.clock.find(pattern, text) {
+                    let matched = text.get(start..end).unwrap_or(text);
+                    let matched = String::from_utf8_lossy(matched);
+                    trace.add_at(&summary.place, &matched, Origin::Calendar);
+                    if let facts::Place::Property(event, _) = summary.place {
+                        let events = &self.facts.events;
+                        let of = events.iter().find(|found| std::ptr::eq(found.event, event));
+                        if let Some(found) = of {
+                            trace.in_event(found.index);
+                        }
+                    }
+                }
+            }
+            if trace.origin == Some(Origin::Calendar) {
+                return;
+            }
+        }
         if !selector.exists(self.facts, &self.set.settings.networks) {
             return trace.add(&selector.name, "missing", origin);
         }

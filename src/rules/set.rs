@@ -162,8 +162,7 @@ pub(super) enum Question {
     /// What a DNS list answers.
     Lookup {
         lookup: Lookup,
-        /// None where nobody can be asked.
-        asking: Option<Asking>,
+        asking: Asking,
     },
     Meta(Expression<usize>),
 }

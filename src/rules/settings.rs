@@ -12,7 +12,6 @@ use crate::facts::mail::{Hints, Networks};
 use super::Diagnostic;
 use super::flow::Active;
 use super::glob::Glob;
-use super::listed;
 use super::load::{Compiler, Refusal};
 use super::pattern::{Dialect, Found, Pattern};
 
@@ -46,8 +45,38 @@ pub(super) struct Settings {
     pub(super) unasked: BTreeSet<String>,
     /// `welcomelist_bounce_relays`: hosts whose bounces are ours.
     pub(super) bounce_relays: Vec<Glob>,
-    /// `adsp_override`: domains and what they say of unsigned mail.
-    pub(super) signing: BTreeMap<String, String>,
+    /// `adsp_override`: domains (`*.d` for those below) and what they say of unsigned mail,
+    /// as functions are asked for it: `N U A D 1 2 3`.
+    pub(super) signing: BTreeMap<String, char>,
+    /// `fns_…`: addresses that are shown as names of senders.
+    pub(super) from_names: FromNames,
+}
+
+/// How names of senders that are addresses are compared with the sender's address.
+#[derive(Debug)]
+pub(super) struct FromNames {
+    /// `fns_check`: 0 any difference counts, 1 that of owners, 2 that of domains.
+    pub(super) check: u8,
+    /// `fns_extrachars`: characters that may stand around the address.
+    pub(super) extra: usize,
+    /// `fns_ignore_dkim`: domains whose signature excuses all.
+    pub(super) signers: BTreeSet<String>,
+    /// `fns_ignore_headers`: fields whose presence excuses all.
+    pub(super) fields: BTreeSet<String>,
+    /// `fns_add_addrlist (OWNER)`: addresses of one owner.
+    pub(super) owners: BTreeMap<String, Vec<Glob>>,
+}
+
+impl Default for FromNames {
+    fn default() -> Self {
+        Self {
+            check: 1,
+            extra: 50,
+            signers: BTreeSet::new(),
+            fields: BTreeSet::new(),
+            owners: BTreeMap::new(),
+        }
+    }
 }
 
 /// Domains, with `*` in some of them.
@@ -66,9 +95,9 @@ impl Domains {
         }
     }
 
-    /// True when the domain (lower case) is in the list.
+    /// True when the domain (lower case) is in the list. `*` stands for part of one label.
     pub(super) fn contains(&self, domain: &str) -> bool {
-        self.plain.contains(domain) || self.wild.iter().any(|glob| glob.matches(domain))
+        self.plain.contains(domain) || self.wild.iter().any(|glob| glob.matches_labels(domain))
     }
 
     /// True when nothing is in the list.
@@ -80,23 +109,14 @@ impl Domains {
 /// Hosts and what is excepted from them.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
-    listed: BTreeSet<String>,
-    excepted: BTreeSet<String>,
+    /// True for listed hosts, false for excepted ones; what was said last counts.
+    entries: BTreeMap<String, bool>,
 }
 
 impl Hosts {
-    /// The entry that lists a host (lower case) or a parent of it, the nearest one deciding.
-    pub(super) fn find<'h>(&self, host: &'h str) -> Option<&'h str> {
-        let mut name = host;
-        loop {
-            if self.excepted.contains(name) {
-                return None;
-            }
-            if self.listed.contains(name) {
-                return Some(name);
-            }
-            name = name.split_once('.')?.1;
-        }
+    /// What is said of a host (lower case): listed, excepted or nothing.
+    pub(super) fn verdict(&self, host: &str) -> Option<bool> {
+        self.entries.get(host).copied()
     }
 }
 
@@ -132,10 +152,10 @@ const VOUCHED: [&str; 4] = [
 
 /// Others of [`Settings::senders`]: subjects and the most welcome recipients.
 const OTHERS: [&str; 4] =
-    ["all_spam_to", "welcomelist_subject", "blocklist_subject", "welcomelist_allow_relays"];
+    ["all_spam_to", "welcomelist_subject", "blocklist_subject", "welcomelist_allows_relays"];
 
 /// Directives read here that are no lists of senders.
-const PLAIN: [&str; 25] = [
+const PLAIN: [&str; 31] = [
     "freemail_domains",
     "freemail_welcomelist",
     "enlist_addrlist",
@@ -161,6 +181,12 @@ const PLAIN: [&str; 25] = [
     "uridnsbl_skip_domain",
     "welcomelist_bounce_relays",
     "adsp_override",
+    "fns_check",
+    "fns_extrachars",
+    "fns_ignore_dkim",
+    "fns_ignore_headers",
+    "fns_add_addrlist",
+    "fns_remove_addrlist",
 ];
 
 /// The present name of a directive.
@@ -199,11 +225,7 @@ impl Settings {
     }
 
     /// Reads one line; [`knows`] is true for it.
-    pub(super) fn read(
-        &mut self,
-        compiler: &mut Compiler<'_>,
-        active: &Active<'_>,
-    ) -> Result<(), Refusal> {
+    pub(super) fn read(&mut self, active: &Active<'_>) -> Result<(), Refusal> {
         let name = present_name(&active.key);
         let (line, rest) = (active.line, active.rest);
         if rest.text.is_empty() && !name.starts_with("clear_") {
@@ -227,21 +249,44 @@ impl Settings {
             "clear_trusted_networks" => self.networks.clear_trusted(),
             "clear_internal_networks" => self.networks.clear_internal(),
             "clear_msa_networks" => self.networks.clear_msa(),
-            "uridnsbl_skip_domain" => match rest.text.strip_prefix("in ") {
-                Some(file) => match compiler.file(file.trim()) {
-                    Some(text) => self.unasked.extend(listed::names(text)),
-                    None => {
-                        let message = format!("there is no list `{}`", file.trim());
-                        return Err(line.error(rest, message).into());
-                    }
-                },
-                None => self.unasked.extend(lower()),
-            },
+            "uridnsbl_skip_domain" => self.unasked.extend(lower()),
             "welcomelist_bounce_relays" => self.bounce_relays.extend(words().map(Glob::new)),
             "adsp_override" => {
                 let (domain, practice) = rest.split_word();
-                let practice = if practice.text.is_empty() { "custom_high" } else { practice.text };
-                self.signing.insert(domain.text.to_lowercase(), practice.to_owned());
+                let practice = practice.text.to_lowercase();
+                let Some(letter) = practice_letter(&practice) else {
+                    let message = format!("`{practice}` is no signing practice");
+                    return Err(line.error(rest, message).into());
+                };
+                let domain = domain.text.trim_start_matches('@').to_lowercase();
+                self.signing.insert(domain, letter);
+            }
+            "fns_check" | "fns_extrachars" => {
+                let number: usize = rest
+                    .text
+                    .trim()
+                    .parse()
+                    .map_err(|_| line.error(rest, format!("`{name}` needs a number")))?;
+                if name == "fns_check" {
+                    self.from_names.check = u8::try_from(number.min(2)).unwrap_or(2);
+                } else {
+                    self.from_names.extra = number;
+                }
+            }
+            "fns_ignore_dkim" => self.from_names.signers.extend(lower()),
+            "fns_ignore_headers" => {
+                self.from_names.fields.extend(words().map(str::to_owned));
+            }
+            "fns_add_addrlist" | "fns_remove_addrlist" => {
+                let (owner, entries) = list_name(active)?;
+                let list = self.from_names.owners.entry(owner.to_lowercase()).or_default();
+                let entries = entries.split_whitespace().map(Glob::new).take(ENTRIES);
+                if name.starts_with("fns_add") {
+                    list.extend(entries);
+                } else {
+                    let removed: Vec<Glob> = entries.collect();
+                    list.retain(|known| !removed.contains(known));
+                }
             }
             "trusted_networks" | "internal_networks" | "msa_networks" => {
                 self.network(&name, active)?;
@@ -251,6 +296,12 @@ impl Settings {
                 let list = self.addresses.entry(list).or_default();
                 list.extend(entries.split_whitespace().map(Glob::new).take(ENTRIES));
             }
+            "delist_uri_host" if !rest.text.starts_with('(') => {
+                let lists: Vec<String> = self.hosts.keys().cloned().collect();
+                for list in lists {
+                    self.host_list(list, words(), true);
+                }
+            }
             "enlist_uri_host" | "delist_uri_host" => {
                 let (list, entries) = list_name(active)?;
                 let removed = name.starts_with("delist");
@@ -259,7 +310,7 @@ impl Settings {
             "blocklist_uri_host" => self.host_list("BLOCK".to_owned(), words(), false),
             "welcomelist_uri_host" => self.host_list("WELCOME".to_owned(), words(), false),
             "redirector_pattern" => {
-                self.redirectors.push(compiler.pattern(line, rest, Dialect::Bytes)?);
+                self.redirectors.push(Compiler::capturing(line, rest, Dialect::Bytes)?);
             }
             _ => self.sender(&name, rest.text),
         }
@@ -270,16 +321,12 @@ impl Settings {
         let list = self.hosts.entry(list).or_default();
         for word in words.take(ENTRIES) {
             let word = word.to_lowercase();
-            match word.strip_prefix('!') {
-                _ if removed => {
-                    list.listed.remove(&word);
-                }
-                Some(excepted) => {
-                    list.excepted.insert(excepted.to_owned());
-                }
-                None => {
-                    list.listed.insert(word);
-                }
+            let (name, listed) =
+                word.strip_prefix('!').map_or((word.as_str(), true), |w| (w, false));
+            if removed {
+                list.entries.remove(name);
+            } else {
+                list.entries.insert(name.to_owned(), listed);
             }
         }
     }
@@ -289,20 +336,33 @@ impl Settings {
             Some(name) if name.contains("list_") => (true, name),
             Some(_) | None => (false, name),
         };
-        let list = self.senders.entry(name.to_owned()).or_default();
         let mut words = text.split_whitespace();
-        let entries: Vec<Sender> = if VOUCHED.contains(&name) {
-            let address = Glob::new(words.next().unwrap_or(""));
-            vec![Sender { address, by: words.map(str::to_lowercase).collect() }]
-        } else if name.ends_with("_subject") {
-            vec![Sender { address: Glob::new(text), by: Vec::new() }]
-        } else {
-            words.map(|word| Sender { address: Glob::new(word), by: Vec::new() }).collect()
-        };
-        if removed {
-            list.retain(|known| entries.iter().all(|entry| entry.address != known.address));
-        } else if list.len() < ENTRIES {
-            list.extend(entries);
+        let entries: Vec<Sender> =
+            if VOUCHED.contains(&name) && !(removed && name.ends_with("_rcvd")) {
+                let address = Glob::new(words.next().unwrap_or(""));
+                vec![Sender { address, by: words.map(str::to_lowercase).collect() }]
+            } else if name.ends_with("_subject") {
+                // It may stand anywhere in the subject.
+                vec![Sender { address: Glob::new(&format!("*{text}*")), by: Vec::new() }]
+            } else {
+                words.map(|word| Sender { address: Glob::new(word), by: Vec::new() }).collect()
+            };
+        if !removed {
+            let list = self.senders.entry(name.to_owned()).or_default();
+            if list.len() < ENTRIES {
+                list.extend(entries);
+            }
+            return;
+        }
+        // What is taken from a list is taken from the list that the distributor fills, too.
+        for name in [name.to_owned(), format!("def_{name}")] {
+            let Some(list) = self.senders.get_mut(&name) else { continue };
+            let by_signer = name.ends_with("_dkim");
+            list.retain(|known| {
+                entries.iter().all(|entry| {
+                    entry.address != known.address || (by_signer && entry.by != known.by)
+                })
+            });
         }
     }
 
@@ -319,6 +379,20 @@ impl Settings {
             added.map_err(|message| active.line.error(word, message))?;
         }
         Ok(())
+    }
+}
+
+/// The letter that functions are asked for; none for a practice that nobody knows.
+fn practice_letter(practice: &str) -> Option<char> {
+    match practice {
+        "" | "discardable" => Some('D'),
+        "nxdomain" => Some('N'),
+        "unknown" => Some('U'),
+        "all" => Some('A'),
+        "custom_low" => Some('1'),
+        "custom_med" => Some('2'),
+        "custom_high" => Some('3'),
+        _ => None,
     }
 }
 

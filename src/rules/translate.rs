@@ -7,7 +7,7 @@
 //!
 //! The differences that matter: `$` also matches before a last newline, `\<` is a literal,
 //! `[` inside a class is a literal, `\015` is octal, `a++` is possessive, `/x` keeps white
-//! space inside classes, `\v` is a class. Groups never capture here.
+//! space inside classes, `\v` is a class. Groups capture only where asked.
 
 use super::class;
 use super::pattern::{Dialect, Switches};
@@ -23,16 +23,19 @@ pub(super) struct Translation {
     pub(super) relaxed: bool,
 }
 
-/// Translates a pattern.
+/// Translates a pattern; `captures`: its groups capture, the first of each name by it.
 pub(super) fn translate(
     pattern: &str,
     switches: Switches,
     dialect: Dialect,
+    captures: bool,
 ) -> Result<Translation, String> {
     let mut translator = Translator {
         input: Input { rest: pattern },
         out: String::with_capacity(pattern.len() + 16),
         dialect,
+        captures,
+        names: Vec::new(),
         multi_line: switches.multi_line,
         extended: switches.extended,
         groups: Vec::new(),
@@ -108,6 +111,9 @@ struct Translator<'p> {
     input: Input<'p>,
     out: String,
     dialect: Dialect,
+    captures: bool,
+    /// Names of groups so far.
+    names: Vec<&'p str>,
     multi_line: bool,
     extended: bool,
     groups: Vec<Group>,
@@ -115,7 +121,7 @@ struct Translator<'p> {
     relaxed: bool,
 }
 
-impl Translator<'_> {
+impl<'p> Translator<'p> {
     fn run(&mut self) -> Result<(), String> {
         while let Some(c) = self.input.bump() {
             match c {
@@ -233,7 +239,7 @@ impl Translator<'_> {
             return Err("verbs like `(*FAIL)` are not supported".to_owned());
         }
         if !self.input.eat("?") {
-            self.out.push_str("(?:");
+            self.out.push_str(if self.captures { "(" } else { "(?:" });
             self.groups.push(group);
             return Ok(());
         }
@@ -247,9 +253,15 @@ impl Translator<'_> {
         } else if self.input.eat(">") || self.input.eat("|") {
             self.backtracking = true;
         } else if self.input.eat("P<") || self.input.eat("<") {
-            self.input.until(">").ok_or("unclosed group name")?;
+            let name = self.input.until(">").ok_or("unclosed group name")?;
+            self.named(name);
+            self.groups.push(group);
+            return Ok(());
         } else if self.input.eat("'") {
-            self.input.until("'").ok_or("unclosed group name")?;
+            let name = self.input.until("'").ok_or("unclosed group name")?;
+            self.named(name);
+            self.groups.push(group);
+            return Ok(());
         } else if !self.input.eat(":") {
             self.flags(group);
             return Ok(());
@@ -257,6 +269,20 @@ impl Translator<'_> {
         self.out.push_str("(?:");
         self.groups.push(group);
         Ok(())
+    }
+
+    /// Opens a named group; Perl allows a name twice.
+    fn named(&mut self, name: &'p str) {
+        if !self.captures {
+            self.out.push_str("(?:");
+        } else if self.names.contains(&name) {
+            self.out.push('(');
+        } else {
+            self.names.push(name);
+            self.out.push_str("(?P<");
+            self.out.push_str(name);
+            self.out.push('>');
+        }
     }
 
     /// `(?i)`, `(?i-s:`, `(?^x:`, or something that only the backtracking engine knows.
@@ -355,7 +381,8 @@ mod tests {
     fn translation_table() {
         #[track_caller]
         fn check(pattern: &str, expected: &str) {
-            let translation = translate(pattern, Switches::default(), Dialect::Bytes).unwrap();
+            let translation =
+                translate(pattern, Switches::default(), Dialect::Bytes, false).unwrap();
             assert!(!translation.backtracking, "{pattern}");
             assert_eq!(translation.text, expected, "{pattern}");
             regex::bytes::RegexBuilder::new(&translation.text).unicode(false).build().unwrap();
@@ -395,7 +422,8 @@ mod tests {
     fn backtracking_is_noticed_and_relaxed() {
         #[track_caller]
         fn check(pattern: &str, expected: &str) {
-            let translation = translate(pattern, Switches::default(), Dialect::Bytes).unwrap();
+            let translation =
+                translate(pattern, Switches::default(), Dialect::Bytes, false).unwrap();
             assert!(translation.backtracking && translation.relaxed, "{pattern}");
             assert_eq!(translation.text, expected, "{pattern}");
         }
@@ -406,15 +434,26 @@ mod tests {
         check(r"a++b*+c?+d{2}+", r"a+b*c?d{2}");
         check(r"(?>abc)", r"(?:abc)");
         check(r"(?|ab|cd)", r"(?:ab|cd)");
-        let recursion = translate(r"a(?R)?b", Switches::default(), Dialect::Bytes).unwrap();
+        let recursion = translate(r"a(?R)?b", Switches::default(), Dialect::Bytes, false).unwrap();
         assert!(recursion.backtracking && !recursion.relaxed);
+    }
+
+    #[test]
+    fn groups_capture_where_asked() {
+        #[track_caller]
+        fn check(pattern: &str, expected: &str) {
+            let translation = translate(pattern, Switches::default(), Dialect::Bytes, true);
+            assert_eq!(translation.unwrap().text, expected, "{pattern}");
+        }
+        check(r"(a)(?:b)", r"(a)(?:b)");
+        check(r"(?<A>a)|(?'B'b)|(?<A>c)", r"(?P<A>a)|(?P<B>b)|(c)");
     }
 
     #[test]
     fn what_is_wrong_is_said() {
         #[track_caller]
         fn check(pattern: &str, expected: &str) {
-            let translation = translate(pattern, Switches::default(), Dialect::Bytes);
+            let translation = translate(pattern, Switches::default(), Dialect::Bytes, false);
             assert_eq!(translation.unwrap_err(), expected, "{pattern}");
         }
         check("(a", "unclosed group");

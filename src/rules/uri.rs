@@ -10,7 +10,6 @@ use crate::facts::{Facts, Origin, Place, mail};
 use super::line::{Line, Token};
 use super::load::{Compiler, Refusal};
 use super::pattern::{Dialect, Found, Pattern};
-use super::settings::Settings;
 
 /// What of a link is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,11 +102,11 @@ pub(super) struct Fitting<'f> {
     pub(super) url: String,
 }
 
-/// Links that fit all conditions; those of calendars first.
+/// Links that fit all conditions; those of calendars first, then those of the mail.
 pub(super) fn fitting<'f>(
     conditions: &[Condition],
     facts: &'f Facts<'f>,
-    settings: &Settings,
+    mail: &'f [mail::Uri],
     wanted: &dyn Fn(Origin) -> bool,
     find: &mut dyn FnMut(&Pattern, &[u8]) -> Found,
 ) -> Vec<Fitting<'f>> {
@@ -131,7 +130,7 @@ pub(super) fn fitting<'f>(
         }
     }
     if wanted(Origin::Mail) {
-        for uri in settings.with_hints(|hints| facts.mail.uris(hints)) {
+        for uri in mail {
             if fits(conditions, uri, find) {
                 let place = Place::Part(uri.part.unwrap_or(0));
                 let url = uri.raw.clone();

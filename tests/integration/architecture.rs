@@ -69,6 +69,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("url", &["facts"]),
     ("form_urlencoded", &["protocol"]),
     ("html5gum", &["facts"]),
+    ("md5", &["facts"]),
     ("unicode_normalization", &["facts"]),
     ("unicode_security", &["facts"]),
     ("unicode_script", &["facts", "wordlists"]),

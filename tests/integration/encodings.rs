@@ -14,6 +14,12 @@ calendar CALENDAR_LINK url =~ m{^http://(?:[a-z]+-)?calphish\.com/[a-z]}
 calendar CALENDAR_HOST url.domain =~ /^(?:[a-z]+-)?calphish\.com$/
 ";
 
+/// A rule written for the Subject, in a mail that does not say the word there.
+const SUBJECT: &str = r"
+header   SUBJECT_WORD  Subject =~ /zqsummaryword/
+header   NO_WORD       Subject !~ /zqsummaryword/
+";
+
 /// The word in DESCRIPTION and the whole link there, which some encodings cut in two by a fold.
 const WHOLE: &str = r"
 body     BODY_WHOLE    /zqbodyword/
@@ -67,4 +73,50 @@ fn a_fold_does_not_hide_a_word_or_a_link() {
         let all: &[&str] = &["BODY_WHOLE", "URI_WHOLE", "WORD_WHOLE", "LINK_WHOLE"];
         name.contains("_fold_").then_some(all)
     });
+}
+
+#[test]
+fn a_rule_for_the_subject_sees_the_summary() {
+    let rules = rule_set(SUBJECT);
+    let mut found = 0;
+    for path in messages("encodings") {
+        let bytes = std::fs::read(&path).unwrap();
+        let outcome = scan(&bytes, &request_for(&path, &bytes), &rules);
+        let symbols = symbols(&outcome);
+        // What is asked of the mail stays true of the mail.
+        assert!(symbols.contains(&"NO_WORD"), "{}", path.display());
+        found += usize::from(symbols.contains(&"SUBJECT_WORD"));
+    }
+    assert!(found > 10, "only {found} of the recordings have the word in SUMMARY");
+}
+
+/// One word, in base64, folded and escaped, for rules of every kind written for mail.
+#[test]
+fn rules_written_for_mail_hit_the_calendar() {
+    use crate::support::{calendar, mail};
+    let rules = rule_set(
+        r"
+header  OWN_HEADER  Subject =~ /cheap, kwyjibo pills/
+body    OWN_BODY    /cheap, kwyjibo pills/
+rawbody OWN_RAW     /<b>kwyjibo/
+uri     OWN_URI     m{^http://kwyjibo\.example/cheap$}
+uri_detail OWN_DETAIL type =~ /^calendar$/ host =~ /^kwyjibo/
+",
+    );
+    let lines = "SUMMARY:Get cheap\\, kwy\r\n jibo pills\r\nURL:http://kwyji\r\n bo.example/che\r\n ap\r\n\
+                 DESCRIPTION:really cheap\\, \r\n kwyjibo pills\r\n\
+                 X-ALT-DESC;FMTTYPE=text/html:<b>kwy\r\n jibo</b>";
+    let text = mail("An invitation", &calendar("REQUEST", &[lines]));
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let encoded = format!(
+        "{head}\r\nContent-Transfer-Encoding: base64\r\n\r\n{}",
+        crate::support::base64(body.as_bytes())
+    );
+    for text in [&text, &encoded] {
+        let request = request_for(std::path::Path::new("x.eml"), text.as_bytes());
+        let outcome = scan(text.as_bytes(), &request, &rules);
+        let expected = ["OWN_BODY", "OWN_DETAIL", "OWN_HEADER", "OWN_RAW", "OWN_URI"];
+        assert_eq!(symbols(&outcome), expected, "{}", summary(&outcome));
+        assert!(summary(&outcome).contains("VEVENT[0].SUMMARY"), "{}", summary(&outcome));
+    }
 }

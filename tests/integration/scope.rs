@@ -117,7 +117,7 @@ fn what_a_bare_calendar_cannot_know_is_unknown() {
 }
 
 const EVIDENCE: &str = "calendar CALENDAR summary =~ /payout/\n\
-    header HEADER Subject =~ /payout/\n\
+    header HEADER From =~ /ann@sender/\n\
     calendar SENDER from.domain == sender.example\n\
     calendar __MAIL from.domain == sender.example\n\
     calendar __EVENT summary =~ /payout/\n\

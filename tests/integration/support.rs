@@ -201,6 +201,24 @@ pub(crate) fn mail(subject: &str, calendar: &str) -> String {
     )
 }
 
+/// Base64 in lines of 76 characters.
+pub(crate) fn base64(octets: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for (index, piece) in octets.chunks(3).enumerate() {
+        let bits = piece.iter().fold(0_usize, |bits, byte| (bits << 8) | usize::from(*byte));
+        let bits = bits << (8 * (3 - piece.len()));
+        for place in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * place)) & 63];
+            out.push(if place > piece.len() { '=' } else { char::from(digit) });
+        }
+        if index % 19 == 18 {
+            out.push_str("\r\n");
+        }
+    }
+    out
+}
+
 /// A running service.
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,

@@ -11,6 +11,7 @@ use Mail::SpamAssassin;
 my $assassin = Mail::SpamAssassin->new({
     local_tests_only             => 1,
     dont_copy_prefs              => 1,
+    rules_filename               => '/usr/share/spamassassin',
     userprefs_filename           => '/nonexistent',
     userstate_dir                => $ENV{TMPDIR} // '/tmp',
     home_dir_for_helpers         => $ENV{TMPDIR} // '/tmp',

@@ -8,9 +8,6 @@
 //! sees; this one shows what rules written for SpamAssassin expect.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-
-use memchr::{memchr, memmem};
 
 use super::html_report::HtmlPart;
 use super::texts::HtmlLink;
@@ -18,13 +15,16 @@ use super::texts::HtmlLink;
 mod attributes;
 mod color;
 mod entities;
+mod mend;
 mod resolve;
 mod style;
 mod tokens;
+mod words;
 
 use attributes::{base_address, face_is_bad, image_side, known_element, refresh_target};
 use style::{Element, Looks, Unreadable};
 use tokens::{Attributes, Sink, Tokenizer};
+use words::{Letters, is_space};
 
 /// Characters of a link that are kept.
 const LONGEST_LINK: usize = 8192;
@@ -48,51 +48,9 @@ pub(super) struct Page {
 pub(super) fn render(part: usize, html: &str, decoded: bool, octets: usize) -> Page {
     let mut page = Renderer::new(part, decoded);
     page.report.length = html.chars().count();
-    let html = mended(html);
+    let html = mend::mended(html);
     Tokenizer::new(&html, &mut page).run();
     page.finish(octets)
-}
-
-/// HTML as SpamAssassin mends it before it is parsed: hard spaces are spaces, `<br/>` is
-/// `<br>`, typographic quotes are quotes.
-fn mended(html: &str) -> Cow<'_, str> {
-    let bytes = html.as_bytes();
-    let quoted = memmem::find(bytes, "\u{201C}".as_bytes()).is_some()
-        || memmem::find(bytes, "\u{201D}".as_bytes()).is_some();
-    let mut html = Cow::Borrowed(html);
-    if memmem::find(bytes, b"&nbsp;").is_some() {
-        html = Cow::Owned(html.replace("&nbsp;", " "));
-    }
-    if memmem::find(html.as_bytes(), b"/>").is_some() {
-        html = Cow::Owned(without_slashes(&html));
-    }
-    if quoted {
-        html = Cow::Owned(html.replace(['\u{201C}', '\u{201D}'], "\""));
-    }
-    html
-}
-
-/// `<br />` to `<br>`; tags with attributes stay.
-fn without_slashes(html: &str) -> String {
-    let mut out = String::with_capacity(html.len());
-    let mut rest = html;
-    while let Some(at) = memchr(b'<', rest.as_bytes()) {
-        let (before, from) = rest.split_at(at + 1);
-        out.push_str(before);
-        let name_end = from.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(from.len());
-        let (name, tail) = from.split_at(name_end);
-        out.push_str(name);
-        rest = tail;
-        if !name.is_empty() {
-            let after = tail.trim_start().strip_prefix("/>");
-            if let Some(after) = after {
-                out.push('>');
-                rest = after;
-            }
-        }
-    }
-    out.push_str(rest);
-    out
 }
 
 /// What the last piece of text was.
@@ -162,7 +120,7 @@ impl Renderer {
             base: String::new(),
             backhair: 0,
             open: Open::default(),
-            report: HtmlPart { part, inside: HashMap::new(), ..HtmlPart::default() },
+            report: HtmlPart::new(part),
         }
     }
 
@@ -191,23 +149,23 @@ impl Renderer {
         let namespace = is_namespace(tag);
         let known = namespace || known_element(tag);
         let report = &mut self.report;
-        let open = match report.inside.get_mut(tag) {
-            Some(open) => open,
-            None => {
-                report.elements_seen += usize::from(known);
-                report.tags_seen += 1;
-                report.inside.entry(tag.to_owned()).or_insert(0)
-            }
-        };
+        if !report.inside.contains_key(tag) {
+            report.elements_seen += usize::from(known);
+            report.tags_seen += 1;
+            report.inside.insert(tag.to_owned(), 0);
+        }
+        let mut open = report.inside.get(tag).copied().unwrap_or(0) + step;
         report.elements += usize::from(known);
         report.tags += 1;
-        *open += step;
-        if *open < 0 {
-            *open = 0;
+        if open < 0 {
+            open = 0;
             report.closed_extra += 1;
         }
+        if let Some(counted) = report.inside.get_mut(tag) {
+            *counted = open;
+        }
         if let Some(slot) = self.open.slot(tag) {
-            *slot = *open;
+            *slot = open;
         }
         !namespace && (known || is_trick(tag))
     }
@@ -247,17 +205,17 @@ impl Renderer {
             let (word, tail) = rest.split_at(length);
             self.text.push_str(word);
             at_start &= word.is_empty();
-            let spaces = tail
+            let blanks = tail
                 .bytes()
                 .position(|byte| !byte.is_ascii_whitespace() && byte != 0x0b)
                 .unwrap_or(tail.len());
             rest = tail;
-            if spaces > 0 {
+            if blanks > 0 {
                 // Only one space at the very start is left out.
                 if !(at_start && std::mem::take(&mut spaced)) {
                     self.text.push(' ');
                 }
-                rest = tail.get(spaces..).unwrap_or_default();
+                rest = tail.get(blanks..).unwrap_or_default();
             } else if let Some(tail) = tail.strip_prefix("\u{c2}\u{a0}") {
                 // A hard space in UTF-8 that was decoded as Latin-1.
                 if !(at_start && std::mem::take(&mut spaced)) {
@@ -330,7 +288,7 @@ impl Renderer {
         let link = link.trim_matches(|c: char| is_space(c) || c == '\u{a0}' || self.wide_space(c));
         match link.char_indices().nth(LONGEST_LINK) {
             Some((end, _)) => {
-                self.report.uri_truncated = true;
+                self.report.set_flag("uri_truncated");
                 link.get(..end).unwrap_or_default()
             }
             None => link,
@@ -374,7 +332,9 @@ impl Renderer {
             "form" => {
                 if let Some(link) = attributes.get("action") {
                     self.push_link(tag, &link);
-                    self.report.form_action_mailto |= link.to_ascii_lowercase().contains("mailto:");
+                    if link.to_ascii_lowercase().contains("mailto:") {
+                        self.report.set_flag("form_action_mailto");
+                    }
                 }
             }
             "base" => {
@@ -437,10 +397,9 @@ impl Sink for Renderer {
             "a" => self.report.anchors.push(String::new()),
             "title" => self.report.titles.push(String::new()),
             "img" => self.read_image(attributes),
-            "object" | "embed" => self.report.embeds = true,
-            "font" => {
-                let bad = attributes.get("face").is_some_and(|face| face_is_bad(&face));
-                self.report.font_face_bad |= bad;
+            "object" | "embed" => self.report.set_flag("embeds"),
+            "font" if attributes.get("face").is_some_and(|face| face_is_bad(&face)) => {
+                self.report.set_flag("font_face_bad");
             }
             _ => {}
         }
@@ -476,8 +435,8 @@ impl Sink for Renderer {
         let blank = text.trim_start_matches(is_space).is_empty();
         let unreadable = if blank { None } else { self.looks.unreadable() };
         match unreadable {
-            Some(Unreadable::LowContrast) => self.report.font_low_contrast = true,
-            Some(Unreadable::InvalidColor) => self.report.font_invalid_color = true,
+            Some(Unreadable::LowContrast) => self.report.set_flag("font_low_contrast"),
+            Some(Unreadable::InvalidColor) => self.report.set_flag("font_invalid_color"),
             Some(Unreadable::Hidden) | None => {}
         }
         self.count_cut_words(&text, wide);
@@ -494,52 +453,6 @@ impl Sink for Renderer {
         self.report.tags += 1;
         self.report.inside.insert("!doctype".to_owned(), 0);
     }
-}
-
-/// What letters are: in text that is octets only those of ASCII.
-#[derive(Clone, Copy)]
-struct Letters {
-    wide: bool,
-}
-
-impl Letters {
-    /// A character of a word in the sense of hidden mark-up: neither space nor ASCII
-    /// punctuation.
-    fn in_word(self, c: char) -> bool {
-        let space = if self.wide { c.is_whitespace() } else { is_space(c) };
-        !space && !c.is_ascii_punctuation()
-    }
-
-    fn is_letter(self, c: char) -> bool {
-        let letter = if self.wide { c.is_alphanumeric() } else { c.is_ascii_alphanumeric() };
-        letter || c == '_'
-    }
-
-    /// Length of the word at the start, where it has at most seven letters and ends (or
-    /// begins, read backwards) at the edge of a word.
-    fn short_word(self, chars: impl Iterator<Item = char>) -> Option<u32> {
-        let mut found = None;
-        let mut previous: Option<char> = None;
-        let mut length = 0;
-        for c in chars.map(Some).chain([None]).take(8) {
-            let letter = c.is_some_and(|c| self.is_letter(c));
-            if previous.is_some_and(|previous| self.is_letter(previous) != letter) {
-                found = Some(length);
-            }
-            match c {
-                Some(c) if self.in_word(c) && length < 7 => {
-                    length += 1;
-                    previous = Some(c);
-                }
-                _ => break,
-            }
-        }
-        found
-    }
-}
-
-fn is_space(c: char) -> bool {
-    c.is_ascii_whitespace() || c == '\u{b}'
 }
 
 /// Tags of word processors, which are elements but do nothing.

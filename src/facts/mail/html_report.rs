@@ -10,6 +10,18 @@ use std::collections::HashMap;
 
 use super::texts::HtmlLink;
 
+/// Flags of [`HtmlPart`]: text that hardly differs from its ground; text with a colour that
+/// is none; a font name that is none; a form that sends mail; an `object` or `embed`; a link
+/// that was too long to be kept whole.
+pub const FLAGS: [&str; 6] = [
+    "font_low_contrast",
+    "font_invalid_color",
+    "font_face_bad",
+    "form_action_mailto",
+    "embeds",
+    "uri_truncated",
+];
+
 /// What was counted, part by part.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HtmlReport {
@@ -53,18 +65,8 @@ pub struct HtmlPart {
     pub obfuscation: usize,
     /// Ways in which tags cut words in two short pieces: pairs of lengths.
     pub backhair: usize,
-    /// Text that hardly differs from its ground.
-    pub font_low_contrast: bool,
-    /// Text with a colour that is none.
-    pub font_invalid_color: bool,
-    /// A font name that is none.
-    pub font_face_bad: bool,
-    /// A form that sends mail.
-    pub form_action_mailto: bool,
-    /// An `object` or `embed`.
-    pub embeds: bool,
-    /// A link was too long to be kept whole.
-    pub uri_truncated: bool,
+    /// Flags that are set, by the names that rules use: see [`FLAGS`].
+    flags: Vec<&'static str>,
     /// An `iframe` with a link.
     pub iframe_src: bool,
     /// Comments with their marks.
@@ -173,6 +175,11 @@ impl HtmlReport {
 }
 
 impl HtmlPart {
+    /// Nothing counted yet.
+    pub(super) fn new(part: usize) -> Self {
+        Self { part, ..Self::default() }
+    }
+
     /// A number by the name that rules use; `None` when there is nothing to tell.
     pub fn number(&self, name: &str) -> Option<f64> {
         let share = |some: usize, of: usize| (of > 0).then(|| count(some) / count(of));
@@ -195,21 +202,20 @@ impl HtmlPart {
                 .filter(|_| self.elements_seen > 0),
             "closed_extra_ratio" => share(self.closed_extra, self.tags),
             "obfuscation_ratio" => share(known(self.obfuscation)?, self.tags),
-            _ => self.flag(name).and_then(|flag| flag.then_some(1.0)),
+            _ => (name == "html" || self.has_flag(name)).then_some(1.0),
         }
     }
 
-    fn flag(&self, name: &str) -> Option<bool> {
-        Some(match name {
-            "html" => true,
-            "font_low_contrast" => self.font_low_contrast,
-            "font_invalid_color" => self.font_invalid_color,
-            "font_face_bad" => self.font_face_bad,
-            "form_action_mailto" => self.form_action_mailto,
-            "embeds" => self.embeds,
-            "uri_truncated" => self.uri_truncated,
-            _ => return None,
-        })
+    /// True when a flag of this name is set.
+    pub fn has_flag(&self, name: &str) -> bool {
+        self.flags.contains(&name)
+    }
+
+    pub(super) fn set_flag(&mut self, name: &'static str) {
+        debug_assert!(FLAGS.contains(&name), "{name}");
+        if !self.flags.contains(&name) {
+            self.flags.push(name);
+        }
     }
 
     fn test(&self, name: &str) -> bool {
@@ -236,15 +242,18 @@ fn count(number: usize) -> f64 {
     number
 }
 
+/// What an operator does.
+type Operator = fn(&f64, &f64) -> bool;
+
 /// An operator and a number.
 struct Comparison {
-    operator: fn(&f64, &f64) -> bool,
+    operator: Operator,
     number: f64,
 }
 
 impl Comparison {
     fn read(text: &str) -> Option<Self> {
-        const OPERATORS: [(&str, fn(&f64, &f64) -> bool); 6] = [
+        const OPERATORS: [(&str, Operator); 6] = [
             ("<=", f64::le),
             (">=", f64::ge),
             ("==", f64::eq),
@@ -261,5 +270,65 @@ impl Comparison {
 
     fn holds(&self, value: f64) -> bool {
         (self.operator)(&value, &self.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> HtmlReport {
+        let mut part = HtmlPart {
+            length: 400,
+            non_space_length: 50,
+            image_area: 10_000.0,
+            max_size: 6,
+            min_size: 3,
+            tags: 10,
+            elements: 8,
+            titles: vec!["A title of twenty-one".into()],
+            ..HtmlPart::default()
+        };
+        part.inside.insert("img".into(), 2);
+        part.inside.insert("body".into(), 0);
+        part.set_flag("embeds");
+        HtmlReport { parts: vec![HtmlPart::default(), part] }
+    }
+
+    #[test]
+    fn tags() {
+        let report = report();
+        assert!(report.html_tag_exists("body") && !report.html_tag_exists("bgsound"));
+        assert!(report.html_tag_balance("img", "!= 0") && report.html_tag_balance("img", " > 1"));
+        assert!(!report.html_tag_balance("body", "!= 0"));
+        assert!(!report.html_tag_balance("table", "== 0"));
+        assert!(!report.html_tag_balance("img", "2"));
+    }
+
+    #[test]
+    fn numbers() {
+        let report = report();
+        assert!(report.html_test("embeds") && report.html_test("html"));
+        assert!(!report.html_test("font_face_bad") && !report.html_test("nonsense"));
+        assert!(report.html_range("max_size", 5.0, 6.0));
+        assert!(!report.html_range("max_size", 6.0, f64::INFINITY));
+        assert!(report.html_range("bad_tag_ratio", 0.1, 0.2));
+        assert!(!report.html_range("obfuscation_ratio", -1.0, 1.0));
+        assert!(report.html_eval("length", "< 384") && report.html_eval("length", ">=400"));
+        assert!(!report.html_eval("length", "== 399"));
+        assert!(!report.html_eval("nonsense", "== 0"));
+    }
+
+    #[test]
+    fn images_and_titles() {
+        let report = report();
+        assert!(report.html_image_only(0.0, 400.0) && !report.html_image_only(400.0, 800.0));
+        assert!(report.html_image_ratio(0.004, 0.006) && !report.html_image_ratio(0.0, 0.004));
+        assert!(report.html_title_subject_ratio(3.5, 5));
+        assert!(!report.html_title_subject_ratio(3.5, 6));
+        assert!(!report.html_title_subject_ratio(0.0, 0));
+        assert_eq!(report.html_texts("title").count(), 1);
+        assert_eq!(report.html_texts("comment").count(), 0);
+        assert_eq!(report.html_charsets().count(), 0);
     }
 }

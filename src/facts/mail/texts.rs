@@ -12,6 +12,7 @@ use memchr::{memchr, memrchr};
 use super::html;
 use super::html_report::HtmlReport;
 use super::source::{Kind, Leaf};
+use super::structure::Structure;
 use crate::message::{Message, text_as_shown};
 
 /// Octets of one paragraph.
@@ -65,10 +66,25 @@ pub struct Rendered {
     pub links: Vec<HtmlLink>,
     /// What was counted.
     pub html: HtmlReport,
+    /// The text of all leaf parts, from which the paragraphs are made.
+    pub(super) whole: String,
+    /// Where each leaf part starts in it.
+    pub(super) starts: Vec<usize>,
+}
+
+impl Rendered {
+    /// The text of each leaf part with its lines, in order; empty for what is no text.
+    pub fn leaf_texts(&self) -> impl Iterator<Item = &str> {
+        let ends = self.starts.iter().skip(1).copied().chain([self.whole.len()]);
+        self.starts
+            .iter()
+            .zip(ends)
+            .map(|(start, end)| self.whole.get(*start..end).unwrap_or_default())
+    }
 }
 
 /// Renders the text parts.
-pub(super) fn render(message: &Message<'_>, leaves: &[Leaf]) -> Rendered {
+pub(super) fn render(message: &Message<'_>, structure: &Structure, leaves: &[Leaf]) -> Rendered {
     let mut out = Rendered::default();
     let mut joined = Joined::default();
     for leaf in leaves {
@@ -77,7 +93,7 @@ pub(super) fn render(message: &Message<'_>, leaves: &[Leaf]) -> Rendered {
             joined.text.push('\n');
         }
         joined.starts.push((joined.text.len(), leaf.part));
-        let octets = leaf.octets(message);
+        let octets = leaf.octets(message, structure);
         match leaf.kind {
             Kind::Plain => {
                 let (text, decoded) = text_as_shown(Cow::Borrowed(octets), &leaf.charset);
@@ -97,6 +113,8 @@ pub(super) fn render(message: &Message<'_>, leaves: &[Leaf]) -> Rendered {
         }
     }
     out.paragraphs = joined.paragraphs();
+    out.starts = joined.starts.iter().map(|(start, _)| *start).collect();
+    out.whole = joined.text;
     out
 }
 
@@ -237,13 +255,17 @@ impl Splitter<'_> {
 }
 
 /// Undoes the transfer encodings of the text parts.
-pub(super) fn raw_body(message: &Message<'_>, leaves: &[Leaf]) -> Vec<Chunk> {
+pub(super) fn raw_body(
+    message: &Message<'_>,
+    structure: &Structure,
+    leaves: &[Leaf],
+) -> Vec<Chunk> {
     let mut out = Vec::new();
     for leaf in leaves {
         match leaf.kind {
             Kind::Other => {}
             Kind::Html | Kind::Plain | Kind::Raw => {
-                cut_raw(leaf.part, raw_part(leaf.octets(message)), &mut out);
+                cut_raw(leaf.part, raw_part(leaf.octets(message, structure)), &mut out);
             }
         }
     }
@@ -271,5 +293,105 @@ fn cut_raw(part: usize, text: &[u8], out: &mut Vec<Chunk>) {
     }
     if (!rest.is_empty() || text.is_empty()) && out.len() < PIECES {
         out.push(Chunk { part, text: rest.to_vec() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Mail;
+    use super::*;
+    use crate::message::{Envelope, Settings, parse};
+
+    fn with_mail<T>(mail: &str, ask: impl FnOnce(&Mail<'_>) -> T) -> T {
+        let envelope = Envelope::default();
+        let message = parse(mail.as_bytes(), false, &envelope, &Settings::default());
+        ask(&Mail::new(&message, &envelope))
+    }
+
+    fn pieces(chunks: &[Chunk]) -> Vec<(usize, String)> {
+        chunks.iter().map(|chunk| (chunk.part, latin(&chunk.text))).collect()
+    }
+
+    fn latin(octets: &[u8]) -> String {
+        octets.iter().copied().map(char::from).collect()
+    }
+
+    #[track_caller]
+    fn check_rendered(mail: &str, expected: &[(usize, &str)]) {
+        let found = with_mail(mail, |mail| pieces(&mail.rendered().paragraphs));
+        let found: Vec<(usize, &str)> =
+            found.iter().map(|(part, text)| (*part, text.as_str())).collect();
+        assert_eq!(found, expected, "{mail:?}");
+    }
+
+    #[test]
+    fn paragraphs() {
+        check_rendered("A: b\n\na\nb \n \n  c\n\n", &[(0, "a b \n"), (0, " c\n")]);
+        check_rendered("A: b\n\n\n\na", &[(0, "\n"), (0, "a")]);
+        check_rendered("A: b\n\na\0b", &[(0, "a\n"), (0, "b")]);
+        check_rendered("A: b\n\n", &[]);
+    }
+
+    #[test]
+    fn several_parts() {
+        let head = "Content-Type: multipart/mixed; boundary=x\n\n--x\n\n";
+        // A paragraph may go on in the next part.
+        check_rendered(&format!("{head}a\n--x\n\nb\n--x--\n"), &[(1, "a b")]);
+        check_rendered(&format!("{head}a\n\n--x\n\nb\n--x--\n"), &[(1, "a\n"), (2, "b")]);
+        check_rendered(
+            &format!("{head}a\n--x\nContent-Type: image/png\n\nb\n--x\n\nc\n--x--\n"),
+            &[(1, "a\n"), (3, "c")],
+        );
+    }
+
+    #[test]
+    fn references_alone_are_latin() {
+        let html = "Content-Type: text/html\n\n";
+        check_rendered(&format!("{html}&eacute;&#160; x"), &[(0, "\u{e9}\u{a0} x")]);
+        // Any other character makes all of it UTF-8.
+        check_rendered(
+            &format!("{html}&eacute;&#160; x &euro;"),
+            &[(0, &latin("\u{e9} x \u{20ac}".as_bytes()))],
+        );
+    }
+
+    #[test]
+    fn long_paragraphs_are_cut_at_spaces() {
+        let words = "seven77 ".repeat(1_000);
+        let found =
+            with_mail(&format!("A: b\n\n{words}"), |mail| pieces(&mail.rendered().paragraphs));
+        let lengths: Vec<usize> = found.iter().map(|(_, text)| text.len()).collect();
+        assert_eq!(lengths, [2_048, 2_048, 2_048, 1_856]);
+        let found = with_mail(&format!("A: b\n\n{}", "x".repeat(3_000)), |mail| {
+            pieces(&mail.rendered().paragraphs)
+        });
+        assert_eq!(found.iter().map(|(_, text)| text.len()).collect::<Vec<_>>(), [2_048, 952]);
+    }
+
+    #[test]
+    fn long_parts_are_cut() {
+        let long = format!("A: b\n\n{}", "word ".repeat(200_000));
+        let (rendered, raw) = with_mail(&long, |mail| {
+            let all = |chunks: &[Chunk]| chunks.iter().map(|chunk| chunk.text.len()).sum::<usize>();
+            (all(&mail.rendered().paragraphs), all(mail.raw_body()))
+        });
+        assert_eq!((rendered, raw), (50_005, 500_005));
+    }
+
+    #[track_caller]
+    fn check_raw(body: &str, expected: &[usize]) {
+        let found = with_mail(&format!("A: b\n\n{body}"), |mail| pieces(mail.raw_body()));
+        let lengths: Vec<usize> = found.iter().map(|(_, text)| text.len()).collect();
+        assert_eq!(lengths, expected);
+        assert_eq!(found.into_iter().map(|(_, text)| text).collect::<String>(), body);
+    }
+
+    #[test]
+    fn raw_pieces() {
+        check_raw("<p>\n\nx &amp;", &[12]);
+        check_raw(&"x".repeat(4_096), &[4_096]);
+        check_raw(&"x".repeat(4_097), &[2_049, 2_048]);
+        check_raw(&format!("{}\n", "x".repeat(99)).repeat(50), &[2_100, 2_900]);
+        check_raw(&"abcdefg>h ".repeat(500), &[2_058, 2_942]);
     }
 }

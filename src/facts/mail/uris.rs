@@ -4,8 +4,8 @@
 //! Goes out: each link once, as written, with every form it has when encodings are undone.
 //! Not an error: anything; what cannot be a link is left out.
 //!
-//! Where links stand is the model's choice: in the Subject, in rendered text and in HTML, in
-//! this order. Links of calendars are found elsewhere, and calendar parts have none here.
+//! Where links stand is the model's choice: in the Subject, in rendered text, in HTML and in
+//! PDF files, in this order. Links of calendars are found elsewhere, and calendar parts have none here.
 
 use std::collections::{HashMap, HashSet};
 
@@ -93,8 +93,13 @@ pub fn distinct(uris: &[Uri]) -> impl Iterator<Item = (&Uri, &str)> {
         .filter(move |(_, form)| seen.insert(*form))
 }
 
-/// Finds the links of a mail.
-pub(super) fn find(message: &Message<'_>, rendered: &Rendered, hints: Hints<'_>) -> Vec<Uri> {
+/// Finds the links of a mail; `files` are those found in attachments, with the part.
+pub(super) fn find<'l>(
+    message: &Message<'_>,
+    rendered: &Rendered,
+    files: impl Iterator<Item = (Option<usize>, &'l [u8])>,
+    hints: Hints<'_>,
+) -> Vec<Uri> {
     let mut collector = Collector { uris: Vec::new(), known: HashMap::new(), octets: 0, hints };
     let subject = message.subject.as_deref().map(|subject| (None, subject.as_bytes()));
     let paragraphs =
@@ -102,6 +107,9 @@ pub(super) fn find(message: &Message<'_>, rendered: &Rendered, hints: Hints<'_>)
     collector.texts(subject.into_iter().chain(paragraphs));
     collector.html(&rendered.links);
     collector.signatures(message);
+    for (part, link) in files {
+        collector.add(link, &["parsed"], part, false);
+    }
     collector.uris
 }
 
@@ -298,7 +306,7 @@ mod tests {
 
     /// One line a link: `raw [types] [texts] [domains]`.
     fn lines(message: &Message<'_>, rendered: &Rendered) -> Vec<String> {
-        find(message, rendered, Hints::NONE)
+        find(message, rendered, std::iter::empty(), Hints::NONE)
             .iter()
             .map(|uri| {
                 let domains: Vec<&str> = uri.domains().collect();
@@ -330,7 +338,7 @@ mod tests {
                 r#" ["parsed"] ["name"] []"#,
             ]
         );
-        let uris = find(&message, &rendered, Hints::NONE);
+        let uris = find(&message, &rendered, std::iter::empty(), Hints::NONE);
         let forms: Vec<&str> = distinct(&uris).map(|(_, form)| form).collect();
         assert_eq!(forms, ["http://shop.com", "mailto:me@shop.com", "cid:logo", ""]);
         assert_eq!(
@@ -363,20 +371,25 @@ mod tests {
                 r#"domainkeys:shop.com ["domainkeys"] [] ["shop.com"]"#,
             ]
         );
-        let uris = find(&message, &Rendered::default(), Hints::NONE);
+        let uris = find(&message, &Rendered::default(), std::iter::empty(), Hints::NONE);
         assert_eq!(distinct(&uris).count(), 0);
     }
 
     #[test]
     fn limits() {
         let long = format!("http://shop.com/{}", "x".repeat(LENGTH));
-        let uris = find(&Message::default(), &rendered(&[], &[("a", &long, "")]), Hints::NONE);
+        let uris = find(
+            &Message::default(),
+            &rendered(&[], &[("a", &long, "")]),
+            std::iter::empty(),
+            Hints::NONE,
+        );
         assert!(uris.iter().all(|uri| uri.truncated && uri.raw.len() == LENGTH));
         let mut many = rendered(&[], &[]);
         for number in 0..COUNT + 5 {
             let text = format!("http://shop.com/{number}").into_bytes();
             many.paragraphs.push(Chunk { part: 1, text });
         }
-        assert_eq!(find(&Message::default(), &many, Hints::NONE).len(), COUNT);
+        assert_eq!(find(&Message::default(), &many, std::iter::empty(), Hints::NONE).len(), COUNT);
     }
 }

@@ -4,7 +4,10 @@ use super::{Does, Function};
 
 const LEARNS: &str = "there is no statistical classifier here";
 const NETWORK: &str = "it asks a service of its own over the network";
+const KEY: &str = "whether a key is only for testing stands in DNS, and nobody states it";
 const EXTERNAL: &str = "it needs a program or a database beside SpamAssassin";
+const FOLLOWS: &str =
+    "links of shorteners are not followed, which would tell the sender of the mail";
 
 const fn asks(name: &'static str) -> Function {
     Function { name, does: Does::Asks }
@@ -33,6 +36,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     asks("check_dns_sender"),
     asks("check_dnslist"),
     asks("check_dnslist_silence"),
+    refused("check_dkim_testing", KEY),
     refused("check_bayes", LEARNS),
     refused("check_from_in_auto_welcomelist", LEARNS),
     refused("check_senders_reputation", LEARNS),
@@ -47,5 +51,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
     refused("check_access_database", EXTERNAL),
     refused("check_microsoft_executable", EXTERNAL),
     refused("check_suspect_name", EXTERNAL),
+    refused("short_url_chained", FOLLOWS),
+    refused("short_url_redir", FOLLOWS),
+    refused("short_url_maxchain", FOLLOWS),
+    refused("short_url_loop", FOLLOWS),
+    refused("short_url_code", FOLLOWS),
+    refused("short_url_200", FOLLOWS),
+    refused("short_url_404", FOLLOWS),
+    refused(
+        "short_url_tests",
+        "SpamAssassin does not have it any more; `short_url` took its place",
+    ),
+    refused(
+        "check_body_8bits",
+        "which languages are expected is only asked by TextCat, which is not here",
+    ),
     refused("check_shortcircuit", "every rule is evaluated, there is nothing to cut short"),
 ];

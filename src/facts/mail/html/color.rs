@@ -3,6 +3,8 @@
 //! Comes in: a colour as written. Goes out: a [`Color`].
 //! Not an error: what is no colour; that it is none is worth knowing.
 
+use std::fmt::Write as _;
+
 /// A colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Color {
@@ -92,7 +94,7 @@ fn function(text: &str) -> Option<Color> {
             Some(share) => share.parse::<u32>().ok()?.saturating_mul(255) / 100,
             None => number.parse().ok()?,
         };
-        digits.push_str(&format!("{value:02x}"));
+        write!(digits, "{value:02x}").ok()?;
         numbers += 1;
     }
     (numbers == 3).then(|| Color::from_digits(digits))

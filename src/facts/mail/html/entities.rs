@@ -207,26 +207,22 @@ fn decode(text: &str, prefixes: bool) -> Cow<'_, str> {
     loop {
         // `rest` begins with `&`.
         let body = rest.get(1..).unwrap_or_default();
-        let read = match body.strip_prefix('#') {
-            Some(digits) => number(digits, &mut high, &mut out),
-            None => {
-                high = None;
-                name(body, prefixes).map(|(found, tail)| (Some(found), tail))
-            }
+        let read = if let Some(digits) = body.strip_prefix('#') {
+            number(digits, &mut high, &mut out)
+        } else {
+            high = None;
+            name(body, prefixes)
         };
-        rest = match read {
-            Some((decoded, tail)) => {
-                out.extend(decoded);
-                let tail = tail.strip_prefix(';').unwrap_or(tail);
-                if !tail.starts_with('&') {
-                    high = None;
-                }
-                tail
+        rest = if let Some((decoded, tail)) = read {
+            out.push(decoded);
+            let tail = tail.strip_prefix(';').unwrap_or(tail);
+            if !tail.starts_with('&') {
+                high = None;
             }
-            None => {
-                out.push('&');
-                body
-            }
+            tail
+        } else {
+            out.push('&');
+            body
         };
         let Some(next) = memchr(b'&', rest.as_bytes()) else { break };
         let (before, tail) = rest.split_at(next);
@@ -242,7 +238,7 @@ fn number<'t>(
     digits: &'t str,
     high: &mut Option<u32>,
     out: &mut String,
-) -> Option<(Option<char>, &'t str)> {
+) -> Option<(char, &'t str)> {
     let (radix, digits) = match digits.strip_prefix(['x', 'X']) {
         Some(digits) => (16, digits),
         None => (10, digits),
@@ -271,7 +267,7 @@ fn number<'t>(
             char::from_u32(value).filter(|_| value & 0xFFFE != 0xFFFE)
         }
     };
-    Some((Some(decoded.unwrap_or(char::REPLACEMENT_CHARACTER)), tail))
+    Some((decoded.unwrap_or(char::REPLACEMENT_CHARACTER), tail))
 }
 
 /// Reads a name; with `prefixes` the longest known name it begins with.

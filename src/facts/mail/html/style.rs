@@ -189,10 +189,13 @@ impl Looks {
         };
         let value = match attribute {
             Attribute::Other(_) if attributes.has(name) => None,
-            _ => match attributes.get(name) {
-                Some(value) => Some(value),
-                None => return,
-            },
+            Attribute::Other(_) => return,
+            Attribute::Color(_) | Attribute::Size | Attribute::Style => {
+                match attributes.get(name) {
+                    Some(value) => Some(value),
+                    None => return,
+                }
+            }
         };
         match (attribute, value) {
             (Attribute::Color(_), Some(value)) => look.text = Color::read(&value),
@@ -221,8 +224,10 @@ impl Looks {
         if element == Element::Body || !self.is_open(element) {
             return;
         }
-        while let Some(closed) = self.pop() {
-            if closed == Some(element) {
+        while self.is_open(element) {
+            let last = self.current().element;
+            self.pop();
+            if last == Some(element) {
                 break;
             }
         }
@@ -230,10 +235,10 @@ impl Looks {
 
     /// A cell or row that begins closes the cells and rows before it.
     fn close_cells(&mut self, element: Element) {
-        let closes = |open: Option<Element>| match element {
-            Element::Cell => matches!(open, Some(Element::Font | Element::Cell)),
-            Element::Row => matches!(open, Some(Element::Font | Element::Cell | Element::Row)),
-            _ => false,
+        let closes = |open: Option<Element>| {
+            let by_both = matches!(open, Some(Element::Font | Element::Cell));
+            (element == Element::Cell && by_both)
+                || (element == Element::Row && (by_both || open == Some(Element::Row)))
         };
         if self.is_open(element) {
             while closes(self.current().element) {
@@ -246,14 +251,12 @@ impl Looks {
         self.counts.get(element as usize).is_some_and(|count| *count > 0)
     }
 
-    fn pop(&mut self) -> Option<Option<Element>> {
-        let look = self.open.pop()?;
-        if let Some(element) = look.element
+    fn pop(&mut self) {
+        if let Some(element) = self.open.pop().and_then(|look| look.element)
             && let Some(count) = self.counts.get_mut(element as usize)
         {
             *count = count.saturating_sub(1);
         }
-        Some(look.element)
     }
 
     /// Why text that stands here cannot be read, if so.
@@ -337,7 +340,7 @@ fn background_color(value: &str) -> Option<Color> {
     let (mut inside, mut bracket) = (None, false);
     let (mut found, mut start, mut any) = (None, 0, false);
     let mut last_layer = None;
-    let mut take = |piece: &str, found: &mut Option<Color>, any: &mut bool| {
+    let take = |piece: &str, found: &mut Option<Color>, any: &mut bool| {
         if piece.is_empty() {
             return;
         }
@@ -348,11 +351,7 @@ fn background_color(value: &str) -> Option<Color> {
     };
     for (at, c) in value.char_indices() {
         match (inside, c) {
-            (Some(quote), _) => {
-                if c == quote {
-                    inside = None;
-                }
-            }
+            (Some(quote), _) if c == quote => inside = None,
             (None, '"' | '\'') => inside = Some(c),
             (None, ')') if bracket => {
                 bracket = false;

@@ -6,43 +6,13 @@
 //! comment ends at the first `>`, text is handed over in pieces that begin at each `<`.
 //! Linear: every octet is looked at a bounded number of times.
 
-use std::borrow::Cow;
-
 use memchr::{memchr, memchr2, memmem};
 
-/// Attributes of one tag: names as written, values with references still in them.
-#[derive(Debug, Default)]
-pub(super) struct Attributes<'h>(Vec<(&'h str, Option<&'h str>)>);
+use syntax::{Literal, is_in_name, is_space, lower, starts_name};
 
-impl<'h> Attributes<'h> {
-    /// The value of the first attribute of this name, references decoded. An attribute
-    /// without a value has its name for a value.
-    pub(super) fn get(&self, name: &str) -> Option<Cow<'h, str>> {
-        let (found, value) = self.0.iter().find(|(found, _)| found.eq_ignore_ascii_case(name))?;
-        Some(decoded(found, *value))
-    }
+pub(super) use syntax::Attributes;
 
-    /// True when there is such an attribute.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(found, _)| found.eq_ignore_ascii_case(name))
-    }
-
-    /// The first attribute whose name has this in it, behind a letter or digit.
-    pub(super) fn containing(&self, tail: &str) -> Option<Cow<'h, str>> {
-        let (name, value) = self.0.iter().find(|(name, _)| {
-            let lower = name.to_ascii_lowercase();
-            lower.match_indices(tail).any(|(at, _)| {
-                let before = lower.get(..at).unwrap_or_default();
-                before.ends_with(|c: char| c.is_alphanumeric() || c == '_')
-            })
-        })?;
-        Some(decoded(name, *value))
-    }
-}
-
-fn decoded<'h>(name: &'h str, value: Option<&'h str>) -> Cow<'h, str> {
-    value.map_or(Cow::Borrowed(name), super::entities::decode_attribute)
-}
+mod syntax;
 
 /// Takes what the tokenizer finds.
 pub(super) trait Sink {
@@ -56,54 +26,6 @@ pub(super) trait Sink {
     fn comment(&mut self, text: &str);
     /// A document type.
     fn doctype(&mut self);
-}
-
-/// Elements whose content is text up to their end tag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Literal {
-    Script,
-    Style,
-    Xmp,
-    Iframe,
-    Plaintext,
-    Title,
-    Textarea,
-}
-
-impl Literal {
-    const ALL: [Self; 7] = [
-        Self::Script,
-        Self::Style,
-        Self::Xmp,
-        Self::Iframe,
-        Self::Plaintext,
-        Self::Title,
-        Self::Textarea,
-    ];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Script => "script",
-            Self::Style => "style",
-            Self::Xmp => "xmp",
-            Self::Iframe => "iframe",
-            Self::Plaintext => "plaintext",
-            Self::Title => "title",
-            Self::Textarea => "textarea",
-        }
-    }
-
-    /// True where references stay as they are.
-    const fn is_cdata(self) -> bool {
-        match self {
-            Self::Script | Self::Style | Self::Xmp | Self::Iframe | Self::Plaintext => true,
-            Self::Title | Self::Textarea => false,
-        }
-    }
-
-    fn find(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| name.eq_ignore_ascii_case(known.name()))
-    }
 }
 
 /// What an SGML marked section (`<![CDATA[ … ]]>`) does to its content, weakest first.
@@ -593,117 +515,5 @@ impl<'h, 's, S: Sink> Tokenizer<'h, 's, S> {
     }
 }
 
-fn lower(name: &str) -> Cow<'_, str> {
-    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(name.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(name)
-    }
-}
-
-fn is_space(byte: u8) -> bool {
-    byte.is_ascii_whitespace() || byte == 0x0b
-}
-
-fn starts_name(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':')
-}
-
-fn is_in_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'.' | b'-')
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Default)]
-    struct Log(String);
-
-    impl Sink for Log {
-        fn start(&mut self, name: &str, attributes: &Attributes<'_>) {
-            self.0 += &format!("S{name}");
-            for (attribute, _) in &attributes.0 {
-                self.0 += &format!(" {attribute}={}", attributes.get(attribute).unwrap());
-            }
-            self.0 += "|";
-        }
-        fn end(&mut self, name: &str) {
-            self.0 += &format!("E{name}|");
-        }
-        fn text(&mut self, text: &str, literal: bool) {
-            self.0 += &format!("{}{text}|", if literal { "L" } else { "T" });
-        }
-        fn comment(&mut self, text: &str) {
-            self.0 += &format!("C{text}|");
-        }
-        fn doctype(&mut self) {
-            self.0 += "D|";
-        }
-    }
-
-    #[track_caller]
-    fn check(html: &str, expected: &str) {
-        let mut log = Log::default();
-        Tokenizer::new(html, &mut log).run();
-        assert_eq!(log.0, expected, "{html:?}");
-    }
-
-    #[test]
-    fn text_comes_in_pieces() {
-        check("hello wor", "Thello|T wor|");
-        check("a < b <3 c <b>d</b foo> e", "Ta |T< b |T<3 c |Sb|Td|Eb|T e|");
-        check("x<", "Tx|C<|");
-        check("x <3", "Tx |T<3|");
-        check("<1>x", "T<1>x|");
-        check("", "");
-    }
-
-    #[test]
-    fn tags() {
-        check("<A HREF='x' b=\"c\"d>", "Sa HREF=x b=c d=d|");
-        check("<img src=x/>y", "Simg src=x/|Ty|");
-        check("<a b= c>d", "Sa b=c|Td|");
-        check("<a b=>d", "Sa b=|Td|");
-        check("<b<i>c", "Sb<i|Tc|");
-        check("</ x>w</>v", "C</ x>|Tw|C</>|Tv|");
-        check("</a b=\">\">c", "Ea|Tc|");
-        check("<a href=\"x>y text", "C<a href=\"x>y text|");
-        check("z</a", "Tz|C</a|");
-    }
-
-    #[test]
-    fn literal_elements() {
-        check("<style>a<b></style>x", "Sstyle|La<b>|Estyle|Tx|");
-        check("<script>a", "Sscript|La|Escript|");
-        check("<!-- <script>a&amp;", "C<!-- <script>|Ta&amp;|");
-        check("<b x><!-- ><style>a", "Sb x=x|C<!-- >|Sstyle|Estyle|La|");
-        check("<title>a", "Stitle|Ta|Etitle|");
-        check("<title>a<b>c</title >d", "Stitle|Ta<b>c|Etitle|Td|");
-        check("<title>e<b>f", "Stitle|Te|Etitle|Sb|Tf|");
-        check("<textarea>a<b>c", "Stextarea|Ta<b>c|");
-        check("<plaintext>a</plaintext>", "Splaintext|La</plaintext>|");
-    }
-
-    #[test]
-    fn comments_and_declarations() {
-        check("<!-- a -- b --  > c", "C<!-- a -- b --  >|Tc|".replace("|Tc", "|T c").as_str());
-        check("a<!-- b <i>c", "Ta|C<!-- b <i>|Tc|");
-        check("<!--->x-->y", "C<!--->x-->|Ty|");
-        check("<!doctype html><?xml x?>q<!foo>r<!>s", "D|Tq|C<!foo>|Tr|C<!>|Ts|");
-        check("<![CDATA[ x <b> ]]>y", "L x <b> |Ty|");
-        check("<![if !mso]>z<![endif]>", "C<![if !mso]>|Tz|C<![endif]>|");
-        check("<![ignore[<b>]]>z", "Tz|");
-    }
-
-    #[test]
-    fn stays_linear() {
-        for piece in ["<title>", "<!--", "<!-- -", "<a b", "<textarea>", "</", "<![a", "< ", "--  "]
-        {
-            let mut log = Log::default();
-            Tokenizer::new(&piece.repeat(100_000), &mut log).run();
-            let mut log = Log::default();
-            Tokenizer::new(&format!("<!--{}", piece.repeat(100_000)), &mut log).run();
-        }
-    }
-}
+mod tests;

@@ -119,7 +119,7 @@ fn find_https(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// True when an anchor shows an `https://` link and leads to another registered domain
-/// (`check_https_http_mismatch`), and the mail has at least `least` anchors that lead to
+/// (`check_https_http_mismatch`), and there are at least `least` anchors that lead to
 /// named hosts, and fewer than `limit`.
 pub fn has_https_mismatch(
     uris: &[Uri],
