@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::terminal::{Paint, Style, clean};
 use super::{Common, Error, rules};
 use crate::config::Config;
-use crate::lists::{Lists, Report, Settings};
+use crate::lists::{AskResult, Lists, Report, Settings};
 use crate::rules::RuleSet;
 
 #[derive(Debug, Subcommand)]
@@ -74,8 +74,7 @@ fn rows(rules: &RuleSet, lists: &Lists) -> Vec<Row> {
             let check = report.and_then(|report| report.check.as_ref());
             let state = match report {
                 None => "not asked",
-                Some(Report { off: Some(_), .. }) => "broken",
-                Some(Report { check: None, .. }) => "broken",
+                Some(Report { off: Some(_), .. } | Report { check: None, .. }) => "broken",
                 Some(_) => "ok",
             };
             Row {
@@ -83,8 +82,8 @@ fn rows(rules: &RuleSet, lists: &Lists) -> Vec<Row> {
                 zone: list.shown.to_string(),
                 state,
                 reason: check.and_then(|check| check.wrong),
-                listed: check.and_then(|check| check.listed).map(|result| result.name()),
-                clean: check.and_then(|check| check.clean).map(|result| result.name()),
+                listed: check.and_then(|check| check.listed).map(AskResult::name),
+                clean: check.and_then(|check| check.clean).map(AskResult::name),
                 latency_ms: check.map(|check| (check.latency.as_secs_f64() * 1e4).round() / 10.0),
                 policy: list.policy.as_deref().map(str::to_owned),
             }

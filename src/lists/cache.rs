@@ -13,11 +13,11 @@ use super::resolve::Reply;
 
 /// Limits of a positive answer: a list that says 0 is asked once a minute all the same, one
 /// that says a month may have changed its mind after an hour.
-const LISTED: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3_600));
+const LISTED: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(1));
 /// Limits of a negative one.
-const NOT_LISTED: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(900));
+const NOT_LISTED: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(15));
 /// Where a zone does not say how long "no" is good for.
-const UNSAID: Duration = Duration::from_secs(60);
+const UNSAID: Duration = Duration::from_mins(1);
 /// How long a failure keeps others from asking the same.
 const FAILED: Duration = Duration::from_secs(30);
 
@@ -113,25 +113,25 @@ mod tests {
     #[test]
     fn answers_live_as_long_as_they_are_good_for() {
         #[track_caller]
-        fn check(reply: Reply, seconds: u64) {
+        fn check(reply: &Reply, seconds: u64) {
             let cache = Cache::new(1_000_000);
             let name: Arc<str> = "x.l.example".into();
             let start = Duration::from_secs(10_000);
             cache.keep(Arc::clone(&name), Arc::new(reply.clone()), start);
             let found = |after: u64| cache.get(&name, start + Duration::from_secs(after));
-            assert_eq!(found(0).as_deref(), Some(&reply));
-            assert_eq!(found(seconds - 1).as_deref(), Some(&reply));
+            assert_eq!(found(0).as_deref(), Some(reply));
+            assert_eq!(found(seconds - 1).as_deref(), Some(reply));
             assert_eq!(found(seconds), None, "after {seconds} s");
         }
-        check(listed(300), 300);
-        check(listed(0), 60);
-        check(listed(28 * 86_400), 3_600);
-        check(Reply::Nothing { ttl: Some(120) }, 120);
-        check(Reply::Nothing { ttl: Some(5) }, 60);
-        check(Reply::Nothing { ttl: Some(86_400) }, 900);
-        check(Reply::Nothing { ttl: None }, 60);
-        check(Reply::TimedOut, 30);
-        check(Reply::Failed, 30);
+        check(&listed(300), 300);
+        check(&listed(0), 60);
+        check(&listed(28 * 86_400), 3_600);
+        check(&Reply::Nothing { ttl: Some(120) }, 120);
+        check(&Reply::Nothing { ttl: Some(5) }, 60);
+        check(&Reply::Nothing { ttl: Some(86_400) }, 900);
+        check(&Reply::Nothing { ttl: None }, 60);
+        check(&Reply::TimedOut, 30);
+        check(&Reply::Failed, 30);
     }
 
     #[test]

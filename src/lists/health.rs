@@ -12,11 +12,11 @@ use super::resolve::Reply;
 /// Failures in a row that switch a list off.
 const FAILURES: u32 = 5;
 /// The first pause and the longest one.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(480));
+const PAUSES: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(8));
 /// Time after which the test points of a list that is well are looked at again.
-const INTERVAL: Duration = Duration::from_secs(600);
+const INTERVAL: Duration = Duration::from_mins(10);
 /// A listing counts only when the test points were right not longer ago than this.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 /// Test points are not asked for more often than this, whatever happens.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
@@ -301,7 +301,7 @@ impl Health {
     }
 
     /// Notes what the test points said.
-    fn checked(&self, check: Check, now: Duration) {
+    fn checked(&self, check: &Check, now: Duration) {
         let mut state = self.state();
         state.checked = Some(now);
         state.last = Some(check.clone());
@@ -335,7 +335,7 @@ impl Health {
             None => None,
         };
         let (listed, clean) = tokio::join!(point(&self.list.listed), point(&self.list.clean));
-        self.checked(Check::new(listed, clean, started.elapsed()), clock());
+        self.checked(&Check::new(listed, clean, started.elapsed()), clock());
     }
 }
 
@@ -385,18 +385,18 @@ mod tests {
         let check = |clean| Check::new(Some(AskResult::Listed), Some(clean), Duration::ZERO);
         let mut now = 0;
         for pause in [60, 120, 240, 480, 480] {
-            health.checked(check(AskResult::Listed), at(now));
+            health.checked(&check(AskResult::Listed), at(now));
             assert!(health.is_off());
             assert!(!health.is_due(at(now + pause - 1)), "{pause}");
             assert!(health.is_due(at(now + pause)), "{pause}");
             now += pause;
         }
-        health.checked(check(AskResult::NotListed), at(now));
+        health.checked(&check(AskResult::NotListed), at(now));
         assert!(!health.is_off());
         assert!(!health.is_due(at(now + 599)));
         assert!(health.is_due(at(now + 600)));
         // After a long time without trouble the pauses begin anew.
-        health.checked(check(AskResult::Listed), at(now + 5_000));
+        health.checked(&check(AskResult::Listed), at(now + 5_000));
         assert_eq!(health.report(at(now + 5_000)).off, Some(("it lists everything", 60)));
     }
 

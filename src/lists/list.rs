@@ -247,23 +247,23 @@ mod tests {
     #[test]
     fn answers_are_judged() {
         #[track_caller]
-        fn check(addresses: &[&str], expected: Judgement) {
+        fn check(addresses: &[&str], expected: &Judgement) {
             let mut list = List::new("L", "l.example", "l.example", Kind::Ip);
             list.codes = Codes::parse("127.0.0.2-127.0.0.11").unwrap();
             let addresses: Vec<Ipv4Addr> = addresses.iter().map(|a| a.parse().unwrap()).collect();
-            assert_eq!(list.judge(&addresses), expected);
+            assert_eq!(&list.judge(&addresses), expected);
         }
         let ip = |text: &str| text.parse::<Ipv4Addr>().unwrap();
         check(
             &["127.0.0.2", "127.0.0.4"],
-            Judgement::Listed(vec![ip("127.0.0.2"), ip("127.0.0.4")]),
+            &Judgement::Listed(vec![ip("127.0.0.2"), ip("127.0.0.4")]),
         );
-        check(&["127.0.0.2", "127.0.0.77"], Judgement::Listed(vec![ip("127.0.0.2")]));
-        check(&["127.0.0.77"], Judgement::Unexpected);
-        check(&["127.0.0.1"], Judgement::Refused(ip("127.0.0.1")));
-        check(&["127.0.0.2", "127.255.255.254"], Judgement::Refused(ip("127.255.255.254")));
-        check(&["1.2.3.4"], Judgement::Hijacked(ip("1.2.3.4")));
-        check(&["127.0.0.2", "1.2.3.4"], Judgement::Hijacked(ip("1.2.3.4")));
+        check(&["127.0.0.2", "127.0.0.77"], &Judgement::Listed(vec![ip("127.0.0.2")]));
+        check(&["127.0.0.77"], &Judgement::Unexpected);
+        check(&["127.0.0.1"], &Judgement::Refused(ip("127.0.0.1")));
+        check(&["127.0.0.2", "127.255.255.254"], &Judgement::Refused(ip("127.255.255.254")));
+        check(&["1.2.3.4"], &Judgement::Hijacked(ip("1.2.3.4")));
+        check(&["127.0.0.2", "1.2.3.4"], &Judgement::Hijacked(ip("1.2.3.4")));
     }
 
     #[test]

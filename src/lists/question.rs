@@ -107,7 +107,9 @@ impl Subjects {
     /// These subjects.
     pub fn of(subjects: &[Subject]) -> Self {
         let mut all = Self::default();
-        subjects.iter().for_each(|subject| all.add(*subject));
+        for subject in subjects {
+            all.add(*subject);
+        }
         all
     }
 

@@ -21,7 +21,7 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use super::list::Kind;
 
 /// Time for one try; a lost packet is sent again well within it.
-const TRY: Duration = Duration::from_millis(1_000);
+const TRY: Duration = Duration::from_secs(1);
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,11 +90,10 @@ fn name_of(text: &str) -> Option<Name> {
 }
 
 fn no_answer(error: &NetError) -> Reply {
-    match error {
-        NetError::Timeout => Reply::TimedOut,
-        NetError::Dns(DnsError::NoRecordsFound(none)) => Reply::Nothing { ttl: none.negative_ttl },
-        _ => Reply::Failed,
+    if let NetError::Dns(DnsError::NoRecordsFound(none)) = error {
+        return Reply::Nothing { ttl: none.negative_ttl };
     }
+    if matches!(error, NetError::Timeout) { Reply::TimedOut } else { Reply::Failed }
 }
 
 async fn addresses(resolver: &TokioResolver, name: &str) -> Reply {

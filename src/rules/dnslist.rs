@@ -39,21 +39,20 @@ impl Described {
                 return Err(error.with_hint("for example `zone=l.example`").into());
             };
             let Some(key) = KEYS.into_iter().find(|key| *key == written) else {
-                let guess = super::diagnostic::closest(written, KEYS.into_iter());
+                let guess = super::diagnostic::closest(written, KEYS);
                 let token = rest.part(0, written.len().max(1));
                 let error = line.error(token, format!("a list has no `{written}`"));
                 return Err(error.with_guess(guess).into());
             };
             let value = rest.from(written.len() + 1);
-            let (inner, end) = match value.text.strip_prefix('"') {
-                Some(quoted) => match quoted.split_once('"') {
-                    Some((inner, _)) => (value.part(1, 1 + inner.len()), inner.len() + 2),
-                    None => return Err(line.error(value, "the closing quote is missing").into()),
-                },
-                None => {
-                    let end = value.text.find(char::is_whitespace).unwrap_or(value.text.len());
-                    (value.part(0, end), end)
-                }
+            let (inner, end) = if let Some(quoted) = value.text.strip_prefix('"') {
+                let Some((inner, _)) = quoted.split_once('"') else {
+                    return Err(line.error(value, "the closing quote is missing").into());
+                };
+                (value.part(1, 1 + inner.len()), inner.len() + 2)
+            } else {
+                let end = value.text.find(char::is_whitespace).unwrap_or(value.text.len());
+                (value.part(0, end), end)
             };
             if let Err(message) = checked(key, inner.text) {
                 // What is wrong with a key must not show the key.

@@ -55,27 +55,23 @@ pub(super) enum Unasked {
 }
 
 impl Book {
-    pub(super) fn new(described: Described) -> Self {
-        Self { described, ..Self::default() }
-    }
-
-    /// Remembers the zone of a set, for the rules that only name the set.
-    pub(super) fn note(&mut self, lookup: &Lookup) {
-        if let Lookup::Hop { set, zone: Some(zone), .. } = lookup
-            && !set.is_empty()
-        {
-            self.sets.insert(set.clone(), zone.clone());
+    /// Nothing asked yet; of these lookups some name a set that another gives the zone of.
+    pub(super) fn new<'l>(described: Described, lookups: impl Iterator<Item = &'l Lookup>) -> Self {
+        let mut book = Self { described, ..Self::default() };
+        for lookup in lookups {
+            if let Lookup::Hop { set, zone: Some(zone), .. } = lookup
+                && !set.is_empty()
+            {
+                book.sets.insert(set.clone(), zone.clone());
+            }
         }
+        book
     }
 
-    /// Lists that are described and switched off.
-    pub(super) fn off(&self) -> Vec<Arc<str>> {
-        self.described.off()
-    }
-
-    /// The lists with what is wanted of each.
-    pub(super) fn finish(self) -> (Vec<Arc<List>>, Vec<Subjects>) {
-        (self.lists, self.subjects)
+    /// The lists, what is wanted of each, and the names of those that are switched off.
+    pub(super) fn finish(self) -> (Vec<Arc<List>>, Vec<Subjects>, Vec<Arc<str>>) {
+        let off = self.described.off();
+        (self.lists, self.subjects, off)
     }
 
     /// What a rule asks; `nice` when it is a good sign.

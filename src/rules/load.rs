@@ -387,12 +387,12 @@ impl<'l> Loader<'l> {
     /// `uridnsbl_skip_domain in FILE`
     fn unasked(&mut self, line: &Line<'_>, rest: Token<'_>) {
         let name = rest.from("in ".len()).trimmed();
-        match self.compiler.files.iter().rev().find(|file| file.name == name.text) {
-            Some(file) => self.settings.unasked.extend(listed::names(&file.text)),
-            None => {
-                let message = format!("there is no list `{}`", name.text);
-                self.error(line.error(name, message));
-            }
+        let file = self.compiler.files.iter().rev().find(|file| file.name == name.text);
+        if let Some(file) = file {
+            self.settings.unasked.extend(listed::names(&file.text));
+        } else {
+            let message = format!("there is no list `{}`", name.text);
+            self.error(line.error(name, message));
         }
     }
 
