@@ -444,3 +444,20 @@ fn without_any_server_a_scan_goes_on() {
     let off = scan_with(&Lists::default(), &rules, "https://a.example/", "");
     assert!(off.partial.is_empty(), "{:?}", off.partial);
 }
+
+#[test]
+fn a_key_switches_a_list_on_and_is_shown_nowhere() {
+    let faults = Faults::start();
+    let text = "dnslist A keyed={key}.ok.fault.example account=KEYS\n\
+                body A eval:check_dnslist('A', 'event-link')\n";
+    let without = rule_set(text);
+    assert!(without.lists().is_empty());
+    assert_eq!(without.lists_off().len(), 1);
+    let with = rule_set(&format!("{text}dnslist KEYS key=sesame\n"));
+    let lists = lists(faults.address);
+    let outcome = scan_with(&lists, &with, "see https://bad.example/", "");
+    assert_eq!(symbols(&outcome), ["A"]);
+    assert_eq!(faults.count("bad.example.sesame.ok"), 1);
+    let shown = format!("{outcome:?} {:?} {with:?}", lists.report());
+    assert!(shown.contains("ok.fault.example") && !shown.contains("sesame"), "{shown}");
+}
