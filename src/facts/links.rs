@@ -263,7 +263,14 @@ pub(super) fn find(text: &str) -> Vec<String> {
         let range = if bytes.get(hit) == Some(&b':') {
             scheme_link(text, hit)
         } else {
-            bare_link(text, hit)
+            let goes_on = |b: &u8| b.is_ascii_alphanumeric() || *b >= 0x80;
+            if !bytes.get(hit + 1).is_some_and(goes_on) {
+                continue;
+            }
+            // Whatever dot of a name is looked at, the name is the same: once is enough.
+            let run = name_end(bytes, hit);
+            at = run;
+            bare_link(text, hit, run)
         };
         if let Some((start, end)) = range {
             at = end.max(at);
@@ -306,15 +313,20 @@ fn scheme_link(text: &str, colon: usize) -> Option<(usize, usize)> {
     (end > colon + 3).then_some((start, end))
 }
 
-/// A link without scheme around one of its dots.
-fn bare_link(text: &str, dot: usize) -> Option<(usize, usize)> {
+/// True for octets that a name in running text is made of.
+fn is_name(b: &u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.') || *b >= 0x80
+}
+
+/// Where the name around a dot ends.
+fn name_end(bytes: &[u8], dot: usize) -> usize {
+    bytes.iter().skip(dot).position(|b| !is_name(b)).map_or(bytes.len(), |at| dot + at)
+}
+
+/// A link without scheme around one of its dots, in a name that ends at `end`.
+fn bare_link(text: &str, dot: usize, end: usize) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
-    let is_host = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.') || *b >= 0x80;
-    if !bytes.get(dot + 1).is_some_and(|b| b.is_ascii_alphanumeric() || *b >= 0x80) {
-        return None;
-    }
-    let start = bytes.iter().take(dot).rposition(|b| !is_host(b)).map_or(0, |at| at + 1);
-    let end = bytes.iter().skip(dot).position(|b| !is_host(b)).map_or(bytes.len(), |at| dot + at);
+    let start = bytes.iter().take(dot).rposition(|b| !is_name(b)).map_or(0, |at| at + 1);
     let before = start.checked_sub(1).and_then(|at| bytes.get(at));
     if start == dot || before.is_some_and(|b| matches!(b, b'@' | b'/' | b'\\' | b'=' | b'_')) {
         return None;
@@ -438,6 +450,14 @@ mod tests {
         check("file://server.example/share", &["file://server.example/share"]);
         check("http://a.example/b,http is fine", &["http://a.example/b,http"]);
         check("訪問 https://a.example/路 。", &["https://a.example/路"]);
+    }
+
+    #[test]
+    fn long_names_are_looked_at_once() {
+        for piece in ["a.", ".", "é.", "a.é", "a:", "www.", "a.b:", "-."] {
+            // Quadratic time would take minutes.
+            find(&piece.repeat((1 << 20) / piece.len()));
+        }
     }
 
     #[test]

@@ -9,12 +9,14 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use calspamd::message::Envelope;
 use calspamd::rules::{self, EvidenceScope, File, Files, Loaded, Lookup, RuleKind};
 use calspamd::{calendar, facts, message};
 use serde_json::Value;
 
+use crate::hostile::Attack;
 use crate::support::{messages, repository};
 
 /// Where Debian's package puts its rules.
@@ -25,6 +27,10 @@ const AGREEMENT: f64 = 0.98;
 
 /// Percentage of the rules with a function that run.
 const FUNCTIONS: usize = 60;
+
+/// Longest scan of a mail made to hurt, with three thousand rules: the budget of a scan, and as
+/// much again for what cannot be interrupted.
+const ATTACK: Duration = Duration::from_secs(8);
 
 /// Functions that SpamAssassin answers only with a network.
 const NETWORK: [&str; 4] =
@@ -285,4 +291,76 @@ fn stock_rules_hit_the_same_mails() {
     }
     assert!(either > 10_000, "only {either} hits were compared");
     assert!(share >= AGREEMENT, "{:.2} % of the hits are common", 100.0 * share);
+}
+
+/// Mails made for whoever reads them as SpamAssassin does: mark-up, links, fields, hops, files.
+fn attacks_on_mail() -> Vec<Attack> {
+    let body = |kind: &str, text: String| {
+        format!("From: a@sender.example\r\nSubject: x\r\nContent-Type: {kind}\r\n\r\n{text}")
+    };
+    let field = |field: String| format!("{field}\r\nFrom: a@sender.example\r\n\r\nx\r\n");
+    let many = |piece: &str, octets: usize| piece.repeat(octets / piece.len());
+    let mega = 1 << 20;
+    vec![
+        Attack::new("tags", body("text/html", many("<b><i x='", 4 * mega))),
+        Attack::new("nested tags", body("text/html", many("<div><table><tr><td>", 4 * mega))),
+        Attack::new("open brackets", body("text/html", many("<", 4 * mega))),
+        Attack::new("references", body("text/html", many("&amp;#x41;&nbsp", 4 * mega))),
+        Attack::new(
+            "styles",
+            body("text/html", many("<p style='color:rgb(1,2,3);font:x'>y", mega)),
+        ),
+        Attack::new(
+            "anchors",
+            body("text/html", many("<a href='http://a.com/?u=http://b.com'>", mega)),
+        ),
+        Attack::new(
+            "links",
+            body("text/plain", many("http://a.com/%68%74 www.b.com c@d.com ", 4 * mega)),
+        ),
+        Attack::new("dots", body("text/plain", many("a.", 4 * mega))),
+        Attack::new("at signs", body("text/plain", many("a@", 4 * mega))),
+        Attack::new("colons", body("text/plain", many("http:", 4 * mega))),
+        Attack::new("one word", body("text/plain", many("x", 8 * mega))),
+        Attack::new("blank lines", body("text/plain", many("\r\n", 4 * mega))),
+        Attack::new(
+            "hops",
+            field(many("Received: from a (b [192.0.2.1]) by c with SMTP id d; x\r\n", mega)),
+        ),
+        Attack::new("one hop", field(format!("Received: from {}", many("(a [", mega)))),
+        Attack::new("words", field(format!("Subject: {}", many("=?utf-8?q?=41?= ", mega)))),
+        Attack::new("mailboxes", field(format!("To: {}", many("\"a\\\"(b)\" <c@d>, ", mega)))),
+        Attack::new("quotes", field(format!("From: {}", many("\"(<", mega)))),
+        Attack::new("fields", field(many("X: y\r\n", mega))),
+        Attack::new(
+            "a file",
+            body(
+                "application/pdf",
+                format!("%PDF-1.4\n{}", many("/Im1 Do /URI (http://a.com)\n", 4 * mega)),
+            ),
+        ),
+        Attack::new("an image", body("image/gif", format!("GIF89a{}", many("\x01", 4 * mega)))),
+    ]
+}
+
+#[test]
+fn foreign_rules_survive_every_attack() {
+    let loaded = loaded(&stock_files());
+    let mut failures = Vec::new();
+    let mut slowest = (Duration::ZERO, String::new());
+    for attack in crate::hostile::attacks().into_iter().chain(attacks_on_mail()) {
+        let started = Instant::now();
+        let request = calspamd::scan::Request::default();
+        drop(crate::support::scan(&attack.body, &request, &loaded.rules));
+        let took = started.elapsed();
+        println!("{took:>10.1?} {}", attack.name);
+        if took > ATTACK {
+            failures.push(format!("{}: {took:?}", attack.name));
+        }
+        if took > slowest.0 {
+            slowest = (took, attack.name);
+        }
+    }
+    println!("slowest {slowest:?}");
+    crate::support::assert_none(&failures);
 }

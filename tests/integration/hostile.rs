@@ -23,14 +23,14 @@ const MEMORY_AT_START: u64 = 40_000;
 const START: Duration = Duration::from_millis(150);
 
 /// One input that is meant badly.
-struct Attack {
-    name: String,
-    body: Vec<u8>,
+pub(crate) struct Attack {
+    pub(crate) name: String,
+    pub(crate) body: Vec<u8>,
     headers: &'static str,
 }
 
 impl Attack {
-    fn new(name: &str, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn new(name: &str, body: impl Into<Vec<u8>>) -> Self {
         Self { name: name.to_owned(), body: body.into(), headers: "" }
     }
 
@@ -43,7 +43,7 @@ impl Attack {
 }
 
 /// The fixtures of broken mail, and what is too large to keep in a file.
-fn attacks() -> Vec<Attack> {
+pub(crate) fn attacks() -> Vec<Attack> {
     let mut attacks: Vec<Attack> = messages("broken")
         .iter()
         .map(|path| {
