@@ -12,6 +12,7 @@
     reason = "a benchmark prints, and may stop where it stands"
 )]
 
+mod dns;
 mod messages;
 
 use std::hint::black_box;
@@ -185,8 +186,16 @@ fn main() {
             Some(number) => many_rules(number.parse().unwrap()),
             None => rules,
         };
+        let delivery = dns::delivery(NOW);
+        let settings = dns::settings(stage == "dns-cached");
+        if stage == "dns-cached" {
+            dns::warm(&sample.bytes, &delivery, &rules, &settings);
+        }
         for _ in 0..arguments[at + 3].parse::<usize>().unwrap() {
             match stage {
+                "dns-off" | "dns-cached" => {
+                    black_box(scan::scan(&sample.bytes, &delivery, &rules, &settings));
+                }
                 "bare" => bare(&sample.bytes),
                 "parse" => {
                     black_box(parse(&sample.bytes));

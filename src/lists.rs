@@ -17,18 +17,17 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
 use tokio::runtime::{self, Handle, Runtime};
-use tokio::sync::Semaphore;
 
 mod cache;
+mod collect;
 mod health;
 mod list;
+mod live;
 mod names;
 mod question;
 mod resolve;
@@ -37,19 +36,10 @@ pub use health::{AskResult, Check, Report};
 pub use list::{Codes, Digest, Kind, List, NameForm};
 pub use question::{Plan, Question, Questions, Source, Subject, Subjects, questions};
 
-use cache::Cache;
-use health::Health;
 use list::Judgement;
-use resolve::{Ask, Reply};
-
-/// Questions in flight at a time; each has a socket of its own.
-const IN_FLIGHT: usize = 256;
-/// Questions that wait for their turn; more are not asked at all.
-const WAITING: usize = 10_000;
-/// Memory of the answers kept.
-const CACHE: u64 = 64 * 1024 * 1024;
-/// How often somebody looks whether a list's test points are due.
-const TICK: Duration = Duration::from_secs(1);
+use live::{Clock, Live};
+#[cfg(test)]
+use resolve::Ask;
 
 /// Settings of this stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,7 +229,7 @@ impl Lists {
         match &self.0 {
             Backend::Off => 0,
             Backend::Stated(_) => Settings::default().most,
-            Backend::Live(live) => live.most,
+            Backend::Live(live) => live.most(),
         }
     }
 
@@ -248,7 +238,7 @@ impl Lists {
         match &self.0 {
             Backend::Off => Duration::ZERO,
             Backend::Stated(_) => Settings::default().budget,
-            Backend::Live(live) => live.budget,
+            Backend::Live(live) => live.budget(),
         }
     }
 
@@ -256,7 +246,7 @@ impl Lists {
     /// one.
     pub fn resolver(&self) -> Option<(TokioResolver, Handle)> {
         let Backend::Live(live) = &self.0 else { return None };
-        Some((live.resolver.clone()?, live.runtime.as_ref()?.handle().clone()))
+        live.resolver()
     }
 
     /// Watches these lists from now on, and no others: looks at their test points now and
@@ -264,28 +254,23 @@ impl Lists {
     pub fn announce(&self, lists: &[Arc<List>]) {
         if let Backend::Live(live) = &self.0 {
             live.announce(lists);
-            Live::watch(live);
+            live.watch();
         }
     }
 
     /// How the lists are that were asked or announced, by name.
     pub fn report(&self) -> Vec<Report> {
         let Backend::Live(live) = &self.0 else { return Vec::new() };
-        let now = (live.clock)();
-        let mut reports: Vec<Report> =
-            live.registry().values().map(|health| health.report(now)).collect();
+        let mut reports = live.reports();
         reports.sort_by(|a, b| a.list.name.cmp(&b.list.name));
         reports
     }
 
     /// What became of looks into the cache.
     pub fn cache(&self) -> CacheReport {
-        let Backend::Live(live) = &self.0 else { return CacheReport::default() };
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        CacheReport {
-            hits: read(&live.hits),
-            joined: read(&live.joined),
-            misses: read(&live.misses),
+        match &self.0 {
+            Backend::Live(live) => live.cache_report(),
+            Backend::Off | Backend::Stated(_) => CacheReport::default(),
         }
     }
 
@@ -293,18 +278,7 @@ impl Lists {
     pub fn test(&self, lists: &[Arc<List>]) -> Vec<Report> {
         if let Backend::Live(live) = &self.0 {
             live.announce(lists);
-            let (send, receive) = mpsc::channel::<()>();
-            for list in lists {
-                let (live, send) = (Arc::clone(live), send.clone());
-                let health = live.health(list);
-                live.clone().spawn(async move {
-                    live.check(&health, |_| true).await;
-                    drop(send);
-                });
-            }
-            drop(send);
-            let longest = lists.iter().map(|list| list.timeout).max().unwrap_or_default();
-            let _ = receive.recv_timeout(longest * 2 + TICK);
+            live.test(lists);
         }
         self.report()
     }
@@ -323,7 +297,7 @@ impl Lists {
                 let answer = |question: &Question<'_>| stated(plan, question, answers);
                 all.iter().map(answer).collect()
             }
-            Backend::Live(live) => live.look_up(plan, &all, budget.min(live.budget)),
+            Backend::Live(live) => live.look_up(plan, &all, budget.min(live.budget())),
         };
         let pairs = all.into_iter().zip(listings);
         let all = pairs.map(|(question, listing)| Asked { question, listing }).collect();
@@ -338,7 +312,7 @@ fn stated(
 ) -> Listing {
     let Some(list) = plan.lists.get(question.list) else { return Listing::NotListed };
     let name = if list.shown.is_empty() {
-        question.name.clone()
+        question.name.to_string()
     } else {
         format!("{}.{}", question.name, list.shown)
     };
@@ -364,282 +338,6 @@ fn runtime() -> Result<Runtime, Error> {
         .enable_all()
         .build()
         .map_err(|error| Error(error.to_string()))
-}
-
-/// Monotonic time since some start.
-type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
-
-/// Who waits for an answer: where to send it, and which of his questions it is.
-type Waiter = (Sender<(usize, Arc<Reply>)>, usize);
-
-/// Everything that asks.
-struct Live {
-    /// Taken out when dropped.
-    runtime: Option<Runtime>,
-    resolver: Option<TokioResolver>,
-    ask: Ask,
-    clock: Clock,
-    budget: Duration,
-    most: usize,
-    cache: Cache,
-    flights: Mutex<HashMap<Arc<str>, Vec<Waiter>>>,
-    registry: Mutex<HashMap<Arc<str>, Arc<Health>>>,
-    slots: Semaphore,
-    watching: std::sync::atomic::AtomicBool,
-    hits: AtomicU64,
-    joined: AtomicU64,
-    misses: AtomicU64,
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Whoever drops this may be a task himself, and must not wait.
-            runtime.shutdown_background();
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Live {
-    fn new(
-        runtime: Runtime,
-        resolver: Option<TokioResolver>,
-        ask: Ask,
-        clock: Clock,
-        settings: &Settings,
-    ) -> Self {
-        Self {
-            runtime: Some(runtime),
-            resolver,
-            ask,
-            clock,
-            budget: settings.budget,
-            most: settings.most,
-            cache: Cache::new(CACHE),
-            flights: Mutex::default(),
-            registry: Mutex::default(),
-            slots: Semaphore::new(IN_FLIGHT),
-            watching: false.into(),
-            hits: AtomicU64::new(0),
-            joined: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
-        }
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        if let Some(runtime) = &self.runtime {
-            drop(runtime.spawn(task));
-        }
-    }
-
-    fn registry(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Health>>> {
-        lock(&self.registry)
-    }
-
-    /// The health of a list; one whose definition has changed begins anew.
-    fn health(&self, list: &Arc<List>) -> Arc<Health> {
-        let mut registry = self.registry();
-        match registry.get(&list.name) {
-            Some(health) if Arc::ptr_eq(&health.list, list) || health.list == *list => {
-                Arc::clone(health)
-            }
-            Some(_) | None => {
-                let health = Arc::new(Health::new(Arc::clone(list)));
-                registry.insert(Arc::clone(&list.name), Arc::clone(&health));
-                health
-            }
-        }
-    }
-
-    fn announce(&self, lists: &[Arc<List>]) {
-        for list in lists {
-            self.health(list);
-        }
-        self.registry().retain(|name, _| lists.iter().any(|list| list.name == *name));
-    }
-
-    /// Looks at test points in the background, until all others have let go.
-    fn watch(this: &Arc<Self>) {
-        if this.watching.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let weak = Arc::downgrade(this);
-        this.spawn(async move {
-            while let Some(live) = weak.upgrade() {
-                let now = (live.clock)();
-                let due: Vec<Arc<Health>> =
-                    live.registry().values().filter(|health| health.is_due(now)).cloned().collect();
-                for health in due {
-                    let checking = Arc::clone(&live);
-                    live.spawn(async move { checking.check_if_due(&health).await });
-                }
-                drop(live);
-                tokio::time::sleep(TICK).await;
-            }
-        });
-    }
-
-    async fn check_if_due(&self, health: &Health) {
-        let now = || (self.clock)();
-        self.check(health, |health| health.is_due(now())).await;
-    }
-
-    async fn check(&self, health: &Health, wanted: impl Fn(&Health) -> bool) {
-        let list = &health.list;
-        let ask = |name| self.reply(list, name);
-        health.check(wanted, &*self.clock, ask).await;
-    }
-
-    /// One answer of DNS, in the list's own time.
-    async fn reply(&self, list: &List, name: Arc<str>) -> Reply {
-        let Ok(_slot) = self.slots.acquire().await else { return Reply::Failed };
-        let asking = (self.ask)(name, list.kind);
-        tokio::time::timeout(list.timeout, asking).await.unwrap_or(Reply::TimedOut)
-    }
-
-    fn look_up(
-        self: &Arc<Self>,
-        plan: &Plan<'_>,
-        questions: &[Question<'_>],
-        budget: Duration,
-    ) -> Vec<Listing> {
-        let deadline = Instant::now() + budget;
-        let now = (self.clock)();
-        let healths: Vec<Arc<Health>> = plan.lists.iter().map(|list| self.health(list)).collect();
-        let mut replies: Vec<Option<Arc<Reply>>> = vec![None; questions.len()];
-        let (send, receive) = mpsc::channel();
-        let mut missing = 0_usize;
-        let mut off = vec![false; questions.len()];
-        for (index, question) in questions.iter().enumerate() {
-            let Some(health) = healths.get(question.list) else { continue };
-            if health.is_off() {
-                health.count(AskResult::Off);
-                self.recheck(health, now);
-                off.get_mut(index).into_iter().for_each(|off| *off = true);
-                continue;
-            }
-            let name = health.list.query(&question.name);
-            let reply = self.cache.get(&name, now);
-            if reply.is_some() {
-                self.hits.fetch_add(1, Ordering::Relaxed);
-                replies.get_mut(index).into_iter().for_each(|slot| slot.clone_from(&reply));
-            } else if self.fly(name, health, (send.clone(), index)) {
-                missing += 1;
-            } else {
-                off.get_mut(index).into_iter().for_each(|off| *off = true);
-            }
-        }
-        drop(send);
-        let mut late = false;
-        while missing > 0 && !late {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match receive.recv_timeout(left) {
-                Ok((index, reply)) => {
-                    missing -= 1;
-                    replies
-                        .get_mut(index)
-                        .into_iter()
-                        .for_each(|slot| *slot = Some(Arc::clone(&reply)));
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => late = true,
-            }
-        }
-        let answers = questions.iter().zip(replies).zip(off);
-        answers
-            .map(|((question, reply), off)| {
-                let Some(health) = healths.get(question.list) else { return Listing::NotListed };
-                // What a list said before it was switched off is worth no more than what it
-                // would say now.
-                match (reply.as_deref(), health.why_off()) {
-                    (Some(Reply::TimedOut | Reply::Failed), _) | (_, None) => {}
-                    (_, Some(why)) => return Listing::Unanswered(Silence::Off(why)),
-                }
-                match reply.as_deref() {
-                    None if off => Listing::Unanswered(Silence::Busy),
-                    None => Listing::Unanswered(Silence::Late),
-                    Some(Reply::Addresses { addresses, .. }) => judged(&health.list, addresses),
-                    Some(Reply::Nothing { .. }) => Listing::NotListed,
-                    Some(Reply::TimedOut) => Listing::Unanswered(Silence::TimedOut),
-                    Some(Reply::Failed) => Listing::Unanswered(Silence::Failed),
-                }
-            })
-            .collect()
-    }
-
-    /// Looks at the test points of a list that is off, when its pause is over.
-    fn recheck(self: &Arc<Self>, health: &Arc<Health>, now: Duration) {
-        if health.is_due(now) && health.begin_recheck(now) {
-            let (live, health) = (Arc::clone(self), Arc::clone(health));
-            self.spawn(async move { live.check_if_due(&health).await });
-        }
-    }
-
-    /// Sees to it that a question is asked, once; false when too many wait already.
-    fn fly(self: &Arc<Self>, name: Arc<str>, health: &Arc<Health>, waiter: Waiter) -> bool {
-        let mut flights = lock(&self.flights);
-        // It may have landed between the look into the cache and this lock.
-        if let Some(reply) = self.cache.get(&name, (self.clock)()) {
-            self.hits.fetch_add(1, Ordering::Relaxed);
-            let (send, index) = waiter;
-            return send.send((index, reply)).is_ok();
-        }
-        if let Some(waiters) = flights.get_mut(&name) {
-            self.joined.fetch_add(1, Ordering::Relaxed);
-            waiters.push(waiter);
-            return true;
-        }
-        if flights.len() >= WAITING {
-            return false;
-        }
-        self.misses.fetch_add(1, Ordering::Relaxed);
-        flights.insert(Arc::clone(&name), vec![waiter]);
-        drop(flights);
-        let (live, health) = (Arc::clone(self), Arc::clone(health));
-        self.spawn(async move {
-            // Lands whatever happens: nobody may wait for a question that nobody asks.
-            let mut flight = Flight { live, name, reply: Reply::Failed };
-            flight.reply = flight.live.fetch(&health, &flight.name).await;
-        });
-        true
-    }
-
-    /// Asks, notes what that says of the list, and makes sure that a listing can be believed.
-    async fn fetch(&self, health: &Health, name: &Arc<str>) -> Reply {
-        let reply = self.reply(&health.list, Arc::clone(name)).await;
-        let result = AskResult::of(&health.list, &reply);
-        let now = || (self.clock)();
-        let suspicious = health.note(result, now());
-        if result == AskResult::Listed {
-            self.check(health, |health| health.is_stale(now())).await;
-        } else if suspicious {
-            self.check(health, |health| health.is_checkable(now())).await;
-        }
-        reply
-    }
-}
-
-/// A question on its way.
-struct Flight {
-    live: Arc<Live>,
-    name: Arc<str>,
-    reply: Reply,
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        let reply = Arc::new(std::mem::replace(&mut self.reply, Reply::Failed));
-        let now = (self.live.clock)();
-        let mut flights = lock(&self.live.flights);
-        self.live.cache.keep(Arc::clone(&self.name), Arc::clone(&reply), now);
-        for (send, index) in flights.remove(&self.name).unwrap_or_default() {
-            // Whoever has left does not mind.
-            drop(send.send((index, Arc::clone(&reply))));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -112,11 +112,12 @@ impl Check {
             (Some(AskResult::Failed), _) | (_, Some(AskResult::Failed)) => {
                 Some("its answers are errors")
             }
-            (Some(AskResult::NotListed | AskResult::Unexpected), _) => {
+            (Some(AskResult::NotListed), _) => {
                 Some("its test entry is not listed; does the resolver drop 127.0.0.0/8?")
             }
+            // Some lists have a code for their test entry that stands for nothing else.
             (
-                None | Some(AskResult::Listed | AskResult::Off),
+                None | Some(AskResult::Listed | AskResult::Unexpected | AskResult::Off),
                 None | Some(AskResult::NotListed | AskResult::Off),
             ) => None,
         };

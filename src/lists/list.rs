@@ -13,6 +13,8 @@ pub enum Kind {
     Name,
     /// Digests of mail addresses.
     Hash,
+    /// Digests of links: host and path.
+    Link,
     /// No list: whether a domain can receive mail. Answers `127.0.0.2` where the name does not
     /// exist, `127.0.0.3` for a null MX (RFC 7505), `127.0.0.4` without MX and address.
     Mail,
@@ -29,13 +31,15 @@ pub enum NameForm {
     Both,
 }
 
-/// How a mail address is turned into a name.
+/// How an address, name or link is turned into a name that does not show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Digest {
     /// SHA-1 in hexadecimal digits.
     Sha1,
     /// SHA-256 in base32.
     Sha256,
+    /// BLAKE2b as Rspamd's lists have it: 32 digits of zbase32, `user.domain` for an address.
+    Blake2,
 }
 
 /// Which answers are meant.
@@ -123,8 +127,10 @@ pub struct List {
     pub form: NameForm,
     /// A list of names knows addresses too (links without a name), reversed.
     pub literals: bool,
-    /// How addresses are hidden, and the label behind the digest.
-    pub digest: (Digest, Option<Arc<str>>),
+    /// How what is asked about is hidden; a list of names may do without.
+    pub digest: Option<Digest>,
+    /// The label behind the digest.
+    pub label: Option<Arc<str>>,
     /// Answers that mean something; empty: all in 127.0.0.0/8.
     pub codes: Codes,
     /// Answers that refuse an answer.
@@ -157,7 +163,9 @@ impl List {
         let (listed, clean) = match kind {
             Kind::Ip => (Some("2.0.0.127"), Some("1.0.0.127")),
             Kind::Name => (Some("test"), Some("invalid")),
-            Kind::Hash | Kind::Mail => (None, None),
+            // No digest looks like that; a zone that has it has everything.
+            Kind::Hash | Kind::Link => (None, Some("invalid")),
+            Kind::Mail => (None, None),
         };
         Self {
             name: name.into(),
@@ -167,7 +175,8 @@ impl List {
             families: (true, true),
             form: NameForm::Registered,
             literals: false,
-            digest: (Digest::Sha1, None),
+            digest: None,
+            label: None,
             codes: Codes::default(),
             errors: Codes(vec![
                 Code::Masked(0x7F00_0001, u32::MAX),

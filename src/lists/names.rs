@@ -1,8 +1,11 @@
 //! Turns addresses, hosts and mail addresses into the names that lists are asked for.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
+use blake2::Blake2b512;
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
 
@@ -11,6 +14,9 @@ use crate::facts::domain;
 
 /// Longest name in DNS, as text.
 const LONGEST: usize = 253;
+
+/// Longest path that is hashed.
+const LONGEST_PATH: usize = 2_048;
 
 /// Top-level names that mean something in one network only, or nothing at all.
 const LOCAL: [&str; 11] = [
@@ -39,6 +45,8 @@ pub(super) enum Value {
     Host(String),
     /// Lower case.
     Address(String),
+    /// Host and path.
+    Link(String),
 }
 
 impl Value {
@@ -52,44 +60,90 @@ impl Value {
         is_name(host).then(|| Self::Host(host.to_ascii_lowercase()))
     }
 
-    /// The names that a list is asked for, without its zone.
-    pub(super) fn names(&self, list: &List) -> Vec<String> {
-        let mut names = match (self, list.kind) {
-            (Self::Ip(ip), Kind::Ip) => reversed(*ip, list.families).into_iter().collect(),
-            (Self::Ip(ip), Kind::Name) if list.literals => {
-                reversed(*ip, (true, false)).into_iter().collect()
-            }
-            (Self::Host(host), Kind::Name) => {
-                let registered = domain::registered(host).into_owned();
-                match list.form {
-                    NameForm::Host => vec![host.clone()],
-                    NameForm::Registered => vec![registered],
-                    NameForm::Both if registered == *host => vec![registered],
-                    NameForm::Both => vec![registered, host.clone()],
-                }
-            }
-            (Self::Host(host), Kind::Mail) => vec![host.clone()],
-            (Self::Address(address), Kind::Hash) => digests(address, list),
-            (Self::Ip(_) | Self::Host(_) | Self::Address(_), _) => Vec::new(),
+    /// A link: its host and path, without what comes before and behind them.
+    pub(super) fn of_link(url: &str, host: &str) -> Option<Self> {
+        let (_, rest) = url.split_once("://")?;
+        let rest = rest.split(['?', '#']).next().unwrap_or(rest);
+        let path = rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/");
+        (path.len() <= LONGEST_PATH).then(|| Self::Link(format!("{host}{path}")))
+    }
+}
+
+/// A value with what is worked out of it for all lists at once.
+#[derive(Debug)]
+pub(super) struct Named {
+    value: Value,
+    /// As people write it.
+    pub(super) shown: Arc<str>,
+    /// The registered domain of a host.
+    registered: Option<Arc<str>>,
+}
+
+impl Named {
+    pub(super) fn new(value: Value) -> Self {
+        let shown: Arc<str> = match &value {
+            Value::Ip(ip) => ip.to_string().into(),
+            Value::Host(text) | Value::Address(text) | Value::Link(text) => text.as_str().into(),
         };
-        names.retain(|name| is_askable(name) && list.query(name).len() <= LONGEST);
-        names
+        let registered = match &value {
+            Value::Host(host) => Some(match domain::registered(host) {
+                domain if *domain == *shown => Arc::clone(&shown),
+                domain => domain.into(),
+            }),
+            Value::Ip(_) | Value::Address(_) | Value::Link(_) => None,
+        };
+        Self { value, shown, registered }
     }
 
-    /// As people write it.
-    pub(super) fn shown(&self) -> String {
-        match self {
-            Self::Ip(ip) => ip.to_string(),
-            Self::Host(text) | Self::Address(text) => text.clone(),
-        }
+    /// True for a host that is one of these, or belongs to one.
+    pub(super) fn is_among(&self, skipped: &BTreeSet<String>) -> bool {
+        self.registered
+            .as_ref()
+            .is_some_and(|domain| skipped.contains(&*self.shown) || skipped.contains(&**domain))
+    }
+
+    /// The names that a list is asked for, without its zone: two at most.
+    pub(super) fn names(&self, list: &List) -> impl Iterator<Item = Arc<str>> + use<> {
+        let names = match (&self.value, list.kind) {
+            (Value::Ip(ip), Kind::Ip) => [reversed(*ip, list.families), None],
+            (Value::Ip(ip), Kind::Name) if list.literals => [reversed(*ip, (true, false)), None],
+            (Value::Host(_), Kind::Name) => {
+                let (whole, domain) = (Some(Arc::clone(&self.shown)), self.registered.clone());
+                let names = match list.form {
+                    NameForm::Host => [whole, None],
+                    NameForm::Registered => [domain, None],
+                    NameForm::Both if domain == whole => [domain, None],
+                    NameForm::Both => [domain, whole],
+                };
+                match list.digest {
+                    None => names,
+                    Some(digest) => names.map(|name| Some(digested(digest, &name?, list))),
+                }
+            }
+            (Value::Host(_), Kind::Mail) => [Some(Arc::clone(&self.shown)), None],
+            (Value::Address(address), Kind::Hash) => digests(address, list),
+            (Value::Link(link), Kind::Link) => {
+                [Some(digested(list.digest.unwrap_or(Digest::Sha256), link, list)), None]
+            }
+            (Value::Ip(_) | Value::Host(_) | Value::Address(_) | Value::Link(_), _) => [None, None],
+        };
+        let longest = list.longest();
+        names.into_iter().flatten().filter(move |name| name.len() <= longest && is_askable(name))
     }
 }
 
 /// True for a name of two labels or more that the Internet could know.
 fn is_name(host: &str) -> bool {
-    let host = host.to_ascii_lowercase();
     let Some((_, top)) = host.rsplit_once('.') else { return false };
-    is_askable(&host) && !LOCAL.contains(&top) && top.bytes().any(|byte| !byte.is_ascii_digit())
+    let is_local = LOCAL.iter().any(|local| local.eq_ignore_ascii_case(top));
+    is_askable(host) && !is_local && top.bytes().any(|byte| !byte.is_ascii_digit())
+}
+
+impl List {
+    /// Longest name that can stand before its zone.
+    fn longest(&self) -> usize {
+        LONGEST.saturating_sub(if self.zone.is_empty() { 0 } else { 1 + self.zone.len() })
+    }
 }
 
 /// True when DNS takes the name.
@@ -126,10 +180,10 @@ pub(super) fn is_public(ip: IpAddr) -> bool {
     }
 }
 
-fn reversed(ip: IpAddr, (four, six): (bool, bool)) -> Option<String> {
+fn reversed(ip: IpAddr, (four, six): (bool, bool)) -> Option<Arc<str>> {
     match ip {
-        IpAddr::V4(ip) => four.then(|| reversed_four(ip)),
-        IpAddr::V6(ip) => six.then(|| reversed_six(ip)),
+        IpAddr::V4(ip) => four.then(|| reversed_four(ip).into()),
+        IpAddr::V6(ip) => six.then(|| reversed_six(ip).into()),
     }
 }
 
@@ -148,26 +202,32 @@ fn reversed_six(ip: Ipv6Addr) -> String {
 }
 
 /// Digests of an address: as the list's owners fold it, and as written where that differs.
-fn digests(address: &str, list: &List) -> Vec<String> {
-    let Some((user, host)) = address.rsplit_once('@') else { return Vec::new() };
+fn digests(address: &str, list: &List) -> [Option<Arc<str>>; 2] {
+    let Some((user, host)) = address.rsplit_once('@') else { return [None, None] };
     if ROLES.contains(&user) || user.is_empty() || !is_name(host) {
-        return Vec::new();
+        return [None, None];
     }
-    let mut forms = vec![folded(user, host)];
-    if forms.first().is_some_and(|form| form != address) {
-        forms.push(address.to_owned());
+    let digest = list.digest.unwrap_or(Digest::Sha1);
+    let folded = folded(user, host);
+    let digested = |address: &str| match digest {
+        Digest::Sha1 | Digest::Sha256 => digested(digest, address, list),
+        // Rspamd writes no @ there.
+        Digest::Blake2 => digested(digest, &address.replacen('@', ".", 1), list),
+    };
+    let as_written = (folded != address).then(|| digested(address));
+    [Some(digested(&folded)), as_written]
+}
+
+fn digested(digest: Digest, text: &str, list: &List) -> Arc<str> {
+    let hash = match digest {
+        Digest::Sha1 => hexadecimal(&Sha1::digest(text)),
+        Digest::Sha256 => base32(&Sha256::digest(text)),
+        Digest::Blake2 => zbase32(&Blake2b512::digest(text)),
+    };
+    match &list.label {
+        None => hash.into(),
+        Some(label) => format!("{hash}.{label}").into(),
     }
-    let (digest, label) = &list.digest;
-    forms
-        .iter()
-        .map(|form| {
-            let hash = match digest {
-                Digest::Sha1 => hexadecimal(&Sha1::digest(form.as_bytes())),
-                Digest::Sha256 => base32(&Sha256::digest(form.as_bytes())),
-            };
-            label.as_ref().map_or_else(|| hash.clone(), |label| format!("{hash}.{label}"))
-        })
-        .collect()
 }
 
 /// One mailbox has one form: without a tag, and without the dots that Gmail ignores.
@@ -211,9 +271,31 @@ fn base32(bytes: &[u8]) -> String {
     text
 }
 
+/// The first 32 digits of the human-oriented base-32, least significant bits first.
+fn zbase32(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 32] = b"ybndrfg8ejkmcpqxot1uwisza345h769";
+    let mut text = String::with_capacity(32);
+    let (mut bits, mut held) = (0_u32, 0_u32);
+    for byte in bytes.iter().take(20) {
+        bits |= u32::from(*byte) << held;
+        held += 8;
+        while held >= 5 {
+            let digit = usize::try_from(bits & 31).ok().and_then(|index| DIGITS.get(index));
+            text.extend(digit.map(|digit| char::from(*digit)));
+            (bits, held) = (bits >> 5, held - 5);
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn names(value: Option<Value>, list: &List) -> Vec<String> {
+        let names = value.map(|value| Named::new(value).names(list).collect::<Vec<_>>());
+        names.unwrap_or_default().iter().map(ToString::to_string).collect()
+    }
 
     fn list(kind: Kind) -> List {
         List::new("L", "l.example", "l.example", kind)
@@ -223,9 +305,7 @@ mod tests {
     fn addresses_are_reversed() {
         #[track_caller]
         fn check(ip: &str, expected: &[&str]) {
-            let value = Value::of_host(ip);
-            let names = value.map(|value| value.names(&list(Kind::Ip))).unwrap_or_default();
-            assert_eq!(names, expected);
+            assert_eq!(names(Value::of_host(ip), &list(Kind::Ip)), expected);
         }
         check("192.0.2.10", &["10.2.0.192"]);
         check("[::ffff:192.0.2.10]", &["10.2.0.192"]);
@@ -259,8 +339,7 @@ mod tests {
         #[track_caller]
         fn check(form: NameForm, host: &str, expected: &[&str]) {
             let list = List { form, ..list(Kind::Name) };
-            let names = Value::of_host(host).map(|value| value.names(&list)).unwrap_or_default();
-            assert_eq!(names, expected);
+            assert_eq!(names(Value::of_host(host), &list), expected);
         }
         check(NameForm::Host, "WWW.Shop.example.co.uk.", &["www.shop.example.co.uk"]);
         check(NameForm::Registered, "www.shop.example.co.uk", &["example.co.uk"]);
@@ -285,15 +364,15 @@ mod tests {
         // A list of names is asked about an address only where it knows some.
         check(NameForm::Host, "192.0.2.10", &[]);
         let literals = List { literals: true, ..list(Kind::Name) };
-        assert_eq!(Value::of_host("192.0.2.10").unwrap().names(&literals), ["10.2.0.192"]);
+        assert_eq!(names(Value::of_host("192.0.2.10"), &literals), ["10.2.0.192"]);
     }
 
     #[test]
     fn addresses_are_hashed() {
         #[track_caller]
         fn check(digest: Digest, address: &str, expected: &[&str]) {
-            let list = List { digest: (digest, None), ..list(Kind::Hash) };
-            assert_eq!(Value::Address(address.to_owned()).names(&list), expected);
+            let list = List { digest: Some(digest), ..list(Kind::Hash) };
+            assert_eq!(names(Some(Value::Address(address.to_owned())), &list), expected);
         }
         let sha1 = "79dd14cf9462b7094992287232d255e5e595be43";
         check(Digest::Sha1, "organizer@spam-shop.example", &[sha1]);
@@ -303,12 +382,35 @@ mod tests {
             &["5houvoucdtkbkqlau6c6axrty4gwo4facnmzwrj6d3lpogwccara"],
         );
         let tagged = Value::Address("organizer+x@spam-shop.example".to_owned());
-        let names = tagged.names(&list(Kind::Hash));
-        assert_eq!((names.len(), names[0].as_str()), (2, sha1));
+        let found = names(Some(tagged), &list(Kind::Hash));
+        assert_eq!((found.len(), found[0].as_str()), (2, sha1));
         let dotted = Value::Address("drop.box419@googlemail.com".to_owned());
-        let names = dotted.names(&list(Kind::Hash));
-        assert_eq!(names[0], "1b39f09732c4d0040240c7921b53e8cac73a30e3");
+        let found = names(Some(dotted), &list(Kind::Hash));
+        assert_eq!(found[0], "1b39f09732c4d0040240c7921b53e8cac73a30e3");
+        check(
+            Digest::Blake2,
+            "organizer@spam-shop.example",
+            &["fzsqfx46x1p4ias6i7z3gtiowycdu5e9"],
+        );
         check(Digest::Sha1, "abuse@spam-shop.example", &[]);
         check(Digest::Sha1, "nobody", &[]);
+    }
+
+    #[test]
+    fn names_and_links_are_hashed() {
+        let list = |kind, digest| List { digest: Some(digest), ..list(kind) };
+        let found = names(Value::of_host("www.spam-shop.example"), &list(Kind::Name, Digest::Blake2));
+        assert_eq!(found, ["adc543w9wnojimgn8srt4kfhhm6yn7kp"]);
+        let links = List { label: Some("_url".into()), ..list(Kind::Link, Digest::Sha256) };
+        for url in [
+            "https://spam-shop.example/cal/win.html",
+            "http://x@spam-shop.example:8080/cal/win.html?victim=1#top",
+        ] {
+            let found = names(Value::of_link(url, "spam-shop.example"), &links);
+            assert_eq!(found, ["wf5uxul7gzjboqwlz5hsvv5t6hgo6vuh6di3c7vjix6dwifk3dva._url"]);
+        }
+        assert_eq!(Value::of_link("mailto:a@b.example", "b.example"), None);
+        let long = format!("https://a.example/{}", "x".repeat(LONGEST_PATH));
+        assert_eq!(Value::of_link(&long, "a.example"), None);
     }
 }

@@ -1,7 +1,10 @@
 //! Listings against a DNS that does what a test says, by a clock that a test turns.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use super::live::lock;
+use super::resolve::Reply;
 use super::*;
 use crate::facts::{Origin, Place};
 
@@ -63,7 +66,7 @@ fn ask(lists: &Lists, list: &Arc<List>, name: &str, budget: u64) -> Listing {
         event: None,
     };
     let question =
-        Question { list: 0, name: name.to_owned(), about: name.into(), sources: vec![source] };
+        Question { list: 0, name: name.into(), about: name.into(), sources: vec![source] };
     let plan = Plan {
         lists: std::slice::from_ref(list),
         subjects: &[],

@@ -88,8 +88,10 @@ impl Described {
         list.families = (ip != "v6", ip != "v4");
         list.form = form(get("form").unwrap_or("registered")).unwrap_or(NameForm::Registered);
         list.literals = flag("literals", false);
-        let digest = if get("hash") == Some("sha256") { Digest::Sha256 } else { Digest::Sha1 };
-        list.digest = (digest, get("label").map(Arc::from));
+        list.digest = get("hash").and_then(digest);
+        list.label = get("label").map(Arc::from);
+        // A test entry has a name, and a digest has none.
+        list.listed = list.listed.filter(|_| kind == Kind::Ip || list.digest.is_none());
         let codes = |key: &str| get(key).and_then(|text| Codes::parse(text).ok());
         list.codes = codes("codes").unwrap_or_default();
         list.errors = codes("errors").unwrap_or(list.errors);
@@ -142,6 +144,7 @@ fn kind(text: &str) -> Option<Kind> {
         "ip" => Kind::Ip,
         "name" => Kind::Name,
         "hash" => Kind::Hash,
+        "link" => Kind::Link,
         "mail" => Kind::Mail,
         _ => return None,
     })
@@ -152,6 +155,15 @@ fn form(text: &str) -> Option<NameForm> {
         "host" => NameForm::Host,
         "registered" => NameForm::Registered,
         "both" => NameForm::Both,
+        _ => return None,
+    })
+}
+
+fn digest(text: &str) -> Option<Digest> {
+    Some(match text {
+        "sha1" => Digest::Sha1,
+        "sha256" => Digest::Sha256,
+        "blake2b" => Digest::Blake2,
         _ => return None,
     })
 }
@@ -188,10 +200,10 @@ fn checked(key: &str, text: &str) -> Result<(), String> {
             Err(format!("`{text}` is no zone with `{{key}}` in it"))
         }
         "key" if !is_zone(text) => Err("this is no key".to_owned()),
-        "kind" => one_of(text, &["ip", "name", "hash", "mail"]),
+        "kind" => one_of(text, &["ip", "name", "hash", "link", "mail"]),
         "ip" => one_of(text, &["v4", "v6", "both"]),
         "form" => one_of(text, &["host", "registered", "both"]),
-        "hash" => one_of(text, &["sha1", "sha256"]),
+        "hash" => one_of(text, &["sha1", "sha256", "blake2b"]),
         "use" => one_of(text, &["block", "allow"]),
         "literals" | "on" => one_of(text, &["yes", "no"]),
         "codes" | "errors" => Codes::parse(text).map(drop),

@@ -17,13 +17,13 @@ use calspamd::scan::{self, Outcome, Request};
 
 use crate::support::{assert_none, calendar, mail, repository, rule_set, seconds, symbols};
 
-fn lists(server: SocketAddr) -> Lists {
+pub(crate) fn lists(server: SocketAddr) -> Lists {
     let settings = Settings { enabled: true, servers: vec![server], ..Settings::default() };
     Lists::start(&settings).unwrap()
 }
 
 /// Scans an invitation with this text, from this client.
-fn scan_with(lists: &Lists, rules: &RuleSet, text: &str, client: &str) -> Outcome {
+pub(crate) fn scan_with(lists: &Lists, rules: &RuleSet, text: &str, client: &str) -> Outcome {
     let message = mail("Planning", &calendar("REQUEST", &[&format!("DESCRIPTION:{text}")]));
     let envelope = Envelope { client_ip: client.parse().ok(), ..Envelope::default() };
     let now = seconds("2026-11-20T12:00:00Z");
@@ -32,7 +32,7 @@ fn scan_with(lists: &Lists, rules: &RuleSet, text: &str, client: &str) -> Outcom
     scan::scan(message.as_bytes(), &request, rules, &settings)
 }
 
-fn hits(outcome: &Outcome) -> BTreeSet<String> {
+pub(crate) fn hits(outcome: &Outcome) -> BTreeSet<String> {
     symbols(outcome).into_iter().map(str::to_owned).collect()
 }
 
