@@ -100,7 +100,7 @@ fn entries(text: &str) -> Vec<Entry> {
     for line in text.lines() {
         if let Some(comment) = line.strip_prefix('#') {
             above = comment.trim();
-        } else if line.starts_with(':') {
+        } else if line.starts_with(':') && !line.starts_with("::") {
             usual = answer(line);
         } else if !line.starts_with('$') && !line.is_empty() {
             let (line, beside) = line.split_once(" #").unwrap_or((line, above));
