@@ -8,6 +8,7 @@
 //! message that is too costly to verify, no resolver at all (nothing is known then).
 //!
 //! A question goes on when nobody waits for its answer any more: it was asked for the cache too.
+//! While name servers are silent, nobody waits for them.
 //!
 //! The only module that knows mail-auth.
 
@@ -18,6 +19,7 @@ mod verify;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -37,6 +39,13 @@ const FIELDS: usize = 1_000;
 /// Octets of all header fields together.
 const HEAD: usize = 256 * 1024;
 
+/// Verifications in a row that took too long; from then on nobody waits for more than an answer
+/// from the cache takes, until one is in time again.
+const SLOW: u32 = 5;
+
+/// Time to wait when name servers are silent.
+const SHORT: Duration = Duration::from_millis(20);
+
 /// The verifier; cheap to clone.
 #[derive(Clone)]
 pub struct Authenticator(Arc<Inner>);
@@ -46,6 +55,8 @@ struct Inner {
     runtime: Handle,
     budget: Duration,
     caches: Caches,
+    /// Verifications in a row that took longer than the budget.
+    slow: AtomicU32,
 }
 
 impl fmt::Debug for Authenticator {
@@ -59,7 +70,13 @@ impl Authenticator {
     /// scan waits at most. Records are cached here, so the resolver need not do so.
     pub fn new(resolver: TokioResolver, runtime: Handle, budget: Duration) -> Self {
         let mail_auth = MessageAuthenticator(resolver);
-        Self(Arc::new(Inner { mail_auth, runtime, budget, caches: Caches::default() }))
+        Self(Arc::new(Inner {
+            mail_auth,
+            runtime,
+            budget,
+            caches: Caches::default(),
+            slow: AtomicU32::new(0),
+        }))
     }
 
     /// Begins to verify what nobody has said of the message, on another thread.
@@ -85,7 +102,7 @@ impl Authenticator {
         let (sender, receiver) = channel();
         let inner = Arc::clone(&self.0);
         self.0.runtime.spawn(async move { inner.run(&bytes, &delivery, &sender).await });
-        Pending { answers: Some(receiver), until: Instant::now().checked_add(self.0.budget) }
+        Pending { answers: Some(receiver), until: Instant::now().checked_add(self.0.patience()) }
     }
 }
 
@@ -93,7 +110,19 @@ impl Inner {
     async fn run(&self, bytes: &[u8], delivery: &Delivery, answers: &Sender<Vec<MethodResult>>) {
         // A receiver that is gone has run out of time; the caches profit all the same.
         let tell = |results| drop(answers.send(results));
+        let started = Instant::now();
         verify::verify(&self.mail_auth, &self.caches, bytes, delivery, tell).await;
+        if started.elapsed() < self.budget {
+            self.slow.store(0, Ordering::Relaxed);
+        } else {
+            self.slow.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Time that a scan waits.
+    fn patience(&self) -> Duration {
+        let silent = self.slow.load(Ordering::Relaxed) >= SLOW;
+        if silent { SHORT.min(self.budget) } else { self.budget }
     }
 }
 

@@ -303,6 +303,14 @@ pub struct Facts<'f> {
     pub site: Arc<Site>,
 }
 
+impl Facts<'_> {
+    /// Takes what the site knows, and believes its servers.
+    pub fn know(&mut self, site: Arc<Site>) {
+        self.mail.believe(&site);
+        self.site = site;
+    }
+}
+
 /// Answers computed so far, one cell a fact.
 pub struct Memo<'f> {
     answers: Vec<OnceCell<Answer<'f>>>,

@@ -270,7 +270,7 @@ pub fn scan(bytes: &[u8], request: &Request, rules: &RuleSet, settings: &Setting
 
     let mut facts =
         facts::gather(&message, &reading, &request.envelope, request.now, settings.limits.urls);
-    facts.site = site;
+    facts.know(site);
     timings.facts = clock.lap(&timings);
 
     let trusted = &settings.message.trusted_authserv_ids;

@@ -502,6 +502,90 @@ fn silence_ends_in_time_and_is_no_failure() {
 }
 
 #[test]
+fn nobody_waits_for_those_who_are_known_to_be_silent() {
+    let server = zone();
+    let authenticator = authenticator(&server, Duration::from_millis(150));
+    let invitation = invitation();
+    let ask = |name: &str| {
+        let started = Instant::now();
+        let verified = verified(&authenticator, &invitation, &envelope(name), &[]);
+        (verified.timed_out, started.elapsed())
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut number = 0;
+    loop {
+        number += 1;
+        let (timed_out, time) = ask(&format!("a@a{number}.silent.test"));
+        assert!(timed_out && time < Duration::from_millis(600), "{time:?}");
+        if number > 5 && time < Duration::from_millis(100) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "they are waited for again and again");
+    }
+    // Verification goes on, and who answers is waited for again.
+    while ask("ann@corp.example").0 {
+        assert!(Instant::now() < deadline, "nobody is waited for");
+    }
+    assert!(!ask("x@soft.test").0);
+}
+
+/// A key of RSA made here, from numbers that are the same each time.
+fn rsa_key() -> (mail_auth::common::crypto::RsaKey<mail_auth::common::crypto::Sha256>, Vec<u8>) {
+    use rsa::pkcs1::{EncodeRsaPrivateKey, EncodeRsaPublicKey};
+    use rsa::rand_core::{CryptoRng, Error, RngCore, impls};
+
+    struct Numbers(u64);
+    impl RngCore for Numbers {
+        fn next_u32(&mut self) -> u32 {
+            impls::next_u32_via_fill(self)
+        }
+        fn next_u64(&mut self) -> u64 {
+            impls::next_u64_via_fill(self)
+        }
+        fn fill_bytes(&mut self, bytes: &mut [u8]) {
+            for chunk in bytes.chunks_mut(32) {
+                self.0 += 1;
+                let digest = Sha256::digest(self.0.to_be_bytes());
+                chunk.copy_from_slice(&digest[..chunk.len()]);
+            }
+        }
+        fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
+            self.fill_bytes(bytes);
+            Ok(())
+        }
+    }
+    impl CryptoRng for Numbers {}
+
+    let key = rsa::RsaPrivateKey::new(&mut Numbers(0), 2_048).unwrap();
+    let public = key.to_public_key().to_pkcs1_der().unwrap().as_bytes().to_vec();
+    let der = key.to_pkcs1_der().unwrap().as_bytes().to_vec();
+    (mail_auth::common::crypto::RsaKey::from_key_der(der.try_into().unwrap()).unwrap(), public)
+}
+
+#[test]
+fn signatures_of_rsa() {
+    let (key, public) = rsa_key();
+    let server = zone();
+    server.txt("r._domainkey.corp.example", &format!("v=DKIM1; k=rsa; p={}", base64(&public)));
+    let invitation = invitation();
+    let signature = DkimSigner::from_key(key)
+        .domain("corp.example")
+        .selector("r")
+        .headers(["From", "To", "Subject"])
+        .sign(invitation.as_bytes())
+        .unwrap();
+    let mail = signature.to_header() + &invitation;
+    let authenticator = authenticator(&server, PATIENT);
+    let check = |mail: &str, dkim: &str, dmarc: &str| {
+        let sender = "bounce@other.test";
+        check(&authenticator, mail, sender, &["arc=none -", dkim, dmarc, "spf=pass other.test"]);
+    };
+    check(&mail, "dkim=pass corp.example", "dmarc=pass corp.example reject");
+    let changed = mail.replace("SUMMARY:Planning", "SUMMARY:Payment");
+    check(&changed, "dkim=fail corp.example", "dmarc=fail corp.example reject");
+}
+
+#[test]
 fn a_scan_that_has_left_is_not_repeated() {
     let server = zone();
     server.txt("s._domainkey.slow.test", &key_record("slow.test"));

@@ -47,7 +47,7 @@ pub(super) fn run(
     let reading = calendar::read(&message, &settings.calendar, &|| false);
     let mut facts =
         facts::gather(&message, &reading, &request.envelope, request.now, settings.limits.urls);
-    facts.site = settings.site.current();
+    facts.know(settings.site.current());
 
     let shared = Memo::new();
     let mail = View::new(&facts, &shared, None);

@@ -125,16 +125,25 @@ pub(super) fn attendee_blocked<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> A
     blocked(e, f, e.event.attendees.iter().filter_map(|party| party.address.as_deref()))
 }
 
-pub(super) fn mailboxes_blocked<'f>(
+/// Addresses of From and Sender; any of them may be the one that wrote.
+pub(super) fn senders_blocked<'f>(f: &'f Facts<'f>) -> Answer<'f> {
+    let from = f.message.from.iter().map(|mailbox| (mailbox, "From"));
+    let sender = f.message.sender.iter().map(|mailbox| (mailbox, "Sender"));
+    mailboxes_blocked(f, from.chain(sender))
+}
+
+pub(super) fn answers_blocked<'f>(f: &'f Facts<'f>) -> Answer<'f> {
+    mailboxes_blocked(f, f.message.reply_to.iter().map(|mailbox| (mailbox, "Reply-To")))
+}
+
+fn mailboxes_blocked<'f>(
     f: &'f Facts<'f>,
-    mailboxes: &'f [Mailbox],
-    place: &'static str,
+    mailboxes: impl Iterator<Item = (&'f Mailbox, &'static str)>,
 ) -> Answer<'f> {
     mail(f, || {
         mailboxes
-            .iter()
-            .filter(|mailbox| f.site.block_addresses.holds(&mailbox.address))
-            .map(|mailbox| {
+            .filter(|(mailbox, _)| f.site.block_addresses.holds(&mailbox.address))
+            .map(|(mailbox, place)| {
                 Datum::new(Value::Text((&*mailbox.address).into()), Place::Name(place), Mail)
             })
             .collect()

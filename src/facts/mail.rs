@@ -9,7 +9,9 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use super::Site;
 use crate::message::{Envelope, Message};
 
 pub mod addresses;
@@ -39,6 +41,8 @@ pub use uris::{Hints, Uri};
 pub struct Mail<'f> {
     message: &'f Message<'f>,
     envelope: &'f Envelope,
+    /// A site that names servers of its own.
+    site: Option<Arc<Site>>,
     leaves: OnceCell<Vec<source::Leaf>>,
     rendered: OnceCell<Rendered>,
     raw_body: OnceCell<Vec<Chunk>>,
@@ -56,6 +60,7 @@ impl<'f> Mail<'f> {
         Self {
             message,
             envelope,
+            site: None,
             leaves: OnceCell::new(),
             rendered: OnceCell::new(),
             raw_body: OnceCell::new(),
@@ -143,11 +148,23 @@ impl<'f> Mail<'f> {
         })
     }
 
-    /// The hops the mail went over, as its Received fields and the envelope tell.
+    /// The hops the mail went over, as its Received fields and the envelope tell. The site's
+    /// own servers are believed beside those of the networks.
     ///
     /// The networks are the same for a whole scan: those of the first call count.
     pub fn relays(&self, networks: &Networks) -> &Relays {
-        self.relays.get_or_init(|| relays::read(self.message, self.envelope, networks))
+        self.relays.get_or_init(|| {
+            let networks = match &self.site {
+                Some(site) => Cow::Owned(networks.with_trusted(&site.networks)),
+                None => Cow::Borrowed(networks),
+            };
+            relays::read(self.message, self.envelope, &networks)
+        })
+    }
+
+    /// Believes the servers that the site names.
+    pub(super) fn believe(&mut self, site: &Arc<Site>) {
+        self.site = Some(Arc::clone(site)).filter(|site| site.networks.is_configured());
     }
 }
 

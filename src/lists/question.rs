@@ -14,6 +14,8 @@ use super::list::{Kind, List};
 use crate::facts::mail::Networks;
 use crate::facts::{Facts, Origin, Place};
 
+/// Questions that an ordinary message gives.
+const EXPECTED: usize = 100;
 /// Places shown of one name.
 const SOURCES: usize = 5;
 
@@ -233,7 +235,7 @@ fn choose<'f>(found: &Found<'f>, plan: &Plan<'_>, most: usize) -> Questions<'f> 
 /// Every question once, in the order in which what it is about was found.
 fn drafts<'f>(found: &Found<'f>, plan: &Plan<'_>) -> Vec<Draft<'f>> {
     let mut drafts: Vec<Draft<'f>> = Vec::new();
-    let mut known: HashMap<(usize, Arc<str>), usize> = HashMap::new();
+    let mut known: HashMap<(usize, Arc<str>), usize> = HashMap::with_capacity(EXPECTED);
     for (value, source) in found.values() {
         for (list, (definition, subjects)) in plan.lists.iter().zip(plan.subjects).enumerate() {
             if !subjects.contains(source.subject) {

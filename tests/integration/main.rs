@@ -38,6 +38,8 @@ mod rules;
 mod lists;
 // The same against the lab beside this repository, where it is at hand.
 mod dnslab;
+// Who sent it: verified by the running program, or stated by its caller.
+mod authentication;
 // Every rule of the decision about an event.
 mod decision;
 // Boundaries of the modules, read from the source.

@@ -54,9 +54,9 @@ pub(super) const FACTS: &[Fact] = &[
         "site.blocked.from",
         Address,
         Mail,
-        "From that `site.block_addresses` names.",
+        "From and Sender that `site.block_addresses` names.",
         "bad@evil.example",
-        |f| identity::mailboxes_blocked(f, &f.message.from, "From"),
+        identity::senders_blocked,
     ),
     message(
         "site.blocked.reply_to",
@@ -64,7 +64,7 @@ pub(super) const FACTS: &[Fact] = &[
         Mail,
         "Reply-To that `site.block_addresses` names.",
         "bad@evil.example",
-        |f| identity::mailboxes_blocked(f, &f.message.reply_to, "Reply-To"),
+        identity::answers_blocked,
     ),
     message(
         "site.blocked.mail_url",

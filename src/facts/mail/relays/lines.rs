@@ -244,8 +244,11 @@ pub(super) fn word_after<'l>(line: &'l [u8], mark: &[u8]) -> Option<&'l [u8]> {
     rest.get(..end)
 }
 
+/// Fields are short: to prepare a search would cost more than the search.
 pub(super) fn find(line: &[u8], part: &[u8]) -> Option<usize> {
-    memmem::find(line, part)
+    let (first, rest) = part.split_first()?;
+    let mut places = memchr::memchr_iter(*first, line);
+    places.find(|at| line.get(at + 1..).is_some_and(|tail| tail.starts_with(rest)))
 }
 
 pub(super) fn starts_with(line: &[u8], start: &[u8]) -> bool {

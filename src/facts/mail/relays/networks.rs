@@ -141,13 +141,25 @@ impl Networks {
         self.msa = List::default();
     }
 
+    /// These, and the trusted ones of somebody else.
+    #[must_use]
+    pub fn with_trusted(&self, others: &Self) -> Self {
+        let mut all = self.clone();
+        if all.trusted.entries.is_empty() {
+            // Until now the internal ones stood for them.
+            all.trusted = all.internal.clone();
+        }
+        all.trusted.entries.extend(others.trusted.entries.iter().cloned());
+        all
+    }
+
     /// True when the address is in the trusted networks, or is this host itself.
     pub fn holds(&self, ip: IpAddr) -> bool {
         self.is_trusted(&ip.to_canonical().to_string())
     }
 
     /// True when trusted or internal networks are named, so that nothing is inferred.
-    pub(super) fn is_configured(&self) -> bool {
+    pub(in crate::facts) fn is_configured(&self) -> bool {
         !(self.trusted.entries.is_empty() && self.internal.entries.is_empty())
     }
 
@@ -189,6 +201,27 @@ mod tests {
             networks.add_trusted(line).unwrap();
         }
         assert_eq!(networks.is_trusted(ip), expected, "{lines:?} {ip}");
+    }
+
+    #[test]
+    fn trusted_ones_add_up() {
+        let networks = |trusted: &str, internal: &str| {
+            let mut networks = Networks::default();
+            drop(networks.add_trusted(trusted));
+            drop(networks.add_internal(internal));
+            networks
+        };
+        let site = networks("198.51.100.0/24", "");
+        for own in [networks("192.0.2.0/24", ""), networks("", "192.0.2.0/24")] {
+            let all = own.with_trusted(&site);
+            assert!(all.is_trusted("192.0.2.1") && all.is_trusted("198.51.100.1"));
+            assert!(!all.is_trusted("203.0.113.1"));
+        }
+        // What a rule file excludes stays out.
+        let all = networks("!198.51.100.9", "").with_trusted(&site);
+        assert!(!all.is_trusted("198.51.100.9") && all.is_trusted("198.51.100.8"));
+        // Who is trusted need not be one of ours.
+        assert!(!networks("", "192.0.2.0/24").with_trusted(&site).is_internal("198.51.100.1"));
     }
 
     #[test]

@@ -1,0 +1,204 @@
+//! Who sent it, through the running program: a configured name server, signed mail over HTTP,
+//! and what a caller states himself.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mail_auth::common::crypto::Ed25519Key;
+use mail_auth::common::headers::HeaderWriter;
+use mail_auth::dkim::DkimSigner;
+use serde_json::Value;
+
+use crate::cli::Folder;
+use crate::support::{Reply, ask, assert_none, base64, calendar, mail, post};
+use name_server::NameServer;
+
+#[path = "../../src/authentication/tests/name_server.rs"]
+#[expect(dead_code, reason = "its other tests need more")]
+mod name_server;
+
+const RULES: &str = "
+calendar SPF_PASS   auth.spf == pass
+calendar DKIM_PASS  auth.dkim == pass
+calendar DKIM_FAIL  auth.dkim == fail
+calendar DMARC_PASS auth.dmarc == pass
+calendar DMARC_FAIL auth.dmarc == fail
+calendar VERIFIED   auth.source == verified
+calendar CALLER     auth.source == caller
+";
+
+/// The program with a name server of ours.
+struct Program {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Program {
+    fn start(folder: &Folder, rules: &str, server: SocketAddr) -> Self {
+        folder.write("rules.cf", rules);
+        let config = folder.write("calspamd.toml", &format!("[dns]\nservers = [\"{server}\"]\n"));
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let child = Command::new(env!("CARGO_BIN_EXE_calspamd"))
+            .args(["serve", "--no-stock-rules", "--config", &config, "--rules"])
+            .arg(folder.path())
+            .args(["--http", &address.to_string()])
+            .env_clear()
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let program = Self { child, address };
+        let end = Instant::now() + Duration::from_secs(10);
+        while std::net::TcpStream::connect(address).is_err() {
+            assert!(Instant::now() < end, "the service does not start");
+            thread::sleep(Duration::from_millis(5));
+        }
+        program
+    }
+
+    fn check(&self, headers: &str, mail: &str) -> Value {
+        let reply = ask(self.address, &post("/checkv2", headers, mail.as_bytes()));
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()
+    }
+
+    fn get(&self, path: &str) -> Reply {
+        ask(self.address, format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+    }
+
+    /// The value of a metric.
+    #[track_caller]
+    fn metric(&self, name: &str) -> u64 {
+        let text = self.get("/metrics").body;
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name}")).trim().parse().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn symbols(answer: &Value) -> Vec<&str> {
+    answer["symbols"].as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+const CLIENT: &str = "IP: 192.0.2.25\r\nHelo: mail.sender.example\r\nFrom: ann@sender.example\r\n";
+
+fn key() -> Ed25519Key {
+    // PKCS #8 of Ed25519: a fixed beginning, and the seed (RFC 8410).
+    let mut der = vec![0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    der.extend([7; 32]);
+    Ed25519Key::from_pkcs8_der(&der).unwrap()
+}
+
+fn signed() -> String {
+    signed_by("sender.example")
+}
+
+fn signed_by(domain: &str) -> String {
+    let message = mail("Planning", &calendar("REQUEST", &["SUMMARY:Planning"]));
+    let message = message.replace("sender.example", domain);
+    let signature = DkimSigner::from_key(key())
+        .domain(domain)
+        .selector("s")
+        .headers(["From", "To", "Subject"])
+        .sign(message.as_bytes())
+        .unwrap();
+    signature.to_header() + &message
+}
+
+fn zone() -> NameServer {
+    let server = NameServer::new();
+    let key = base64(&key().public_key());
+    server.txt("s._domainkey.sender.example", &format!("v=DKIM1; k=ed25519; p={}", key.trim()));
+    server.txt("sender.example", "v=spf1 ip4:192.0.2.25 -all");
+    server.txt("_dmarc.sender.example", "v=DMARC1; p=reject");
+    server
+}
+
+#[test]
+fn the_service_verifies_what_nobody_has_stated() {
+    let server = zone();
+    let folder = Folder::new();
+    let program = Program::start(&folder, RULES, server.address());
+    let metric = |source: &str| {
+        program.metric(&format!("calspamd_authentication_total{{source=\"{source}\"}}"))
+    };
+
+    // The caller is believed, and nobody else is asked.
+    let stated = format!(
+        "{CLIENT}Authentication-Results: mx.rcpt.example; spf=fail \
+         smtp.mailfrom=ann@sender.example; dkim=fail header.d=sender.example; dmarc=fail \
+         header.from=sender.example\r\n"
+    );
+    let answer = program.check(&stated, &signed());
+    assert_eq!(symbols(&answer), ["CALLER", "DKIM_FAIL", "DMARC_FAIL"]);
+    assert_eq!(server.asked_for("_dmarc.sender.example"), 0);
+    assert_eq!((metric("caller"), metric("verified")), (1, 0));
+
+    let answer = program.check(CLIENT, &signed());
+    assert_eq!(symbols(&answer), ["DKIM_PASS", "DMARC_PASS", "SPF_PASS", "VERIFIED"]);
+    assert_eq!((metric("caller"), metric("verified")), (1, 1));
+    assert!(server.asked_for("_dmarc.sender.example") > 0);
+
+    let changed = signed().replace("SUMMARY:Planning", "SUMMARY:Payment");
+    let elsewhere = CLIENT.replace("192.0.2.25", "192.0.2.26");
+    let answer = program.check(&elsewhere, &changed);
+    assert_eq!(symbols(&answer), ["DKIM_FAIL", "DMARC_FAIL", "VERIFIED"]);
+    // What is known is asked for once.
+    assert_eq!(server.asked_for("_dmarc.sender.example"), 1);
+}
+
+/// The time of a scan with DNS is shared by all who ask: authentication, then lists.
+#[test]
+fn silent_servers_cost_the_budget_once() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let lists: String = (0..8)
+        .map(|number| {
+            format!(
+                "dnslist D{number} zone=d{number}.lists.example\n\
+                 body D{number} eval:check_dnslist('D{number}', 'organizer')\n"
+            )
+        })
+        .collect();
+    let folder = Folder::new();
+    let rules = format!("{RULES}{lists}");
+    let program = Program::start(&folder, &rules, silent.local_addr().unwrap());
+    let timed = |number: usize| {
+        let domain = format!("sender{number}.example");
+        let started = Instant::now();
+        let headers = CLIENT.replace("sender.example", &domain);
+        let answer = program.check(&headers, &signed_by(&domain));
+        (started.elapsed(), answer)
+    };
+    let (first, answer) = timed(0);
+    assert!(first < Duration::from_millis(2_500), "{first:?}");
+    assert_eq!(symbols(&answer), ["VERIFIED"], "{answer}");
+    assert_eq!(program.metric("calspamd_authentication_total{source=\"timeout\"}"), 1);
+    // Who is known to be silent is not waited for.
+    let mut times: Vec<Duration> = vec![first];
+    for number in 1..40 {
+        times.push(timed(number).0);
+        if times.iter().rev().take_while(|time| **time < Duration::from_millis(100)).count() > 5 {
+            break;
+        }
+    }
+    println!("silent servers: {times:?}");
+    let late: Vec<String> = times
+        .iter()
+        .filter(|time| **time > Duration::from_millis(2_500))
+        .map(|time| format!("{time:?}"))
+        .collect();
+    assert_none(&late);
+    assert!(times.last().unwrap() < &Duration::from_millis(100), "{times:?}");
+    let stat = program.get("/stat").json();
+    let off = stat["lists"].as_array().unwrap().iter().filter(|list| list["state"] == "off");
+    assert_eq!(off.count(), 8, "{stat}");
+}
