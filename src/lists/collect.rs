@@ -221,7 +221,9 @@ impl<'f> Collector<'f, '_> {
                 let source =
                     Source { subject, place: link.place, origin: link.origin, event: link.event };
                 self.host(link.host.as_deref(), source);
-                if self.by_link && let Some(host) = &link.host {
+                if self.by_link
+                    && let Some(host) = &link.host
+                {
                     self.add(Value::of_link(&link.url, host), source);
                 }
             }

@@ -387,11 +387,7 @@ mod tests {
         let dotted = Value::Address("drop.box419@googlemail.com".to_owned());
         let found = names(Some(dotted), &list(Kind::Hash));
         assert_eq!(found[0], "1b39f09732c4d0040240c7921b53e8cac73a30e3");
-        check(
-            Digest::Blake2,
-            "organizer@spam-shop.example",
-            &["fzsqfx46x1p4ias6i7z3gtiowycdu5e9"],
-        );
+        check(Digest::Blake2, "organizer@spam-shop.example", &["fzsqfx46x1p4ias6i7z3gtiowycdu5e9"]);
         check(Digest::Sha1, "abuse@spam-shop.example", &[]);
         check(Digest::Sha1, "nobody", &[]);
     }
@@ -399,7 +395,8 @@ mod tests {
     #[test]
     fn names_and_links_are_hashed() {
         let list = |kind, digest| List { digest: Some(digest), ..list(kind) };
-        let found = names(Value::of_host("www.spam-shop.example"), &list(Kind::Name, Digest::Blake2));
+        let found =
+            names(Value::of_host("www.spam-shop.example"), &list(Kind::Name, Digest::Blake2));
         assert_eq!(found, ["adc543w9wnojimgn8srt4kfhhm6yn7kp"]);
         let links = List { label: Some("_url".into()), ..list(Kind::Link, Digest::Sha256) };
         for url in [

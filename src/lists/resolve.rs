@@ -75,7 +75,9 @@ pub(super) fn through(resolver: TokioResolver) -> Ask {
         let resolver = resolver.clone();
         Box::pin(async move {
             match kind {
-                Kind::Ip | Kind::Name | Kind::Hash | Kind::Link => addresses(&resolver, &name).await,
+                Kind::Ip | Kind::Name | Kind::Hash | Kind::Link => {
+                    addresses(&resolver, &name).await
+                }
                 Kind::Mail => mail(&resolver, &name).await,
             }
         })

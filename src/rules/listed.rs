@@ -8,10 +8,10 @@ use super::EvidenceScope;
 use super::dnslist::{Described, Missing};
 use super::domain::Known;
 use super::evidence::Trace;
-use super::lookup::{Lookup, UriNames};
+use super::lookup::{Lookup, Record, UriNames};
 use super::pattern::{self, Dialect, Found, Pattern};
 use crate::facts::Origin;
-use crate::lists::{Codes, Kind, List, Listing, Listings, Silence, Subject, Subjects};
+use crate::lists::{Codes, Digest, Kind, List, Listing, Listings, Silence, Subject, Subjects};
 
 /// A lookup with its list looked up. By default it asks nobody.
 #[derive(Debug, Default)]
@@ -92,6 +92,8 @@ impl Book {
                 };
                 (list, *subjects, answer.as_deref())
             }
+            // What is written in TXT records is for people; that there is an answer counts.
+            Lookup::Uri { record: Record::Txt, answer: Some(_), .. } => return Err(Unasked::Off),
             Lookup::Uri { names: UriNames::Registered, zone, answer, .. } => {
                 let mut list = self.of_zone(zone, Kind::Name);
                 list.literals = true;
@@ -101,7 +103,12 @@ impl Book {
                 let zone = zone.as_ref().or_else(|| self.sets.get(set)).ok_or(Unasked::Off)?;
                 let zone = zone.split('/').next().unwrap_or(zone);
                 let (kind, subjects) = of_function(function, set).ok_or(Unasked::Off)?;
-                (self.of_zone(zone, kind), subjects, answer.as_deref())
+                let mut list = self.of_zone(zone, kind);
+                if kind == Kind::Hash {
+                    list.digest = Some(digest(set).ok_or(Unasked::Off)?);
+                }
+                let answer = answer.as_deref().filter(|_| *function != "check_rbl_txt");
+                (list, subjects, answer)
             }
             Lookup::Ask { name, answer, .. } => {
                 let (tag, zone) = name.split_once('.').ok_or(Unasked::Off)?;
@@ -153,6 +160,16 @@ impl Book {
             *all = all.union(subjects);
         }
         index
+    }
+}
+
+/// The digest that the options of `check_hashbl_emails` name, if we know it.
+fn digest(options: &str) -> Option<Digest> {
+    let mut words = options.split('/');
+    match words.find(|word| ["raw", "md5", "sha1", "sha256"].contains(word)) {
+        None | Some("sha1") => Some(Digest::Sha1),
+        Some("sha256") => Some(Digest::Sha256),
+        Some(_) => None,
     }
 }
 

@@ -69,7 +69,8 @@ pub enum Lookup {
     Hop {
         /// The function's name.
         function: &'static str,
-        /// The set's name with its suffix: which hops (`zen-lastexternal`).
+        /// The set's name with its suffix: which hops (`zen-lastexternal`); options of
+        /// `check_hashbl_emails`.
         set: String,
         /// Zone without the final dot; none for `check_rbl_sub`, which shares the set's.
         zone: Option<String>,
@@ -161,7 +162,8 @@ pub(super) fn called(function: &'static str, arguments: &[String]) -> Option<Loo
         "check_dnslist_silence" => Some(Lookup::Silence),
         "check_hashbl_emails" => Some(Lookup::Hop {
             function,
-            set: String::new(),
+            // Here they are options: `sha1/max=10/shuffle`.
+            set: argument(1).unwrap_or_default(),
             zone: Some(zone_name(&argument(0)?)),
             answer: argument(3),
         }),

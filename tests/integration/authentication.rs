@@ -1,9 +1,7 @@
 //! Who sent it, through the running program: a configured name server, signed mail over HTTP,
 //! and what a caller states himself.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use mail_auth::common::crypto::Ed25519Key;
@@ -11,8 +9,8 @@ use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::DkimSigner;
 use serde_json::Value;
 
-use crate::cli::Folder;
-use crate::support::{Reply, ask, assert_none, base64, calendar, mail, post};
+use crate::cli::{Folder, Program};
+use crate::support::{assert_none, base64, calendar, mail};
 use name_server::NameServer;
 
 #[path = "../../src/authentication/tests/name_server.rs"]
@@ -28,62 +26,6 @@ calendar DMARC_FAIL auth.dmarc == fail
 calendar VERIFIED   auth.source == verified
 calendar CALLER     auth.source == caller
 ";
-
-/// The program with a name server of ours.
-struct Program {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Program {
-    fn start(folder: &Folder, rules: &str, server: SocketAddr) -> Self {
-        folder.write("rules.cf", rules);
-        let config = folder.write("calspamd.toml", &format!("[dns]\nservers = [\"{server}\"]\n"));
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let child = Command::new(env!("CARGO_BIN_EXE_calspamd"))
-            .args(["serve", "--no-stock-rules", "--config", &config, "--rules"])
-            .arg(folder.path())
-            .args(["--http", &address.to_string()])
-            .env_clear()
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let program = Self { child, address };
-        let end = Instant::now() + Duration::from_secs(10);
-        while std::net::TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < end, "the service does not start");
-            thread::sleep(Duration::from_millis(5));
-        }
-        program
-    }
-
-    fn check(&self, headers: &str, mail: &str) -> Value {
-        let reply = ask(self.address, &post("/checkv2", headers, mail.as_bytes()));
-        assert_eq!(reply.status, 200, "{reply:?}");
-        reply.json()
-    }
-
-    fn get(&self, path: &str) -> Reply {
-        ask(self.address, format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
-    }
-
-    /// The value of a metric.
-    #[track_caller]
-    fn metric(&self, name: &str) -> u64 {
-        let text = self.get("/metrics").body;
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.unwrap_or_else(|| panic!("no {name}")).trim().parse().unwrap()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
 
 fn symbols(answer: &Value) -> Vec<&str> {
     answer["symbols"].as_object().unwrap().keys().map(String::as_str).collect()
@@ -199,6 +141,6 @@ fn silent_servers_cost_the_budget_once() {
     assert_none(&late);
     assert!(times.last().unwrap() < &Duration::from_millis(100), "{times:?}");
     let stat = program.get("/stat").json();
-    let off = stat["lists"].as_array().unwrap().iter().filter(|list| list["state"] == "off");
+    let off = stat["lists"].as_array().unwrap().iter().filter(|list| list["up"] == false);
     assert_eq!(off.count(), 8, "{stat}");
 }

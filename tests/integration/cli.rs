@@ -1,12 +1,15 @@
 //! The program as an administrator meets it: what it prints, and how it ends.
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Service, repository, rule_set};
+use crate::support::{Reply, Service, ask, post, repository, rule_set};
 
 const FIXTURE: &str = "tests/messages/spam/README-callback.eml";
 
@@ -77,6 +80,62 @@ impl Drop for Folder {
     }
 }
 
+/// The program, serving with rules and a name server of ours.
+pub(crate) struct Program {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Program {
+    pub(crate) fn start(folder: &Folder, rules: &str, server: SocketAddr) -> Self {
+        folder.write("rules.cf", rules);
+        let config = folder.write("calspamd.toml", &format!("[dns]\nservers = [\"{server}\"]\n"));
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let child = Command::new(env!("CARGO_BIN_EXE_calspamd"))
+            .args(["serve", "--no-stock-rules", "--config", &config, "--rules"])
+            .arg(folder.path())
+            .args(["--http", &address.to_string()])
+            .env_clear()
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let program = Self { child, address };
+        let end = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(address).is_err() {
+            assert!(Instant::now() < end, "the service does not start");
+            thread::sleep(Duration::from_millis(5));
+        }
+        program
+    }
+
+    pub(crate) fn check(&self, headers: &str, mail: &str) -> Value {
+        let reply = ask(self.address, &post("/checkv2", headers, mail.as_bytes()));
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        ask(self.address, format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+    }
+
+    /// The value of a metric.
+    #[track_caller]
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let text = self.get("/metrics").body;
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name}")).trim().parse().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
 /// Mistakes in rule files, and how they are shown below the file's name.
 const MISTAKES: [(&str, &str); 4] = [
     (
@@ -136,7 +195,7 @@ fn a_service_with_mistakes_in_its_rules_does_not_start() {
         let folder = Folder::with("site.cf", text);
         let path = folder.path().display().to_string();
         // The port is taken: whoever tried to bind it would end with 1.
-        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap().to_string();
         let output = calspamd(&["serve", "--rules", &path, "--http", &address]);
         assert_eq!(output.status.code(), Some(2), "{}", err(&output));
@@ -146,7 +205,7 @@ fn a_service_with_mistakes_in_its_rules_does_not_start() {
 
 #[test]
 fn a_port_that_is_taken_is_told() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = calspamd(&["serve", "--http", &address]);
     assert_eq!(output.status.code(), Some(1), "{}", err(&output));

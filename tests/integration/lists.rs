@@ -141,6 +141,12 @@ urirhssub SA_BLACK names.lab.test. A 2
 body SA_BLACK eval:check_uridnsbl('SA_BLACK')
 header SA_HOST eval:check_rbl('lab-lastexternal', 'hosts.lab.test.', '127.0.0.2')
 header SA_TAKEN eval:check_rbl_sub('lab-lastexternal', '^127\\.0\\.0\\.4$')
+header SA_TXT eval:check_rbl_txt('lab-lastexternal', 'hosts.lab.test.', '(?i:why)')
+urirhsbl SA_NAME names.lab.test. A
+body SA_NAME eval:check_uridnsbl('SA_NAME')
+uridnsbl_skip_domain skipped-market.example
+header SA_HASH eval:check_hashbl_emails('hashes.lab.test/A', 'sha1/max=10/shuffle', 'ALLFROM/Reply-To/body', '^127\\.')
+header SA_MD5 eval:check_hashbl_emails('hashes.lab.test/A', 'md5/max=10', 'ALLFROM/Reply-To/body', '^127\\.')
 ";
 
 /// Entries of a zone file: name and address.
@@ -171,9 +177,9 @@ fn every_entry_of_every_zone_gives_its_symbols() {
     for (host, answer) in entries("hosts.ip4") {
         let expected: &[&str] = match answer.octets() {
             _ if host.starts_with("127.") => &[],
-            [127, 0, 0, 2] => &["HOST_2", "HOST_ANY", "SA_HOST"],
-            [127, 0, 0, 4] => &["HOST_4", "HOST_ANY", "SA_TAKEN"],
-            [127, 0, 0, 10] => &["HOST_10", "HOST_ANY"],
+            [127, 0, 0, 2] => &["HOST_2", "HOST_ANY", "SA_HOST", "SA_TXT"],
+            [127, 0, 0, 4] => &["HOST_4", "HOST_ANY", "SA_TAKEN", "SA_TXT"],
+            [127, 0, 0, 10] => &["HOST_10", "HOST_ANY", "SA_TXT"],
             _ => &[],
         };
         check(&host, &scan_with(&lists, &rules, "x", &host), expected);
@@ -181,16 +187,17 @@ fn every_entry_of_every_zone_gives_its_symbols() {
     check("clean", &scan_with(&lists, &rules, "x", "203.0.113.99"), &[]);
     for (name, answer) in entries("names.dn").into_iter().filter(|(name, _)| name != "test") {
         let expected: &[&str] = match answer.octets() {
-            [127, 0, 0, 2] => &["BLACK", "SA_BLACK"],
-            [127, 0, 0, 4] => &["GREY"],
-            [127, 0, 0, 6] => &["BLACK", "GREY", "SA_BLACK"],
+            _ if name.starts_with("skipped") => &[],
+            [127, 0, 0, 2] => &["BLACK", "SA_BLACK", "SA_NAME"],
+            [127, 0, 0, 4] => &["GREY", "SA_NAME"],
+            [127, 0, 0, 6] => &["BLACK", "GREY", "SA_BLACK", "SA_NAME"],
             _ => &[],
         };
         let link = format!("see https://www.{name}/x");
         check(&name, &scan_with(&lists, &rules, &link, ""), expected);
     }
     let address = "write to drop.box@parcel.example";
-    check("address", &scan_with(&lists, &rules, address, ""), &["DROP_BOX"]);
+    check("address", &scan_with(&lists, &rules, address, ""), &["DROP_BOX", "SA_HASH"]);
     check("address", &scan_with(&lists, &rules, "write to box@parcel.example", ""), &[]);
     assert_none(&failures);
 }
@@ -307,6 +314,19 @@ fn reply(query: &[u8], name: &str, end: usize, mode: &str) -> Option<(Duration, 
             reply[0] ^= 0xFF;
             reply
         }
+        // An alias of itself.
+        "loop" => {
+            let mut reply = make(0, &[]);
+            reply[7] = 1;
+            reply.extend([0xC0, 12, 0, 5, 0, 1, 0, 0, 1, 44, 0, 2, 0xC0, 12]);
+            reply
+        }
+        // The answer to another question.
+        "spoof" => {
+            let mut reply = make(0, &[[127, 0, 0, 2]]);
+            reply[13] ^= 1;
+            reply
+        }
         "late" => return Some((Duration::from_secs(4), truth())),
         "slow" => return Some((Duration::from_millis(300), truth())),
         _ => truth(),
@@ -319,7 +339,7 @@ fn no_fault_is_a_hit() {
     let faults = Faults::start();
     let modes = [
         "dead", "servfail", "refused", "blocked", "one", "hijack", "all", "mixed", "nothing",
-        "odd", "junk", "badid", "late",
+        "odd", "junk", "badid", "late", "loop", "spoof",
     ];
     let mut failures = Vec::new();
     thread::scope(|scope| {
@@ -331,7 +351,9 @@ fn no_fault_is_a_hit() {
                     let lists = lists(address);
                     let rules = rule_set(&format!(
                         "dnslist L zone={mode}.fault.example kind=ip codes=127.0.0.2\n\
-                         header LISTED eval:check_dnslist('L', 'client')\n"
+                         dnslist H zone=h.{mode}.fault.example kind=hash\n\
+                         header LISTED eval:check_dnslist('L', 'client')\n\
+                         header HASH eval:check_dnslist('H', 'organizer')\n"
                     ));
                     let started = Instant::now();
                     let outcome = scan_with(&lists, &rules, "x", "203.0.113.5");
