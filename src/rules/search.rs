@@ -406,7 +406,8 @@ impl<'s, 'f> Scan<'s, 'f> {
         value
     }
 
-    /// Collects the evidence of a rule that hit: its own, or that of a meta's operands.
+    /// Collects the evidence of a rule that hit: its own, or that of a meta's operands. An
+    /// operand that scores by itself is named only, because its evidence stands beside it.
     pub(super) fn trace(
         &mut self,
         root: usize,
@@ -415,21 +416,28 @@ impl<'s, 'f> Scan<'s, 'f> {
         trace: &mut Trace,
     ) {
         let set = self.set;
-        let mut open = vec![root];
+        let mut open = vec![(root, false)];
         let mut seen = vec![root];
-        while let Some(index) = open.pop() {
+        // Of what is named only, its origin and events still count.
+        let mut aside = Trace::default();
+        while let Some((index, is_aside)) = open.pop() {
             if trace.is_full() {
-                return;
+                break;
             }
             let Some(rule) = set.rules.get(index) else {
                 continue;
             };
+            let is_named = index != root && rule.symbol.score != 0.0;
+            if is_named && !is_aside {
+                trace.name(&rule.symbol.name);
+            }
+            let is_aside = is_aside || is_named;
             if let Question::Meta(expression) = &rule.body {
                 let first = open.len();
                 for operand in expression.rules() {
                     if !seen.contains(operand) && is_hit(self.value(*operand, view, round)) {
                         seen.push(*operand);
-                        open.push(*operand);
+                        open.push((*operand, is_aside));
                     }
                 }
                 // The operand named first is looked at first.
@@ -437,9 +445,11 @@ impl<'s, 'f> Scan<'s, 'f> {
                     new.reverse();
                 }
             } else {
+                let trace = if is_aside { &mut aside } else { &mut *trace };
                 self.trace_one(index, rule, view, trace);
             }
         }
+        trace.follow(&aside);
     }
 
     fn trace_one(&mut self, index: usize, rule: &Rule, view: &View<'s, 'f>, trace: &mut Trace) {
