@@ -9,7 +9,10 @@
 
 mod facts;
 mod health;
+mod mass_check;
+mod progress;
 mod report;
+mod rescore;
 mod rules;
 mod scan;
 mod serve;
@@ -22,6 +25,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Config};
+use crate::mass_check::LogError;
 use crate::rules::Diagnostic;
 use crate::server::Address;
 use crate::site::{self, Site};
@@ -74,6 +78,10 @@ enum Command {
     Scan(scan::Arguments),
     /// Show what rules can ask about a message
     Facts(facts::Arguments),
+    /// Scan labelled mail and count what hits it
+    MassCheck(mass_check::Arguments),
+    /// Propose scores, from logs of mass-checks
+    Rescore(rescore::Arguments),
     /// Look at the rules
     #[command(subcommand)]
     Rules(rules::Command),
@@ -119,6 +127,14 @@ enum Error {
     Serve(io::Error),
     #[error("the service at {address} is not well: {reason}")]
     NotWell { address: Address, reason: String },
+    #[error("{}: {source}", .path.display())]
+    Log { path: PathBuf, source: LogError },
+    #[error("{0}")]
+    Rescore(#[from] crate::rescore::Error),
+    #[error("cannot write {}: {source}", .path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{} was not written by calspamd rescore, and is left alone", .0.display())]
+    NotOurs(PathBuf),
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
 }
@@ -132,12 +148,16 @@ impl Error {
             | Self::Rules(_)
             | Self::NoRule { .. }
             | Self::Page(_)
+            | Self::NotOurs(_)
             | Self::LogFilter(_) => ExitCode::from(2),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Metrics(_)
             | Self::Listen { .. }
             | Self::Serve(_)
             | Self::NotWell { .. }
+            | Self::Log { .. }
+            | Self::Rescore(_)
+            | Self::Write { .. }
             | Self::Output(_) => ExitCode::FAILURE,
         }
     }
@@ -178,6 +198,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Serve => serve::run(&common, config)?,
         Command::Scan(arguments) => scan::run(&arguments, &common, &config, paint, out)?,
         Command::Facts(arguments) => facts::run(&arguments, &config, paint, out)?,
+        Command::MassCheck(arguments) => mass_check::run(&arguments, &common, &config, paint, out)?,
+        Command::Rescore(arguments) => rescore::run(&arguments, &common, &config, paint, out)?,
         Command::Rules(command) => rules::run(&command, &common, &config, paint, out)?,
         Command::Config(ConfigCommand::Check { print }) => check(print, &common, &config, out)?,
         Command::Health => health::run(&config.http.listen, out)?,

@@ -141,9 +141,8 @@ pub fn run(
     let (sender, receiver) = sync_channel(jobs);
     let receiver = Mutex::new(receiver);
     let mut results: Vec<(Place, Result<Checked, Unread>)> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..jobs)
-            .map(|_| scope.spawn(|| work_off(&receiver, settings, progress)))
-            .collect();
+        let threads: Vec<_> =
+            (0..jobs).map(|_| scope.spawn(|| work_off(&receiver, settings, progress))).collect();
         for (index, (class, file)) in files.iter().enumerate() {
             if !hand_out(index, *class, file, settings.max_message, &sender, progress) {
                 break;
@@ -172,9 +171,7 @@ fn hand_out<'a>(
     sender: &SyncSender<Work<'a>>,
     progress: &(dyn Fn(u64) + Sync),
 ) -> bool {
-    let send = |at, message| {
-        sender.send(Work { place: (index, at), file, class, message }).is_ok()
-    };
+    let send = |at, message| sender.send(Work { place: (index, at), file, class, message }).is_ok();
     match mailbox::open(&file.path, limit) {
         Ok(Opened::Message(message)) => send(None, Source::File(message)),
         Ok(Opened::Mbox(mut mbox)) => {

@@ -212,19 +212,20 @@ pub fn propose(
     let proposed = learn(None);
     let in_force: Vec<f64> = model.features.iter().map(|feature| feature.score).collect();
 
-    let summary = |weights_of: &dyn Fn(usize) -> Option<Vec<f64>>| {
-        let mut messages = Vec::new();
-        for fold in 0..folds {
-            let Some(weights) = weights_of(fold) else { continue };
-            let scores: Vec<f64> =
-                patterns.iter().map(|p| model.score(&weights, p) + ROUNDING).collect();
-            let held_back = cases.iter().filter(|case| case.fold == fold);
-            messages.extend(held_back.filter_map(|case| {
-                scores.get(case.pattern).map(|score| (case.is_spam, *score))
-            }));
-        }
-        Summary::of(settings.threshold, messages)
-    };
+    let summary =
+        |weights_of: &dyn Fn(usize) -> Option<Vec<f64>>| {
+            let mut messages = Vec::new();
+            for fold in 0..folds {
+                let Some(weights) = weights_of(fold) else { continue };
+                let scores: Vec<f64> =
+                    patterns.iter().map(|p| model.score(&weights, p) + ROUNDING).collect();
+                let held_back = cases.iter().filter(|case| case.fold == fold);
+                messages.extend(held_back.filter_map(|case| {
+                    scores.get(case.pattern).map(|score| (case.is_spam, *score))
+                }));
+            }
+            Summary::of(settings.threshold, messages)
+        };
     let before = summary(&|_| Some(in_force.clone()));
     let validated = summary(&|fold| per_fold.get(fold).cloned());
     let fitted = summary(&|_| Some(proposed.clone()));

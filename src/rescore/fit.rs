@@ -74,11 +74,8 @@ fn look_around(
     weights: &[f64],
 ) -> Look {
     let pulls = weights.iter().zip(&model.features).map(|(weight, f)| PULL * (weight - f.score));
-    let mut look = Look {
-        loss: 0.0,
-        gradient: pulls.collect(),
-        curvature: vec![PULL; model.features.len()],
-    };
+    let mut look =
+        Look { loss: 0.0, gradient: pulls.collect(), curvature: vec![PULL; model.features.len()] };
     for (weight, feature) in weights.iter().zip(&model.features) {
         look.loss += PULL / 2.0 * (weight - feature.score).powi(2);
     }

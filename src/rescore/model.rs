@@ -95,9 +95,8 @@ impl Model {
         };
         score += sums.iter().map(|sum| capped(sum).unwrap_or(sum.1 + sum.2)).sum::<f64>();
         for (index, feature, weight) in features() {
-            let is_capped = sums
-                .iter()
-                .any(|sum| Some(sum.0) == feature.group && capped(sum).is_some());
+            let is_capped =
+                sums.iter().any(|sum| Some(sum.0) == feature.group && capped(sum).is_some());
             if counts(weight) && !is_capped {
                 mover(index);
             }

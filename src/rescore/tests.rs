@@ -22,13 +22,10 @@ const RULES: [(&str, &str); 9] = [
 ];
 
 fn rule_set(more: &str) -> RuleSet {
-    let mut text: String = RULES
-        .iter()
-        .map(|(name, score)| {
-            format!("calendar {name} summary =~ /x/\ndescribe {name} x\nscore {name} {score}\n")
-        })
-        .collect();
-    text.push_str(more);
+    let rule = |(name, score): &(&str, &str)| {
+        format!("calendar {name} summary =~ /x/\ndescribe {name} x\nscore {name} {score}\n")
+    };
+    let text = RULES.iter().map(rule).collect::<Vec<_>>().concat() + more;
     let file = File { name: "x.cf".to_owned(), text };
     rules::load(&Files { rules: vec![file], ..Files::default() }).unwrap().rules
 }
