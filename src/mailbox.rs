@@ -11,6 +11,7 @@ mod mbox;
 use std::fs;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 pub use mbox::{Mbox, Piece};
 
@@ -38,6 +39,8 @@ pub struct File {
     pub path: PathBuf,
     /// Its size in bytes when it was listed.
     pub size: u64,
+    /// When it was written, seconds since 1970; `None` where the system does not say.
+    pub modified: Option<i64>,
 }
 
 /// What a path leads to.
@@ -64,7 +67,10 @@ impl Listing {
     }
 
     fn add_file(&mut self, path: PathBuf, metadata: &fs::Metadata) {
-        self.files.push(File { path, size: metadata.len() });
+        let modified = metadata.modified().ok();
+        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = modified.and_then(|time| i64::try_from(time.as_secs()).ok());
+        self.files.push(File { path, size: metadata.len(), modified });
     }
 
     fn add_folder(&mut self, folder: &Path, depth: usize) {

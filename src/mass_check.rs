@@ -24,6 +24,7 @@ use crate::scan;
 pub use delivery::Clock;
 pub use frequencies::{Frequencies, Row};
 pub use log::{Entry, Log, LogError, write};
+pub(crate) use summary::ratio;
 pub use summary::{LAMBDA, Summary};
 
 /// What somebody has said a message is.
@@ -220,9 +221,14 @@ fn check(work: Work<'_>, settings: &Settings<'_>) -> Result<Checked, Unread> {
     };
     let in_mbox = work.place.1.is_some();
     let bare = !in_mbox && mailbox::is_calendar(path);
+    // Without a time of its own a mail is as old as its file: the same in every run.
+    let clock = match settings.clock {
+        Clock::At(time) => Clock::At(time),
+        Clock::Mail(now) => Clock::Mail(work.file.modified.unwrap_or(now)),
+    };
     // One message that we cannot take must not keep the others from being scanned.
     let scanned = catch_unwind(AssertUnwindSafe(|| {
-        let mut request = delivery::request(&bytes, bare, settings.clock, settings.scan);
+        let mut request = delivery::request(&bytes, bare, clock, settings.scan);
         request.scope = settings.scope;
         (request.now, scan::scan(&bytes, &request, settings.rules, settings.scan))
     }));

@@ -16,7 +16,7 @@ mod model;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mass_check::{Class, Entry, Summary};
+use crate::mass_check::{Class, Entry, Summary, ratio};
 use crate::rules::{RuleSet, Symbol};
 use model::{Feature, Model, Pattern};
 
@@ -32,6 +32,10 @@ const GROWTH: f64 = 2.0;
 /// What a single symbol stays below the threshold, unless it stood above that before: one sign
 /// is no proof.
 const SHORT_OF_PROOF: f64 = 1.0;
+
+/// Part of its hits that must be of the right class before a score may grow, both classes taken
+/// as equally large; SpamAssassin asks the same of a new rule.
+const PURITY: f64 = 0.95;
 
 /// A sum this close to the threshold has reached it: adding in another order rounds otherwise.
 const ROUNDING: f64 = 1e-9;
@@ -107,6 +111,8 @@ pub struct Proposal {
     pub ham: usize,
     /// Why it stays, if it must.
     pub stays: Option<Stays>,
+    /// It hits too much of the other class to weigh more than it does.
+    pub impure: bool,
 }
 
 impl Proposal {
@@ -190,17 +196,25 @@ pub fn propose(
             stays(symbol, spam + ham, settings)
         })
         .collect();
+    let impure: Vec<bool> = symbols
+        .iter()
+        .enumerate()
+        .map(|(index, symbol)| {
+            let hits = reading.hits.get(&index).copied().unwrap_or_default();
+            is_impure(symbol.score, hits, (spam.len(), ham.len()))
+        })
+        .collect();
     let model = Model::new(rules.group_caps(), settings.threshold, |group| {
-        let feature = |(symbol, stays): (&&Symbol, &Option<Stays>)| Feature {
+        let feature = |((symbol, stays), impure): ((&&Symbol, &Option<Stays>), &bool)| Feature {
             score: symbol.score,
             bounds: match stays {
                 Some(_) => (symbol.score, symbol.score),
-                None => bounds(symbol.score, settings.threshold),
+                None => bounds(symbol.score, *impure, settings.threshold),
             },
             group: symbol.group.as_deref().and_then(&group),
             active: symbol.flags.active,
         };
-        symbols.iter().zip(&stays).map(feature).collect()
+        symbols.iter().zip(&stays).zip(&impure).map(feature).collect()
     });
     let patterns = reading.patterns();
     let learn = |held_back: Option<usize>| {
@@ -230,8 +244,8 @@ pub fn propose(
     let validated = summary(&|fold| per_fold.get(fold).cloned());
     let fitted = summary(&|_| Some(proposed.clone()));
 
-    let proposals = symbols.iter().zip(&stays).zip(&proposed).enumerate();
-    let proposals = proposals.map(|(index, ((symbol, stays), new))| {
+    let proposals = symbols.iter().zip(&stays).zip(impure).zip(&proposed).enumerate();
+    let proposals = proposals.map(|(index, (((symbol, stays), impure), new))| {
         let learnt = || per_fold.iter().filter_map(|weights| weights.get(index).copied());
         let (spam, ham) = reading.hits.get(&index).copied().unwrap_or_default();
         Proposal {
@@ -243,6 +257,7 @@ pub fn propose(
             spam,
             ham,
             stays: *stays,
+            impure,
         }
     });
     let proposals = proposals.collect();
@@ -354,11 +369,20 @@ fn stays(symbol: &Symbol, hits: usize, settings: &Settings) -> Option<Stays> {
 
 /// Where a score may go: never to the other side of nothing, nor to nothing, which would switch
 /// the rule off.
-fn bounds(score: f64, threshold: f64) -> (f64, f64) {
+fn bounds(score: f64, impure: bool, threshold: f64) -> (f64, f64) {
     let size = score.abs();
-    let most = (size * GROWTH).min(threshold - SHORT_OF_PROOF).max(size);
+    let growth = if impure { 1.0 } else { GROWTH };
+    let most = (size * growth).min(threshold - SHORT_OF_PROOF).max(size);
     let least = STEP.min(size);
     if score > 0.0 { (least, most) } else { (-most, -least) }
+}
+
+/// True where too many hits are of the class that the score does not mean.
+fn is_impure(score: f64, hits: (usize, usize), all: (usize, usize)) -> bool {
+    let spam = ratio(hits.0, all.0);
+    let ham = ratio(hits.1, all.1);
+    let right = if score < 0.0 { ham } else { spam };
+    right < PURITY * (spam + ham)
 }
 
 /// To a whole step, unless it is hardly a change.

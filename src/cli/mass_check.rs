@@ -54,7 +54,7 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "message")]
     scope: ScopeName,
     /// Time of the scans: RFC 3339, or mail for each mail's own (topmost Received, else Date,
-    /// else DTSTAMP)
+    /// else DTSTAMP, else the file's)
     #[arg(long, value_name = "TIME", default_value = "mail", value_parser = time)]
     now: Now,
 }

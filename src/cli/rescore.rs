@@ -111,7 +111,7 @@ fn table(outcome: &Outcome, all: bool, paint: Paint, out: &mut dyn Write) -> io:
     let rows: Vec<&Proposal> = outcome.proposals.iter().filter(shown).collect();
     let width = rows.iter().map(|row| row.symbol.len()).max().unwrap_or_default();
     let head = format!(
-        "{:>6} {:>6}  {:>13}  {:>7} {:>7}  {:width$}  STAYS",
+        "{:>6} {:>6}  {:>13}  {:>7} {:>7}  {:width$}  WHY",
         "OLD", "NEW", "FOLDS", "SPAM", "HAM", "SYMBOL"
     );
     writeln!(out, "{}", paint.style(Style::Bold, head))?;
@@ -135,7 +135,7 @@ fn table(outcome: &Outcome, all: bool, paint: Paint, out: &mut dyn Write) -> io:
             row.spam,
             row.ham,
             row.symbol,
-            row.stays.map_or("", rescore::Stays::name),
+            row.stays.map_or(if row.impure { "must not gain" } else { "" }, rescore::Stays::name),
         );
         writeln!(out, "{}", line.trim_end())?;
     }

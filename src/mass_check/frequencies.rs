@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use super::{Checked, Class};
+use super::{Checked, Class, ratio};
 use crate::rules::RuleSet;
 
 /// What is known of one symbol.
@@ -43,9 +43,8 @@ pub struct Frequencies {
     pub rows: Vec<Row>,
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 messages")]
 fn percent(part: usize, all: usize) -> f64 {
-    if all == 0 { 0.0 } else { part as f64 * 100.0 / all as f64 }
+    ratio(part, all) * 100.0
 }
 
 impl Frequencies {

@@ -20,8 +20,9 @@ pub struct Summary {
     pub false_negatives: usize,
 }
 
+/// A part of all; nothing of nothing is nothing.
 #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 messages")]
-fn ratio(part: usize, all: usize) -> f64 {
+pub(crate) fn ratio(part: usize, all: usize) -> f64 {
     if all == 0 { 0.0 } else { part as f64 / all as f64 }
 }
 

@@ -102,6 +102,21 @@ fn bounds_hold_and_signs_stay() {
 }
 
 #[test]
+fn a_symbol_that_hits_much_of_the_other_class_never_gains() {
+    // WEAK would help with the missed spam, and the ham is far from the threshold.
+    let spam: &[(usize, &[&str])] = &[(200, &["WEAK"]), (200, &[])];
+    for (ham_hit, rises) in [(20, true), (40, false)] {
+        let ham: &[(usize, &[&str])] =
+            &[(ham_hit, &["WEAK", "NICE", "NICE_TOO"]), (800 - ham_hit, &["NICE"])];
+        let outcome = learn(spam, ham, "calendar NICE_TOO summary =~ /x/\nscore NICE_TOO -4\n");
+        let weak = proposal(&outcome, "WEAK");
+        assert_eq!((weak.new > weak.old, weak.impure), (rises, !rises), "{weak:?}");
+        assert!(!proposal(&outcome, "NICE").impure);
+    }
+    assert!(is_impure(-1.0, (1, 10), (100, 100)) && !is_impure(-1.0, (1, 19), (100, 100)));
+}
+
+#[test]
 fn some_scores_stay_and_say_why() {
     let all: Vec<&str> = RULES.iter().map(|(name, _)| *name).collect();
     let without_rare: Vec<&str> = all.iter().copied().filter(|name| *name != "RARE").collect();

@@ -34,6 +34,8 @@ mod readme;
 mod cli;
 // Its subcommand `rules`, and what other scanners think of what it writes.
 mod rules;
+// Its subcommands `mass-check` and `rescore`, on labelled mail.
+mod mass_check;
 // Every rule of the decision about an event.
 mod decision;
 // Boundaries of the modules, read from the source.
