@@ -11,6 +11,7 @@ mod facts;
 mod health;
 mod mass_check;
 mod progress;
+mod lists;
 mod report;
 mod rescore;
 mod rules;
@@ -24,7 +25,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::authentication::Authenticator;
 use crate::config::{self, Config};
+use crate::lists::Lists;
 use crate::mass_check::LogError;
 use crate::rules::Diagnostic;
 use crate::server::Address;
@@ -51,6 +54,9 @@ struct Common {
     /// Directory with rules, in place of the configured ones; may be repeated
     #[arg(long, global = true, value_name = "DIR")]
     rules: Vec<PathBuf>,
+    /// Ask no DNS list
+    #[arg(long, global = true)]
+    no_dns: bool,
     /// Leave out the built-in rules
     #[arg(long, global = true)]
     no_stock_rules: bool,
@@ -85,6 +91,9 @@ enum Command {
     /// Look at the rules
     #[command(subcommand)]
     Rules(rules::Command),
+    /// Look at the DNS lists
+    #[command(subcommand)]
+    Lists(lists::Command),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -135,6 +144,8 @@ enum Error {
     Write { path: PathBuf, source: io::Error },
     #[error("{} was not written by calspamd rescore, and is left alone", .0.display())]
     NotOurs(PathBuf),
+    #[error("{0}")]
+    Dns(#[from] crate::lists::Error),
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
 }
@@ -158,6 +169,7 @@ impl Error {
             | Self::Log { .. }
             | Self::Rescore(_)
             | Self::Write { .. }
+            | Self::Dns(_)
             | Self::Output(_) => ExitCode::FAILURE,
         }
     }
@@ -192,20 +204,42 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     if !matches!(command, Command::Rules(_) | Command::Health) {
         config.scan.site = Site::open(config.site.clone())?;
     }
+    if common.no_dns {
+        config.dns.enabled = false;
+    }
     let paint = Paint::new(common.color);
     let out = &mut io::BufWriter::new(io::stdout().lock());
     let code = match command {
         Command::Serve => serve::run(&common, config)?,
-        Command::Scan(arguments) => scan::run(&arguments, &common, &config, paint, out)?,
+        Command::Scan(arguments) => {
+            if let Err(error) = start_dns(&config.dns, &mut config.scan) {
+                complain(error);
+            }
+            scan::run(&arguments, &common, &config, paint, out)?
+        }
         Command::Facts(arguments) => facts::run(&arguments, &config, paint, out)?,
         Command::MassCheck(arguments) => mass_check::run(&arguments, &common, &config, paint, out)?,
         Command::Rescore(arguments) => rescore::run(&arguments, &common, &config, paint, out)?,
         Command::Rules(command) => rules::run(&command, &common, &config, paint, out)?,
+        Command::Lists(command) => lists::run(&command, &common, &config, paint, out)?,
         Command::Config(ConfigCommand::Check { print }) => check(print, &common, &config, out)?,
         Command::Health => health::run(&config.http.listen, out)?,
     };
     out.flush()?;
     Ok(code)
+}
+
+/// Lets scans ask DNS, where the settings say so: lists, and who sent a message.
+fn start_dns(
+    settings: &crate::lists::Settings,
+    scan: &mut crate::scan::Settings,
+) -> Result<(), crate::lists::Error> {
+    scan.lists = Lists::start(settings)?;
+    // Both share the time of a scan; lists get what verification leaves, half at least.
+    scan.authentication = scan.lists.resolver().map(|(resolver, runtime)| {
+        Authenticator::new(resolver, runtime, settings.budget.div_f32(2.0))
+    });
+    Ok(())
 }
 
 /// Checks all that `serve` would check before it binds a port.

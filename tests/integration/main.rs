@@ -36,6 +36,8 @@ mod cli;
 mod rules;
 // Its subcommands `mass-check` and `rescore`, on labelled mail.
 mod mass_check;
+// DNS lists: what they say, and all that can go wrong with them.
+mod lists;
 // Every rule of the decision about an event.
 mod decision;
 // Boundaries of the modules, read from the source.
