@@ -334,15 +334,15 @@ pub(super) fn shows_event<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer
         return known([]);
     };
     let subject = f.message.subject.as_deref().unwrap_or_default().to_lowercase();
-    let shows = |text: &str| {
+    let holds = |text: &str| {
         subject.contains(text) || f.mail_texts.iter().any(|body| body.folded().contains(text))
     };
     let mut words = text::significant_words(summary.normal()).take(20).peekable();
     let shown = if words.peek().is_some() {
-        words.any(|word| shows(&word))
+        words.any(|word| holds(&word))
     } else {
         // Nothing to look for: a summary of short words or of a script without spaces.
-        shows(&summary.normal().trim().to_lowercase())
+        holds(&summary.normal().trim().to_lowercase())
     };
     flag(e, shown || shows_date(e, f))
 }
