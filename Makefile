@@ -32,12 +32,14 @@ agreement: tools
 run:
 	cargo run --release
 
-# What the tests need besides Rust: a C compiler for PCRE2, the test runner, and the scanners that
-# read what `calspamd rules export` writes.
+# What the tests need besides Rust: a C compiler for PCRE2, the test runner, the scanners that read
+# what `calspamd rules export` writes, and servers of DNS lists.
 tools:
 	@missing=; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v valgrind >/dev/null || missing="$$missing valgrind"; \
+	command -v unbound >/dev/null || [ -x /usr/sbin/unbound ] || missing="$$missing unbound"; \
+	command -v rbldnsd >/dev/null || [ -x /usr/sbin/rbldnsd ] || missing="$$missing rbldnsd"; \
 	command -v rspamadm >/dev/null || missing="$$missing rspamd"; \
 	command -v spamassassin >/dev/null || missing="$$missing spamassassin"; \
 	if [ -n "$$missing" ]; then \

@@ -17,6 +17,7 @@ mod messages;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use calspamd::lists::Listings;
 use calspamd::message::{Envelope, Message};
 use calspamd::rules::{EvidenceScope, RuleSet};
 use calspamd::scan::{self, Request, Settings};
@@ -52,7 +53,13 @@ fn parse(bytes: &[u8]) -> (Message<'_>, calendar::Reading) {
 fn gather_and_evaluate(message: &Message<'_>, reading: &calendar::Reading, rules: &RuleSet) {
     let envelope = Envelope::default();
     let facts = facts::gather(message, reading, &envelope, NOW, 500);
-    black_box(rules::evaluate(rules, &facts, EvidenceScope::Message, &|| false));
+    black_box(rules::evaluate(
+        rules,
+        &facts,
+        &Listings::default(),
+        EvidenceScope::Message,
+        &|| false,
+    ));
 }
 
 fn whole(bytes: &[u8], rules: &RuleSet) {

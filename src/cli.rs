@@ -9,6 +9,7 @@
 
 mod facts;
 mod health;
+mod lists;
 mod report;
 mod rules;
 mod scan;
@@ -21,7 +22,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::authentication::Authenticator;
 use crate::config::{self, Config};
+use crate::lists::Lists;
 use crate::rules::Diagnostic;
 use crate::server::Address;
 use crate::site::{self, Site};
@@ -47,6 +50,9 @@ struct Common {
     /// Directory with rules, in place of the configured ones; may be repeated
     #[arg(long, global = true, value_name = "DIR")]
     rules: Vec<PathBuf>,
+    /// Ask no DNS list
+    #[arg(long, global = true)]
+    no_dns: bool,
     /// Leave out the built-in rules
     #[arg(long, global = true)]
     no_stock_rules: bool,
@@ -77,6 +83,9 @@ enum Command {
     /// Look at the rules
     #[command(subcommand)]
     Rules(rules::Command),
+    /// Look at the DNS lists
+    #[command(subcommand)]
+    Lists(lists::Command),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -119,6 +128,8 @@ enum Error {
     Serve(io::Error),
     #[error("the service at {address} is not well: {reason}")]
     NotWell { address: Address, reason: String },
+    #[error("{0}")]
+    Dns(#[from] crate::lists::Error),
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
 }
@@ -138,6 +149,7 @@ impl Error {
             | Self::Listen { .. }
             | Self::Serve(_)
             | Self::NotWell { .. }
+            | Self::Dns(_)
             | Self::Output(_) => ExitCode::FAILURE,
         }
     }
@@ -172,18 +184,40 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     if !matches!(command, Command::Rules(_) | Command::Health) {
         config.scan.site = Site::open(config.site.clone())?;
     }
+    if common.no_dns {
+        config.dns.enabled = false;
+    }
     let paint = Paint::new(common.color);
     let out = &mut io::BufWriter::new(io::stdout().lock());
     let code = match command {
         Command::Serve => serve::run(&common, config)?,
-        Command::Scan(arguments) => scan::run(&arguments, &common, &config, paint, out)?,
+        Command::Scan(arguments) => {
+            if let Err(error) = start_dns(&config.dns, &mut config.scan) {
+                complain(error);
+            }
+            scan::run(&arguments, &common, &config, paint, out)?
+        }
         Command::Facts(arguments) => facts::run(&arguments, &config, paint, out)?,
         Command::Rules(command) => rules::run(&command, &common, &config, paint, out)?,
+        Command::Lists(command) => lists::run(&command, &common, &config, paint, out)?,
         Command::Config(ConfigCommand::Check { print }) => check(print, &common, &config, out)?,
         Command::Health => health::run(&config.http.listen, out)?,
     };
     out.flush()?;
     Ok(code)
+}
+
+/// Lets scans ask DNS, where the settings say so: lists, and who sent a message.
+fn start_dns(
+    settings: &crate::lists::Settings,
+    scan: &mut crate::scan::Settings,
+) -> Result<(), crate::lists::Error> {
+    scan.lists = Lists::start(settings)?;
+    // Both share the time of a scan; lists get what verification leaves, half at least.
+    scan.authentication = scan.lists.resolver().map(|(resolver, runtime)| {
+        Authenticator::new(resolver, runtime, settings.budget.div_f32(2.0))
+    });
+    Ok(())
 }
 
 /// Checks all that `serve` would check before it binds a port.

@@ -17,7 +17,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{scan, server, site};
+use crate::{lists, scan, server, site};
 use sections::Sections;
 
 pub use environment::variables;
@@ -105,6 +105,8 @@ pub struct Config {
     pub insecure: bool,
     /// All stages of a scan.
     pub scan: scan::Settings,
+    /// Asking DNS lists.
+    pub dns: lists::Settings,
     /// What the site knows; its files are not read yet.
     pub site: site::Settings,
     /// Directories with a site's rules, in order.
@@ -317,7 +319,7 @@ mod tests {
             (
                 "[web]\n",
                 "calspamd.toml:1:2: web: unknown key `web`\n    [web]\n  hint: known here: \
-                 `http`, `rules`, `limits`, `site`, `actions`, `policy`, `log`",
+                 `http`, `rules`, `dns`, `limits`, `site`, `actions`, `policy`, `log`",
             ),
             (
                 "\n[limits]\n  time = \"3 parsecs\"\n",
@@ -423,6 +425,11 @@ mod tests {
             insecure = true
             [rules]
             directories = [\"/one\", \"two\"]
+            [dns]
+            enabled = false
+            servers = [\"127.0.0.1:5300\", \"[2001:db8::53]:54\"]
+            budget = \"900ms\"
+            max_questions = 9
             [limits]
             time = \"1500ms\"
             parts = 1

@@ -9,7 +9,7 @@
 //! [`Answer::Unknown`], and no rule can score it.
 //!
 //! Facts are declared once, in [`TABLE`]: name, kind, scope, meaning, example and the function
-//! that reads it. To add one, add a line there.
+//! that reads it. To add one, add a line there, in the file of its theme.
 //!
 //! Pure: no clock, no network, no files.
 
@@ -112,6 +112,7 @@ impl Origin {
 }
 
 /// The declaration of one fact.
+#[derive(Clone, Copy)]
 pub struct Fact {
     /// Dotted noun in the terms of RFC 5545.
     pub name: &'static str,

@@ -3,7 +3,7 @@
 //! The pipeline runs in one direction, one stage one module; [`scan`] writes it out once:
 //!
 //! ```text
-//! bytes + envelope → message → calendar → facts → rules → verdict → protocol → reply
+//! bytes + envelope → message → calendar → facts → lists → rules → verdict → protocol → reply
 //!                       └─ authentication ─┘  └ site
 //! ```
 //!
@@ -20,6 +20,8 @@ pub mod authentication;
 pub mod site;
 
 pub mod wordlists;
+
+pub mod lists;
 
 pub mod rules;
 

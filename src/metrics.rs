@@ -20,8 +20,9 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::lists::{CacheReport, Report};
 use crate::message::DefectKind;
-use crate::scan::{Known, Outcome, Timings};
+use crate::scan::{DNS_BUDGET, Known, LISTS, Outcome, Timings};
 use crate::verdict::Action;
 
 /// Media type of what [`Metrics::render`] gives.
@@ -39,7 +40,7 @@ const SECONDS: [f64; 17] = [
 const PROTOCOLS: [&str; 1] = ["rspamd"];
 
 /// Reasons for a partial answer that are no defects of the input.
-const REASONS: [&str; 1] = [INTERNAL_ERROR];
+const REASONS: [&str; 3] = [INTERNAL_ERROR, DNS_BUDGET, LISTS];
 
 /// Reason for a partial answer after a panic.
 pub const INTERNAL_ERROR: &str = "internal-error";
@@ -141,6 +142,12 @@ declare! {
         "Requests that got no scan.";
     RELOADS: "counter" "calspamd_reloads_total" ["result"]
         "Times the rules were to be read again; after a failure the old ones stay in force.";
+    DNS_QUESTIONS: "counter" "calspamd_dns_questions_total" ["list", "result"]
+        "Questions to DNS lists, by what became of them; what the cache answers is not asked.";
+    DNS_CACHE: "counter" "calspamd_dns_cache_total" ["result"]
+        "Questions answered from the cache (hit), asked by somebody already (joined), asked (miss).";
+    LIST_UP: "gauge" "calspamd_list_up" ["list"]
+        "1 while a DNS list is asked, 0 while it is switched off.";
     BUILD: "gauge" "calspamd_build_info" ["version", "rules"]
         "Always 1; version of calspamd and number of its rules.";
 }
@@ -164,6 +171,9 @@ const fn process(name: &'static str, kind: &'static str, help: &'static str) -> 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up metrics: {0}")]
 pub struct Error(#[from] prometheus::Error);
+
+/// Results of a look into the cache of listings.
+const CACHE_RESULTS: [&str; 3] = ["hit", "joined", "miss"];
 
 /// Results of a reload.
 const RESULTS: [&str; 2] = ["success", "failure"];
@@ -189,6 +199,9 @@ pub struct Metrics {
     in_flight: IntGauge,
     panics: IntCounter,
     rejected: IntCounterVec,
+    dns_questions: IntCounterVec,
+    dns_cache: IntCounterVec,
+    list_up: IntGaugeVec,
 }
 
 impl Metrics {
@@ -257,6 +270,15 @@ impl Metrics {
             reloads.with_label_values(&[result]);
         }
         add(Box::new(reloads.clone()))?;
+        let dns_questions = counters(&DNS_QUESTIONS)?;
+        add(Box::new(dns_questions.clone()))?;
+        let dns_cache = counters(&DNS_CACHE)?;
+        for result in CACHE_RESULTS {
+            dns_cache.with_label_values(&[result]);
+        }
+        add(Box::new(dns_cache.clone()))?;
+        let list_up = IntGaugeVec::new(options(&LIST_UP), LIST_UP.labels)?;
+        add(Box::new(list_up.clone()))?;
         let build = IntGaugeVec::new(options(&BUILD), BUILD.labels)?;
         add(Box::new(build.clone()))?;
         add(Box::new(ProcessCollector::for_self()))?;
@@ -276,6 +298,9 @@ impl Metrics {
             in_flight,
             panics,
             rejected,
+            dns_questions,
+            dns_cache,
+            list_up,
         })
     }
 
@@ -340,6 +365,24 @@ impl Metrics {
         self.message_bytes.inc_by(u64::try_from(outcome.size).unwrap_or(u64::MAX));
     }
 
+    /// Takes over what the lists have counted themselves, as of now.
+    pub fn lists(&self, reports: &[Report], cache: CacheReport) {
+        let raise =
+            |counter: &IntCounter, to: u64| counter.inc_by(to.saturating_sub(counter.get()));
+        let values = [cache.hits, cache.joined, cache.misses];
+        for (result, value) in CACHE_RESULTS.iter().zip(values) {
+            raise(&self.dns_cache.with_label_values(&[*result]), value);
+        }
+        self.list_up.reset();
+        for report in reports {
+            let name = &*report.list.name;
+            self.list_up.with_label_values(&[name]).set(i64::from(report.off.is_none()));
+            for (result, value) in &report.counts {
+                raise(&self.dns_questions.with_label_values(&[name, result.name()]), *value);
+            }
+        }
+    }
+
     /// Counts a scan as going on until the guard is dropped.
     pub fn in_flight(&self) -> InFlight {
         self.in_flight.inc();
@@ -389,6 +432,7 @@ fn histogram(declaration: &Declaration) -> HistogramOpts {
 mod tests {
     use super::*;
     use crate::facts::Origin;
+    use crate::lists::{AskResult, Kind, List};
     use crate::message::Defect;
     use crate::rules::{Flags, Hit};
     use crate::scan::Extracted;
@@ -428,6 +472,7 @@ mod tests {
             events: Vec::new(),
             defects: vec![Defect::new(DefectKind::Truncated, "", "")],
             extracted: Extracted::default(),
+            listings: Vec::new(),
             partial: partial.iter().map(|&reason| reason.to_owned()).collect(),
             message_id: None,
             has_calendar: true,
@@ -501,9 +546,34 @@ mod tests {
         assert!(text.contains(r#"rules="3""#) && !text.contains(r#"rules="2""#), "{text}");
     }
 
+    fn report(listed: u64) -> Report {
+        let list = List::new("ZEN", "secret.zen.example", "zen.example", Kind::Ip);
+        let counts = vec![(AskResult::Listed, listed)];
+        Report { list: list.into(), off: None, check: None, counts }
+    }
+
+    #[test]
+    fn lists_are_counted() {
+        let metrics = Metrics::new().unwrap();
+        let cache = |hits| CacheReport { hits, joined: 2, misses: 3 };
+        metrics.lists(&[report(4)], cache(1));
+        metrics.lists(&[Report { off: Some(("it does not answer", 9)), ..report(5) }], cache(7));
+        let text = metrics.render();
+        for line in [
+            r#"calspamd_dns_questions_total{list="ZEN",result="listed"} 5"#,
+            r#"calspamd_dns_cache_total{result="hit"} 7"#,
+            r#"calspamd_dns_cache_total{result="joined"} 2"#,
+            r#"calspamd_list_up{list="ZEN"} 0"#,
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+        assert!(!text.contains("secret"));
+    }
+
     #[test]
     fn documentation_is_what_is_rendered() {
         let metrics = Metrics::new().unwrap();
+        metrics.lists(&[report(1)], CacheReport::default());
         metrics.announce(["CAL_A"], &HitCounters::default());
         let text = metrics.render();
         let mut rendered: Vec<&str> =

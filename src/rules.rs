@@ -15,6 +15,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::facts::{Facts, Origin};
+use crate::lists::Listings;
 
 use link::How;
 
@@ -24,6 +25,7 @@ mod class;
 mod condition;
 mod define;
 mod diagnostic;
+mod dnslist;
 mod domain;
 mod eval;
 mod evaluate;
@@ -35,6 +37,7 @@ mod header;
 mod history;
 mod line;
 mod link;
+mod listed;
 mod load;
 mod lookup;
 mod meta;
@@ -316,10 +319,11 @@ pub fn values(
 pub fn evaluate(
     rules: &RuleSet,
     facts: &Facts<'_>,
+    listings: &Listings<'_>,
     scope: EvidenceScope,
     expired: &dyn Fn() -> bool,
 ) -> Evaluation {
-    evaluate::evaluate(rules, facts, scope, expired)
+    evaluate::evaluate(rules, facts, listings, scope, expired)
 }
 
 /// The outcome of an evaluation.

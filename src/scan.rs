@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::authentication::{Authenticator, Pending};
 use crate::calendar::{self, Moment, Property, Reading};
 use crate::facts::{self, Facts, Origin};
+use crate::lists::{self, Listing, Listings, Lists};
 use crate::message::{self, Defect, DefectKind, Envelope, Message, Source};
 use crate::rules::{self, Evaluation, EvidenceScope, Hit, RuleSet};
 use crate::site::Site;
@@ -17,6 +18,12 @@ use crate::verdict::{self, Circumstances, Policy, Upstream, Verdict};
 
 /// Rules named that ran into their limit.
 const EXHAUSTED: usize = 10;
+
+/// Reason for a partial answer: lists took too long.
+pub const DNS_BUDGET: &str = "dns-budget";
+
+/// Reason for a partial answer: not every list has answered all that was to be asked.
+pub const LISTS: &str = "lists";
 
 /// Settings of all stages.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +40,8 @@ pub struct Settings {
     pub site: Site,
     /// Verifies what nobody has said of a message's authentication; `None` without DNS.
     pub authentication: Option<Authenticator>,
+    /// Who asks DNS lists; nobody by default.
+    pub lists: Lists,
 }
 
 /// Limits of a whole scan.
@@ -78,6 +87,8 @@ pub struct Timings {
     pub facts: Duration,
     /// `authentication`: waiting for it.
     pub authentication: Duration,
+    /// `lists`.
+    pub lists: Duration,
     /// `rules`.
     pub rules: Duration,
     /// `verdict`.
@@ -88,12 +99,13 @@ pub struct Timings {
 
 impl Timings {
     /// Stage names with their times, in pipeline order.
-    pub fn stages(&self) -> [(&'static str, Duration); 6] {
+    pub fn stages(&self) -> [(&'static str, Duration); 7] {
         [
             ("message", self.message),
             ("calendar", self.calendar),
             ("facts", self.facts),
             ("authentication", self.authentication),
+            ("lists", self.lists),
             ("rules", self.rules),
             ("verdict", self.verdict),
         ]
@@ -191,6 +203,19 @@ impl Known {
     }
 }
 
+/// What a list says of a name in the message.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// The list.
+    pub list: String,
+    /// The name.
+    pub about: String,
+    /// Where it was found first.
+    pub place: String,
+    /// Its answer; none when it has not answered.
+    pub listing: Listing,
+}
+
 /// The answer, free of any protocol.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -202,6 +227,8 @@ pub struct Outcome {
     pub defects: Vec<Defect>,
     /// What was found in the text.
     pub extracted: Extracted,
+    /// What lists say, where they say more than "not listed".
+    pub listings: Vec<Said>,
     /// Why the answer is not complete, sorted: `limit:attendees`, `limit:time`.
     pub partial: Vec<String>,
     /// Message-ID without brackets.
@@ -258,21 +285,29 @@ pub fn scan(bytes: &[u8], request: &Request, rules: &RuleSet, settings: &Setting
         timings.authentication = clock.lap(&timings);
     }
 
-    let evaluation = rules::evaluate(rules, &facts, request.scope, &expired);
+    // Whose signature passed is asked about too, so lists come second and share the time.
+    let left = clock.left().min(settings.lists.budget().saturating_sub(timings.authentication));
+    let listings = ask(&facts, request.scope, rules, &settings.lists, left);
+    timings.lists = clock.lap(&timings);
+
+    let evaluation = rules::evaluate(rules, &facts, &listings, request.scope, &expired);
     timings.rules = clock.lap(&timings);
 
     let defects = defects(&message, &reading, &facts, &evaluation, clock.expired());
-    let partial = partial(&defects, &evaluation);
+    let mut partial = partial(&defects, &evaluation);
+    let unread = !partial.is_empty();
+    partial.extend(unanswered(&listings));
     let verdict = verdict::decide(
         evaluation.hits,
         &settings.verdict,
-        &circumstances(request, rules, &reading, !partial.is_empty()),
+        &circumstances(request, rules, &reading, unread),
     );
     timings.verdict = clock.lap(&timings);
 
     let mut outcome = Outcome {
         events: events(&reading, &verdict),
         extracted: extracted(&facts, request.scope),
+        listings: said(&listings, rules),
         verdict,
         defects,
         partial,
@@ -339,6 +374,7 @@ fn without_calendar(
         events: Vec::new(),
         defects: message.defects.clone(),
         extracted: Extracted::default(),
+        listings: Vec::new(),
         partial,
         message_id: message.message_id.clone(),
         has_calendar: false,
@@ -346,6 +382,45 @@ fn without_calendar(
         authentication: Known::Nothing,
         timings,
     }
+}
+
+/// Asks DNS lists what rules want to know.
+fn ask<'f>(
+    facts: &'f Facts<'f>,
+    scope: EvidenceScope,
+    rules: &RuleSet,
+    lists: &Lists,
+    left: Duration,
+) -> Listings<'f> {
+    if !lists.is_on() {
+        return Listings::default();
+    }
+    let plan = rules.plan();
+    let calendar_only = scope == EvidenceScope::Calendar;
+    let questions = lists::questions(facts, &plan, calendar_only, lists.most());
+    lists.look_up(&plan, questions, left)
+}
+
+/// Why the answer does not know all that lists could say. That makes nothing unread.
+fn unanswered(listings: &Listings<'_>) -> impl Iterator<Item = String> {
+    let late = listings.is_late().then(|| DNS_BUDGET.to_owned());
+    let silent = listings.is_partial().then(|| LISTS.to_owned());
+    late.into_iter().chain(silent)
+}
+
+fn said(listings: &Listings<'_>, rules: &RuleSet) -> Vec<Said> {
+    let more = listings.all.iter().filter(|asked| asked.listing != Listing::NotListed);
+    more.map(|asked| Said {
+        list: rules
+            .lists()
+            .get(asked.question.list)
+            .map(|l| l.name.to_string())
+            .unwrap_or_default(),
+        about: asked.question.about.to_string(),
+        place: asked.question.sources.first().map(|s| s.place.to_string()).unwrap_or_default(),
+        listing: asked.listing.clone(),
+    })
+    .collect()
 }
 
 fn circumstances<'a>(

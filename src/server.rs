@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix_web::rt::{self, System};
 use arc_swap::ArcSwap;
@@ -145,6 +145,8 @@ pub struct State {
     pub scan: Scan,
     /// Scans so far, for ids in log lines.
     scans: AtomicU64,
+    /// When the service began.
+    started: Instant,
     /// True from the signal to stop on.
     stopping: AtomicBool,
 }
@@ -159,6 +161,7 @@ impl State {
     /// Puts together what requests share.
     pub fn new(rules: RuleSet, settings: scan::Settings) -> Result<Self, metrics::Error> {
         let metrics = Metrics::new()?;
+        settings.lists.announce(rules.lists());
         let names = rules.symbols().map(|symbol| &*symbol.name);
         let hits = metrics.announce(names, &HitCounters::default());
         Ok(Self {
@@ -169,6 +172,7 @@ impl State {
             metrics,
             scan: scan::scan,
             scans: AtomicU64::new(0),
+            started: Instant::now(),
             stopping: AtomicBool::new(false),
         })
     }

@@ -37,6 +37,10 @@ pub(super) fn print(
     if !verdict.decision.reasons.is_empty() {
         writeln!(out, "  reasons  {}", clean(&verdict.decision.reasons.join(", ")))?;
     }
+    for said in &outcome.listings {
+        let (about, place) = (clean_and_cut(&said.about, SHOWN), clean(&said.place));
+        writeln!(out, "  list     {}: {about} at {place}: {}", said.list, said.listing)?;
+    }
     for defect in &outcome.defects {
         let place = if defect.place.is_empty() { "message" } else { &defect.place };
         let (place, detail) = (clean(place), clean(&defect.detail));

@@ -20,7 +20,11 @@ pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
     let loaded = source.load()?;
     server::log(&loaded.diagnostics);
     let again = move || source.load().map_err(refusal);
-    let state = State::new(loaded.rules, config.scan)?.with_source(Box::new(again));
+    let mut scan = config.scan;
+    if let Err(error) = super::start_dns(&config.dns, &mut scan) {
+        tracing::warn!("{error}; DNS is not asked");
+    }
+    let state = State::new(loaded.rules, scan)?.with_source(Box::new(again));
     let state = Arc::new(state);
 
     let address = config.http.listen.clone();

@@ -45,7 +45,7 @@ fn list(values: impl IntoIterator<Item = impl Display>) -> String {
 }
 
 pub(super) fn print(config: &Config) -> String {
-    let Config { http, insecure, scan, site, rule_directories, log } = config;
+    let Config { http, insecure, scan, site, dns, rule_directories, log } = config;
     let mut page = Page::default();
 
     page.section("http");
@@ -65,6 +65,12 @@ pub(super) fn print(config: &Config) -> String {
         list(rule_directories.iter().map(|path| path.display())),
         "Directories with *.cf files and lists/*.txt, read after the built-in rules.",
     );
+
+    page.section("dns");
+    page.key("enabled", dns.enabled, "Ask DNS lists; without this key, where servers are named.");
+    page.key("servers", list(&dns.servers), "Resolvers, IP or IP:PORT; none: the system's.");
+    page.key("budget", text(Time(dns.budget)), "A scan waits for lists at most so long.");
+    page.key("max_questions", dns.most, "Questions to lists per message.");
 
     page.section("limits");
     page.key("time", text(Time(scan.limits.time)), "A scan answers with what it has after this.");

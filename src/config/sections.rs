@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::values::{Parsed, Size, Threshold, Time, Word};
+use super::values::{Parsed, Server, Size, Threshold, Time, Word};
 use super::{Config, DEFAULT_RULES, Format, Level, Log};
 use crate::site::{self, Network, Who};
 use crate::verdict::Policy;
-use crate::{scan, server};
+use crate::{lists, scan, server};
 
 macro_rules! sections {
     ($($section:ident: $name:ident { $($key:ident: $value:ty,)+ })+) => {
@@ -48,6 +48,12 @@ sections! {
     }
     rules: Rules {
         directories: Vec<PathBuf>,
+    }
+    dns: Dns {
+        enabled: bool,
+        servers: Vec<Parsed<Server>>,
+        budget: Time,
+        max_questions: NonZeroUsize,
     }
     limits: Limits {
         time: Time,
@@ -104,6 +110,14 @@ impl Sections {
         set(&mut log.level, self.log.level.map(|word| word.0));
         set(&mut log.format, self.log.format.map(|word| word.0));
 
+        let mut dns = lists::Settings::default();
+        let servers = self.dns.servers.unwrap_or_default();
+        dns.servers = servers.into_iter().map(|server| server.0.0).collect();
+        // Lists refuse resolvers that many share, so somebody has to say whom we may ask.
+        dns.enabled = self.dns.enabled.unwrap_or(!dns.servers.is_empty());
+        set(&mut dns.budget, self.dns.budget.map(|time| time.0));
+        set(&mut dns.most, self.dns.max_questions.map(NonZeroUsize::get));
+
         let directories = self.rules.directories;
         let mut scan = scan_settings(&self.limits, &self.actions, &self.policy);
         set(&mut scan.message.trusted_authserv_ids, self.site.trusted_authserv_ids.clone());
@@ -112,6 +126,7 @@ impl Sections {
             insecure: self.http.insecure.unwrap_or_default(),
             scan,
             site: site_settings(self.site),
+            dns,
             rule_directories: directories.unwrap_or_else(|| vec![DEFAULT_RULES.into()]),
             log,
         }

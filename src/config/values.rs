@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -31,6 +32,22 @@ impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
         write_with_unit(f, milliseconds, &TIMES)
+    }
+}
+
+/// A resolver: `192.0.2.53`, `127.0.0.1:5300`, `[2001:db8::53]:53`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Server(pub(super) SocketAddr);
+
+impl FromStr for Server {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let with_port = text.parse::<SocketAddr>().ok();
+        let server = with_port.or_else(|| Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, 53)));
+        server.map(Self).ok_or_else(|| {
+            format!("`{text}` is no resolver\nwrite an IP address, or IP:PORT: 127.0.0.1:53")
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::rules::EvidenceScope;
 use crate::scan::Request;
 use crate::verdict::{Action, Policy};
 
-pub use control::{not_reloaded, reloaded};
+pub use control::{ListState, not_reloaded, reloaded, stat};
 pub use reply::{ListedSymbol, answer, failure, reply, symbols};
 
 /// Longest `Log-Tag` taken over into a log line.

@@ -19,6 +19,8 @@ pub(super) struct Attributes<'l> {
     pub(super) group: Option<&'l str>,
     pub(super) source: Option<&'l str>,
     pub(super) flags: Flags,
+    /// `tflags notice`: it is shown, although its score is 0.
+    pub(super) notice: bool,
     /// `tflags nosubject`: a `body` rule leaves the Subject out.
     pub(super) without_subject: bool,
     /// Every line that was taken, with its place in load order.
@@ -132,7 +134,7 @@ impl<'l> Loader<'l> {
         text: Token<'l>,
     ) {
         attributes.flags = Flags::default();
-        attributes.without_subject = false;
+        (attributes.without_subject, attributes.notice) = (false, false);
         (attributes.most_hits, attributes.range, attributes.joined) = (None, None, false);
         let mut multiple = false;
         let mut most = MOST_HITS;
@@ -145,6 +147,7 @@ impl<'l> Loader<'l> {
                 "forged" => attributes.flags.forged = true,
                 "active" => attributes.flags.active = true,
                 "nice" => attributes.flags.nice = true,
+                "notice" => attributes.notice = true,
                 "nosubject" => attributes.without_subject = true,
                 "multiple" => multiple = true,
                 "concat" => attributes.joined = true,
@@ -165,7 +168,8 @@ impl<'l> Loader<'l> {
                     }
                 }
                 flag => {
-                    let ours = ["known", "forged", "active", "nice", "nosubject", "multiple"];
+                    let ours =
+                        ["known", "forged", "active", "nice", "notice", "nosubject", "multiple"];
                     let guess = closest(flag, ours.iter().chain(foreign::FLAGS).copied());
                     let message = format!("unknown flag `{flag}`");
                     self.error(line.warning(word, message).with_guess(guess));

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use crate::facts::{Facts, Origin, Paragraph};
+use crate::lists::Subject;
 
 use super::FunctionState;
 use super::domain::Known;
@@ -219,7 +220,13 @@ pub(super) fn read<'l>(
             return lookup::called(function.name, &words).map(Definition::Lookup).ok_or_else(
                 || {
                     let message = format!("`{}` lacks an argument", function.name);
-                    line.error(name, message).into()
+                    let error = line.error(name, message);
+                    if function.name == "check_dnslist" {
+                        let names: Vec<&str> = Subject::ALL.iter().map(|s| s.name()).collect();
+                        let hint = format!("a list, and some of: {}", names.join(" "));
+                        return error.with_hint(hint).into();
+                    }
+                    error.into()
                 },
             );
         }

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::facts::{Facts, Memo, Origin, Paragraph, TextValue, View};
+use crate::lists::Listings;
 
 use super::domain::Known;
 use super::evidence::Trace;
@@ -57,6 +58,7 @@ pub(super) struct Scan<'s, 'f> {
     pub(super) facts: &'f Facts<'f>,
     pub(super) shared: &'s Memo<'f>,
     pub(super) paragraphs: &'s dyn Fn() -> &'s [Paragraph<'f>],
+    pub(super) listings: &'s Listings<'s>,
     pub(super) scope: EvidenceScope,
     pub(super) clock: Clock<'s>,
     /// One cell a rule.
@@ -173,12 +175,13 @@ struct Draft {
 pub(super) fn evaluate(
     set: &RuleSet,
     facts: &Facts<'_>,
+    listings: &Listings<'_>,
     scope: EvidenceScope,
     expired: &dyn Fn() -> bool,
 ) -> Evaluation {
     let shared = Memo::new();
     let view = View::new(facts, &shared, None);
-    run(set, &view, &shared, &|| view.paragraphs(), scope, expired)
+    run(set, &view, &shared, &|| view.paragraphs(), listings, scope, expired)
 }
 
 /// The same with paragraphs from anywhere; `message` is a view without an event.
@@ -187,11 +190,12 @@ fn run<'s, 'f>(
     message: &View<'s, 'f>,
     shared: &'s Memo<'f>,
     paragraphs: &'s dyn Fn() -> &'s [Paragraph<'f>],
+    listings: &'s Listings<'s>,
     scope: EvidenceScope,
     expired: &'s dyn Fn() -> bool,
 ) -> Evaluation {
     let facts = message.facts();
-    let mut scan = Scan::new(set, message, shared, paragraphs, scope, expired);
+    let mut scan = Scan::new(set, message, shared, paragraphs, listings, scope, expired);
     let mut drafts: BTreeMap<usize, Draft> = BTreeMap::new();
     if !scan.clock.look() {
         scan.capture(message, MESSAGE_ROUND);
@@ -223,7 +227,8 @@ pub(super) fn values(
     let shared = Memo::new();
     let view = View::new(facts, &shared, None);
     let paragraphs = || view.paragraphs();
-    let mut scan = Scan::new(set, &view, &shared, &paragraphs, scope, &|| false);
+    let nothing = Listings::default();
+    let mut scan = Scan::new(set, &view, &shared, &paragraphs, &nothing, scope, &|| false);
     scan.capture(&view, MESSAGE_ROUND);
     let rules = set.rules.iter().enumerate().filter(|(_, rule)| !rule.per_event);
     rules
@@ -240,6 +245,7 @@ impl<'s, 'f> Scan<'s, 'f> {
         message: &View<'s, 'f>,
         shared: &'s Memo<'f>,
         paragraphs: &'s dyn Fn() -> &'s [Paragraph<'f>],
+        listings: &'s Listings<'s>,
         scope: EvidenceScope,
         expired: &'s dyn Fn() -> bool,
     ) -> Self {
@@ -249,6 +255,7 @@ impl<'s, 'f> Scan<'s, 'f> {
             facts: message.facts(),
             shared,
             paragraphs,
+            listings,
             scope,
             clock: Clock { expired, captures, regexes: 0, stopped: false, exhausted: false },
             cells: vec![Cell::default(); set.rules.len()],
@@ -346,8 +353,7 @@ impl<'s, 'f> Scan<'s, 'f> {
             }
             Question::UriDetail(conditions) => Some(f64::from(self.uri_detail(index, conditions))),
             Question::Eval(call) => self.call(index, call),
-            // Nobody has asked, as with SpamAssassin's `local_tests_only`.
-            Question::Lookup(_) => Some(0.0),
+            Question::Lookup { asking, .. } => self.listed(index, asking),
         };
         if std::mem::replace(&mut self.clock.exhausted, outer)
             && let Some(exhausted) = self.exhausted.get_mut(index)

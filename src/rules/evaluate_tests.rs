@@ -98,7 +98,7 @@ fn outcome(set: &RuleSet, case: &Case<'_>, expired: &dyn Fn() -> bool) -> Evalua
         .collect();
     let shared = Memo::new();
     let view = View::new(&facts, &shared, None);
-    run(set, &view, &shared, &|| &paragraphs, case.scope, expired)
+    run(set, &view, &shared, &|| &paragraphs, &Listings::default(), case.scope, expired)
 }
 
 /// One line a hit: `SYMBOL [events] origin: place=text; …`.
@@ -396,8 +396,13 @@ fn the_stock_entry_points_agree() {
     let reading = Reading { events: vec![event("a", 2)], ..Reading::default() };
     let (message, envelope) = (Message::default(), Envelope::default());
     let facts = facts(&message, &reading, &envelope, Links::default());
-    let evaluation =
-        super::super::evaluate(&loaded.rules, &facts, EvidenceScope::Message, &|| false);
+    let evaluation = super::super::evaluate(
+        &loaded.rules,
+        &facts,
+        &Listings::default(),
+        EvidenceScope::Message,
+        &|| false,
+    );
     assert_eq!(shown(&evaluation), ["X [0] calendar: VEVENT[0]=2 > 1"]);
 }
 

@@ -46,7 +46,8 @@ fn hits(rules: &str, organizer: &str) -> Vec<String> {
     let envelope = Envelope::default();
     let facts = facts(&message, &reading, &envelope, Links::default());
     let set = load(&files(rules)).unwrap().rules;
-    let evaluation = evaluate(&set, &facts, EvidenceScope::Message, &|| false);
+    let evaluation =
+        evaluate(&set, &facts, &Listings::default(), EvidenceScope::Message, &|| false);
     assert!(evaluation.complete);
     shown(&evaluation).into_iter().map(|hit| hit.replace("VEVENT[0].", "")).collect()
 }

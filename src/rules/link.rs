@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use crate::facts::{FactId, Origin, Scope};
 
-use super::attributes::{Attributes, Expectation};
+use super::attributes::{Attributes, Cap, Expectation};
 use super::diagnostic::closest;
 use super::domain::Range;
 use super::header::{Ask, Selector};
 use super::line::Token;
+use super::listed::{Asking, Book, Unasked};
 use super::load::{Definition, Draft, Loader};
 use super::lookup::Lookup;
 use super::meta::Expression;
@@ -31,6 +32,7 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
         caps,
         skipped,
         lookups,
+        described,
         settings,
         expectations,
         ..
@@ -51,23 +53,31 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
             (draft, attributes)
         })
         .collect();
-    let off: Vec<bool> = drafts.iter().map(|(_, a)| a.score == Some(0.0)).collect();
+    let off: Vec<bool> = drafts.iter().map(|(_, a)| a.score == Some(0.0) && !a.notice).collect();
     let symbols: Vec<Symbol> = drafts.iter().map(|(draft, a)| symbol(draft, a)).collect();
-    let scored: Vec<bool> = symbols.iter().map(|symbol| symbol.score != 0.0).collect();
+    let scored: Vec<bool> = symbols
+        .iter()
+        .zip(&drafts)
+        .map(|(symbol, (_, attributes))| symbol.score != 0.0 || attributes.notice)
+        .collect();
+    let asked = drafts.iter().filter_map(|(draft, _)| match &draft.body {
+        Definition::Lookup(lookup) => Some(lookup),
+        Definition::Calendar(_)
+        | Definition::Header { .. }
+        | Definition::Text { .. }
+        | Definition::MimeHeader(_)
+        | Definition::UriDetail(_)
+        | Definition::Eval(_)
+        | Definition::Meta(_) => None,
+    });
+    let mut book = Book::new(described, asked);
     let resolve = |name: &Token<'_>| {
         let index = names.binary_search(&name.text).ok()?;
         (off.get(index) == Some(&false)).then_some(index)
     };
     let reached =
         if how.whole { (0..names.len()).collect() } else { reached(&drafts, &scored, &resolve) };
-    for (name, cap) in &caps {
-        let used = attributes.values().any(|attributes| attributes.group == Some(*name));
-        if !used {
-            let message = format!("no rule is in the group `{name}`");
-            let guess = closest(name, attributes.values().filter_map(|a| a.group));
-            diagnostics.push(cap.line.warning(cap.name, message).with_guess(guess));
-        }
-    }
+    check_caps(&caps, &attributes, &mut diagnostics);
     let mut set = RuleSet {
         caps: caps
             .iter()
@@ -88,16 +98,18 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
                 capturing.push(index);
             }
         }
-        if let Definition::Lookup(Lookup::Defined { rule }) = &draft.body {
-            if let Some(lookup) = lookups.get(&**rule) {
-                draft.body = Definition::Lookup(lookup.clone());
-            } else {
-                let message = format!("no list is defined for `{rule}`");
-                let hint = format!("for example `urirhssub {rule} zone.example. A 127.0.0.2`");
-                diagnostics.push(draft.line.warning(draft.name, message).with_hint(hint));
+        defined(&mut draft, &lookups, &mut diagnostics);
+        let mut asking = Asking::default();
+        if live && let Definition::Lookup(lookup) = &draft.body {
+            match book.asking(lookup, symbol.flags.nice) {
+                Ok(found) => asking = found,
+                Err(Unasked::Off) => {}
+                Err(Unasked::Wrong(message)) => {
+                    diagnostics.push(draft.line.warning(draft.name, message));
+                }
             }
         }
-        let body = seats.question(draft.body, attributes, live, &resolve);
+        let body = seats.question(draft.body, asking, attributes, live, &resolve);
         if live && let Question::Calendar { test, .. } = &body {
             set.facts.extend(test.facts());
             if test.quantifier == Quantifier::Joined {
@@ -106,12 +118,45 @@ pub(super) fn link(loader: Loader<'_>, how: How) -> (RuleSet, Vec<Diagnostic>) {
         }
         set.rules.push(Rule { symbol, body, most_hits, per_event: false, asks_calendar: false });
     }
+    (set.lists, set.list_subjects, set.lists_off) = book.finish();
     if templates {
         set.capturing = capturing;
     }
     seats.into_filters(&mut set, how.filtered);
     spread(&mut set, &order, &scored);
     (set, diagnostics)
+}
+
+/// Puts the list that a `uri…` line defines into the place of its name.
+fn defined(
+    draft: &mut Draft<'_>,
+    lookups: &BTreeMap<&str, Lookup>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let Definition::Lookup(Lookup::Defined { rule }) = &draft.body else { return };
+    if let Some(lookup) = lookups.get(&**rule) {
+        draft.body = Definition::Lookup(lookup.clone());
+    } else {
+        let message = format!("no list is defined for `{rule}`");
+        let hint = format!("for example `urirhssub {rule} zone.example. A 127.0.0.2`");
+        diagnostics.push(draft.line.warning(draft.name, message).with_hint(hint));
+    }
+}
+
+/// A cap of a group that no rule is in says nothing.
+fn check_caps(
+    caps: &BTreeMap<&str, Cap<'_>>,
+    attributes: &BTreeMap<&str, Attributes<'_>>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for (name, cap) in caps {
+        let used = attributes.values().any(|attributes| attributes.group == Some(*name));
+        if !used {
+            let message = format!("no rule is in the group `{name}`");
+            let guess = closest(name, attributes.values().filter_map(|a| a.group));
+            diagnostics.push(cap.line.warning(cap.name, message).with_guess(guess));
+        }
+    }
 }
 
 fn symbol(draft: &Draft<'_>, attributes: &Attributes<'_>) -> Symbol {
@@ -277,6 +322,7 @@ impl Seats {
     fn question(
         &mut self,
         definition: Definition<'_>,
+        asking: Asking,
         attributes: &Attributes<'_>,
         live: bool,
         resolve: &impl Fn(&Token<'_>) -> Option<usize>,
@@ -299,7 +345,7 @@ impl Seats {
             }
             Definition::UriDetail(conditions) => Question::UriDetail(conditions),
             Definition::Eval(call) => Question::Eval(call),
-            Definition::Lookup(lookup) => Question::Lookup(lookup),
+            Definition::Lookup(lookup) => Question::Lookup { lookup, asking },
             Definition::Meta(expression) => Question::Meta(expression.resolved(resolve)),
         }
     }
@@ -386,7 +432,7 @@ fn spread(set: &mut RuleSet, order: &[usize], scored: &[bool]) {
             | Question::MimeHeader { .. }
             | Question::UriDetail(_)
             | Question::Eval(_) => (false, false, Range::MAYBE),
-            Question::Lookup(_) => (false, false, Range::NEVER),
+            Question::Lookup { asking, .. } => (false, asking.asks_calendar(), Range::NEVER),
             Question::Meta(expression) => of_meta(expression, set, &ranges, &mut stack),
         };
         if let Some(slot) = ranges.get_mut(*index) {

@@ -13,11 +13,13 @@ use crate::wordlists::WordList;
 
 use super::attributes::{Attributes, Cap, Expectation};
 use super::diagnostic::closest;
+use super::dnslist::Described;
 use super::eval::Call;
 use super::flow::Active;
 use super::header::{Ask, Selector};
 use super::history::{Change, Said};
 use super::line::{Line, Token};
+use super::listed;
 use super::lookup::{self, Lookup};
 use super::meta::{self, Expression};
 use super::mime::MimeHeader;
@@ -56,11 +58,11 @@ const LISTS: [&str; 8] = [
 ];
 
 /// Directives that say something of a rule or of a group.
-const ATTRIBUTES: [&str; 8] =
-    ["score", "describe", "tflags", "priority", "group", "group_cap", "source", "test"];
+const ATTRIBUTES: [&str; 9] =
+    ["score", "describe", "tflags", "priority", "group", "group_cap", "source", "test", "dnslist"];
 
 /// Directives of our own.
-const OWN: [&str; 4] = ["calendar", "group", "group_cap", "source"];
+const OWN: [&str; 5] = ["calendar", "group", "group_cap", "source", "dnslist"];
 
 /// True for a directive that defines a rule.
 pub(super) fn defines(key: &str) -> bool {
@@ -208,6 +210,8 @@ pub(super) struct Loader<'l> {
     pub(super) caps: BTreeMap<&'l str, Cap<'l>>,
     /// Lists that `check_uridnsbl` asks, by name.
     pub(super) lookups: BTreeMap<&'l str, Lookup>,
+    /// Lists that `dnslist` describes.
+    pub(super) described: Described,
     pub(super) expectations: Vec<Expectation<'l>>,
     /// Files with a directive of our own: SpamAssassin could not read them.
     own_files: BTreeSet<usize>,
@@ -238,6 +242,7 @@ impl<'l> Loader<'l> {
             attributes: BTreeMap::new(),
             caps: BTreeMap::new(),
             lookups: BTreeMap::new(),
+            described: Described::default(),
             expectations: Vec::new(),
             own_files: BTreeSet::new(),
             skipped: BTreeSet::new(),
@@ -294,6 +299,13 @@ impl<'l> Loader<'l> {
             }),
             "test" => self.expectation(line, rest),
             "group_cap" => self.group_cap(line, rest),
+            "dnslist" => {
+                let Some((name, text)) = self.name(line, rest) else { return };
+                if let Err(refusal) = self.described.read(line, name.text, text) {
+                    self.refuse(line, word, refusal);
+                }
+            }
+            "uridnsbl_skip_domain" if rest.text.starts_with("in ") => self.unasked(line, rest),
             list if LISTS.contains(&list) => {
                 let Some((name, text)) = self.name(line, rest) else { return };
                 match lookup::uri(list, line, text) {
@@ -369,6 +381,18 @@ impl<'l> Loader<'l> {
                 self.drafts.remove(name.text);
                 self.refuse(line, line.directive().1, refusal);
             }
+        }
+    }
+
+    /// `uridnsbl_skip_domain in FILE`
+    fn unasked(&mut self, line: &Line<'_>, rest: Token<'_>) {
+        let name = rest.from("in ".len()).trimmed();
+        let file = self.compiler.files.iter().rev().find(|file| file.name == name.text);
+        if let Some(file) = file {
+            self.settings.unasked.extend(listed::names(&file.text));
+        } else {
+            let message = format!("there is no list `{}`", name.text);
+            self.error(line.error(name, message));
         }
     }
 

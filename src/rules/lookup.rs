@@ -2,12 +2,13 @@
 //!
 //! Comes in: `urirhsbl`, `urirhssub`, `uridnsbl` … lines, `askdns` rules and the arguments of
 //! `check_rbl…` functions. Goes out: a [`Lookup`] a rule, data that says whom to ask what.
-//! While nobody has asked, a rule with a lookup counts as 0, as in SpamAssassin with
+//! Where nobody asks DNS, a rule with a lookup counts as 0, as in SpamAssassin with
 //! `local_tests_only`.
 
 use super::line::{Line, Token};
 use super::load::{Compiler, Refusal};
 use super::pattern::Dialect;
+use crate::lists::Subjects;
 
 /// The names of a link that a list is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +81,17 @@ pub enum Lookup {
         /// The name.
         rule: String,
     },
+    /// `check_dnslist('LIST', 'SUBJECTS', 'CODES')`.
+    List {
+        /// The list, as a `dnslist` line calls it.
+        list: String,
+        /// Of which names.
+        subjects: Subjects,
+        /// The answers that count; none: any.
+        answer: Option<String>,
+    },
+    /// `check_dnslist_silence()`: some list has not answered.
+    Silence,
     /// `askdns`: a name made from tags.
     Ask {
         /// The name, with `_TAG_`s in it.
@@ -141,6 +153,18 @@ pub(super) fn ask(
 pub(super) fn called(function: &'static str, arguments: &[String]) -> Option<Lookup> {
     let argument = |index: usize| arguments.get(index).cloned();
     match function {
+        "check_dnslist" => Some(Lookup::List {
+            list: argument(0)?,
+            subjects: Subjects::parse(&argument(1)?).ok()?,
+            answer: argument(2),
+        }),
+        "check_dnslist_silence" => Some(Lookup::Silence),
+        "check_hashbl_emails" => Some(Lookup::Hop {
+            function,
+            set: String::new(),
+            zone: Some(zone_name(&argument(0)?)),
+            answer: argument(3),
+        }),
         // The list itself is defined by a directive of its own.
         "check_uridnsbl" => Some(Lookup::Defined { rule: argument(0)? }),
         "check_rbl_sub" => Some(Lookup::Hop {

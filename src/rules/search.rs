@@ -15,6 +15,7 @@ use super::eval::{Call, Context};
 use super::evaluate::{Joined, MESSAGE_ROUND, Scan, Sweep, is_hit};
 use super::evidence::Trace;
 use super::header::{Ask, Selector};
+use super::listed::Asking;
 use super::mime::{MimeHeader, Parts};
 use super::pattern::{Found, Pattern};
 use super::set::{Question, Rule, RuleSet, Seat, TextKind};
@@ -78,7 +79,7 @@ impl<'s, 'f> Scan<'s, 'f> {
                 | Question::MimeHeader { .. }
                 | Question::UriDetail(_)
                 | Question::Eval(_)
-                | Question::Lookup(_)
+                | Question::Lookup { .. }
                 | Question::Meta(_) => None,
             })
             .collect();
@@ -402,6 +403,15 @@ impl<'s, 'f> Scan<'s, 'f> {
         value
     }
 
+    /// What lists say.
+    pub(super) fn listed(&mut self, index: usize, asking: &Asking) -> Known {
+        let (value, trace) = asking.value(&self.set.lists, self.listings, self.scope);
+        if is_hit(value) {
+            self.texts.insert(index, trace);
+        }
+        value
+    }
+
     /// Collects the evidence of a rule that hit: its own, or that of a meta's operands.
     pub(super) fn trace(
         &mut self,
@@ -457,7 +467,7 @@ impl<'s, 'f> Scan<'s, 'f> {
             | Question::MimeHeader { .. }
             | Question::UriDetail(_)
             | Question::Eval(_)
-            | Question::Lookup(_) => {
+            | Question::Lookup { .. } => {
                 if let Some(found) = self.texts.get(&index) {
                     trace.merge(found);
                 }

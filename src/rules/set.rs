@@ -5,11 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::facts::FactId;
+use crate::lists::{List, Plan, Subjects};
 
 use super::diagnostic::closest;
 use super::eval::Call;
 use super::header::{Ask, Selector};
 use super::history::Change;
+use super::listed::Asking;
 use super::lookup::Lookup;
 use super::meta::Expression;
 use super::mime::{MimeHeader, Parts};
@@ -157,8 +159,11 @@ pub(super) enum Question {
     },
     UriDetail(Vec<Condition>),
     Eval(Call),
-    /// What DNS would answer, were it asked.
-    Lookup(Lookup),
+    /// What a DNS list answers.
+    Lookup {
+        lookup: Lookup,
+        asking: Asking,
+    },
     Meta(Expression<usize>),
 }
 
@@ -194,6 +199,10 @@ pub struct RuleSet {
     pub(super) caps: Vec<GroupCap>,
     pub(super) facts: BTreeSet<FactId>,
     pub(super) without_calendar: bool,
+    /// DNS lists that some scan may ask, and about which names.
+    pub(super) lists: Vec<Arc<List>>,
+    pub(super) list_subjects: Vec<Subjects>,
+    pub(super) lists_off: Vec<Arc<str>>,
 }
 
 impl RuleSet {
@@ -270,7 +279,7 @@ impl RuleSet {
     /// DNS lists that rules ask, with the names of the rules.
     pub fn lookups(&self) -> impl Iterator<Item = (&Symbol, &Lookup)> {
         self.rules.iter().filter_map(|rule| match &rule.body {
-            Question::Lookup(lookup) => Some((&rule.symbol, lookup)),
+            Question::Lookup { lookup, .. } => Some((&rule.symbol, lookup)),
             Question::Calendar { .. }
             | Question::Header { .. }
             | Question::Text { .. }
@@ -279,6 +288,27 @@ impl RuleSet {
             | Question::Eval(_)
             | Question::Meta(_) => None,
         })
+    }
+
+    /// DNS lists that some scan may ask.
+    pub fn lists(&self) -> &[Arc<List>] {
+        &self.lists
+    }
+
+    /// Names of DNS lists that are described and switched off, by themselves or for want of a
+    /// key.
+    pub fn lists_off(&self) -> &[Arc<str>] {
+        &self.lists_off
+    }
+
+    /// What rules want to know of DNS lists.
+    pub fn plan(&self) -> Plan<'_> {
+        Plan {
+            lists: &self.lists,
+            subjects: &self.list_subjects,
+            networks: &self.settings.networks,
+            skipped: &self.settings.unasked,
+        }
     }
 
     /// Number of rules, helpers included.

@@ -19,6 +19,7 @@ use actix_web::web::{self, Bytes, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
 
 use super::{Listener, Password, Refusal, Settings, State, access};
+use crate::lists::Report;
 use crate::metrics::{self, Rejection};
 use crate::protocol::rspamd;
 use crate::scan::{Extracted, Known, Outcome, Request, Timings};
@@ -34,6 +35,9 @@ const INLINE: usize = 128 * 1024;
 /// Threads for large messages, per worker. More would not scan faster; they would only make
 /// each other run out of their time budgets.
 const BLOCKING_THREADS: usize = 2;
+
+/// The same where scans wait for DNS, which takes time and no work.
+const WAITING_THREADS: usize = 64;
 
 /// Time to read on after a refusal, so that a client still sending gets to see the reply.
 const LINGER: Duration = Duration::from_secs(5);
@@ -60,6 +64,8 @@ pub(super) async fn run(
     shutdown: impl Future<Output = ()> + 'static,
 ) -> io::Result<()> {
     let workers = available_parallelism().map_or(1, usize::from);
+    let waits = state.settings.lists.may_wait();
+    let threads = if waits { WAITING_THREADS } else { BLOCKING_THREADS };
     let service = Service {
         state: Arc::clone(&state),
         max_message: settings.max_message,
@@ -73,7 +79,7 @@ pub(super) async fn run(
     })
     .workers(workers)
     .max_connections(settings.connections.div_ceil(workers))
-    .worker_max_blocking_threads(BLOCKING_THREADS)
+    .worker_max_blocking_threads(threads)
     .client_request_timeout(settings.head_timeout)
     .client_disconnect_timeout(LINGER)
     .keep_alive(settings.keep_alive)
@@ -112,8 +118,16 @@ async fn answer(
         "/checkv2" | "/check" | "/scan" | "/symbols" => service.check(&request, payload).await,
         "/ping" => service.respond(&request, StatusCode::OK, TEXT, "pong\r\n"),
         "/metrics" => {
+            state.metrics.lists(&state.settings.lists.report(), state.settings.lists.cache());
             let text = state.metrics.render();
             service.respond(&request, StatusCode::OK, metrics::CONTENT_TYPE, text)
+        }
+        "/stat" => {
+            let lists = state.settings.lists.report();
+            let lists: Vec<rspamd::ListState> = lists.iter().map(list_state).collect();
+            let scanned = state.scans.load(Ordering::Relaxed);
+            let body = rspamd::stat(scanned, state.started.elapsed().as_secs(), &lists);
+            service.respond(&request, StatusCode::OK, JSON, body)
         }
         "/health" => service.respond(&request, StatusCode::OK, JSON, r#"{"status":"ok"}"#),
         "/ready" if state.stopping.load(Ordering::Relaxed) => {
@@ -142,7 +156,9 @@ impl Service {
             Ok(message) => message,
             Err(reason) => return self.refuse(request, reason),
         };
-        let body = if message.len() <= INLINE {
+        // Who waits for DNS must not hold up the others either.
+        let inline = message.len() <= INLINE && !self.state.settings.lists.may_wait();
+        let body = if inline {
             scan(&self.state, &message, &scan_request, &options)
         } else {
             let state = Arc::clone(&self.state);
@@ -304,6 +320,18 @@ fn has_body(request: &HttpRequest) -> bool {
     chunked || declared_length(request).is_some_and(|length| length > 0)
 }
 
+/// How a list is, for `/stat`.
+fn list_state(report: &Report) -> rspamd::ListState {
+    rspamd::ListState {
+        name: report.list.name.to_string(),
+        zone: report.list.shown.to_string(),
+        up: report.off.is_none(),
+        reason: report.off.map(|(why, _)| why),
+        pause: report.off.map(|(_, seconds)| seconds),
+        questions: report.counts.iter().map(|(result, n)| (result.name(), *n)).collect(),
+    }
+}
+
 /// Scans, counts, logs, and writes the reply.
 fn scan(state: &State, message: &[u8], request: &Request, options: &rspamd::Options) -> Vec<u8> {
     let _in_flight = state.metrics.in_flight();
@@ -348,6 +376,7 @@ fn not_scanned(size: usize, total: Duration) -> Outcome {
         events: Vec::new(),
         defects: Vec::new(),
         extracted: Extracted::default(),
+        listings: Vec::new(),
         partial: reasons,
         message_id: None,
         has_calendar: false,
@@ -377,6 +406,7 @@ fn log(number: u64, outcome: &Outcome, request: &Request, options: &rspamd::Opti
         message_ms = milliseconds(timings.message),
         calendar_ms = milliseconds(timings.calendar),
         facts_ms = milliseconds(timings.facts),
+        lists_ms = milliseconds(timings.lists),
         rules_ms = milliseconds(timings.rules),
         verdict_ms = milliseconds(timings.verdict),
         total_ms = milliseconds(timings.total),

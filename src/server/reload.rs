@@ -103,6 +103,7 @@ impl State {
     }
 
     fn replace(&self, loaded: Loaded) -> Reloaded {
+        self.settings.lists.announce(loaded.rules.lists());
         let before = self.current.load();
         let names: Vec<&str> = loaded.rules.symbols().map(|symbol| &*symbol.name).collect();
         let hits = self.metrics.announce(names, &before.hits);

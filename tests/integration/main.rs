@@ -34,6 +34,8 @@ mod readme;
 mod cli;
 // Its subcommand `rules`, and what other scanners think of what it writes.
 mod rules;
+// DNS lists: what they say, and all that can go wrong with them.
+mod lists;
 // Every rule of the decision about an event.
 mod decision;
 // Boundaries of the modules, read from the source.

@@ -1,8 +1,9 @@
 //! What several topics need: the stock rules, the fixtures with the time and envelope they
 //! were sent with, and a running service to talk to.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use calspamd::config::Config;
+use calspamd::lists::Lists;
 use calspamd::message::{self, Envelope};
 use calspamd::rules::{self, File, Files, RuleSet};
 use calspamd::scan::{self, Outcome, Request};
@@ -98,6 +100,8 @@ struct Delivery {
     /// The section `[site]` of the configuration.
     #[serde(default)]
     site: toml::Table,
+    /// What DNS would answer: the whole name asked for, and its addresses.
+    listings: Option<HashMap<String, Vec<Ipv4Addr>>>,
 }
 
 impl Delivery {
@@ -146,13 +150,15 @@ pub(crate) fn scan_file(path: &Path) -> Outcome {
     scan::scan(&bytes, &request_for(path, &bytes), stock(), &settings_for(path))
 }
 
-/// Settings of the site that a stored message was delivered to.
+/// Settings of the site that a stored message was delivered to: lists say what its `.toml` says,
+/// else nobody is asked.
 pub(crate) fn settings_for(path: &Path) -> scan::Settings {
-    let site = Delivery::of(path).site;
+    let Delivery { site, listings, .. } = Delivery::of(path);
     let site =
         toml::to_string(&toml::Table::from_iter([("site".to_owned(), site.into())])).unwrap();
     let config = Config::parse(path, &site, []).unwrap_or_else(|error| panic!("{error}"));
-    scan::Settings { site: Site::open(config.site).unwrap(), ..config.scan }
+    let lists = listings.map(Lists::stated).unwrap_or_default();
+    scan::Settings { site: Site::open(config.site).unwrap(), lists, ..config.scan }
 }
 
 /// Scans with the settings that nobody has changed.

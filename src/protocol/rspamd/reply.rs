@@ -471,6 +471,7 @@ mod tests {
                 emails: vec!["bob@example.com".to_owned()],
                 ..Extracted::default()
             },
+            listings: Vec::new(),
             partial: Vec::new(),
             message_id: None,
             has_calendar: true,

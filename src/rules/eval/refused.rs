@@ -34,6 +34,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     asks("check_hashbl_tag"),
     asks("check_hashbl_attachments"),
     asks("check_dns_sender"),
+    asks("check_dnslist"),
+    asks("check_dnslist_silence"),
     refused("check_dkim_testing", KEY),
     refused("check_bayes", LEARNS),
     refused("check_from_in_auto_welcomelist", LEARNS),
