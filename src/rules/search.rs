@@ -5,6 +5,7 @@
 //! over the texts the first time one of them is needed.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::facts::{self, Answer, LinkText, Origin, TextValue, Value, View};
 
@@ -139,8 +140,8 @@ impl<'s, 'f> Scan<'s, 'f> {
             (Ask::Match { .. }, None) => 0,
             (Ask::Match { negated, pattern }, Some(seat)) => {
                 self.header_text(selector);
-                let text = self.headers.get(selector).and_then(Option::as_deref).unwrap_or(&[]);
                 let summaries = self.summaries(selector);
+                let text = self.headers.get(selector).and_then(Option::as_deref).unwrap_or(&[]);
                 let texts = || {
                     let summaries = summaries.iter().map(|value| value.visible.as_bytes());
                     std::iter::once(text).chain(summaries)
@@ -173,14 +174,17 @@ impl<'s, 'f> Scan<'s, 'f> {
 
     /// What stands beside the Subject of an invitation, for rules that ask it: the events'
     /// SUMMARY, which is what their readers see in its place.
-    fn summaries(&self, selector: usize) -> Vec<&'f TextValue<'f>> {
+    fn summaries(&mut self, selector: usize) -> Rc<[&'f TextValue<'f>]> {
         let subject = self.set.selectors.get(selector).is_some_and(Selector::is_subject);
         if !subject || !wanted(self.scope, Origin::Calendar) {
-            return Vec::new();
+            return Rc::default();
         }
         let facts = self.facts;
-        let texts = facts.events.iter().flat_map(|event| &event.texts);
-        texts.filter(|text| &*text.property.name == "SUMMARY").take(SUMMARIES).collect()
+        let summaries = self.summaries.get_or_insert_with(|| {
+            let texts = facts.events.iter().flat_map(|event| &event.texts);
+            texts.filter(|text| &*text.property.name == "SUMMARY").take(SUMMARIES).collect()
+        });
+        Rc::clone(summaries)
     }
 
     /// Links as `uri` rules see them; those of the mail only where they count.
@@ -217,7 +221,9 @@ impl<'s, 'f> Scan<'s, 'f> {
             }
             TextKind::RawBody => {
                 let mail = facts.mail.raw_body();
-                let calendar: Vec<Searched<'f>> = raw_calendar(facts).collect();
+                let calendar =
+                    self.raw_calendar.get_or_insert_with(|| raw_calendar(facts).collect());
+                let calendar = Rc::clone(calendar);
                 self.texts(index, seat, most, mail.len() + calendar.len(), |number| {
                     let Some(chunk) = mail.get(number) else {
                         return calendar.get(number.checked_sub(mail.len())?).copied();
@@ -485,7 +491,7 @@ impl<'s, 'f> Scan<'s, 'f> {
         };
         let origin = if selector.is_envelope() { Origin::Network } else { Origin::Mail };
         if let Ask::Match { negated: false, pattern } = ask {
-            for summary in self.summaries(index) {
+            for summary in self.summaries(index).iter() {
                 let text = summary.visible.as_bytes();
                 if let Found::At(start, end) = self.clock.find(pattern, text) {
                     let matched = text.get(start..end).unwrap_or(text);
@@ -522,7 +528,7 @@ impl<'s, 'f> Scan<'s, 'f> {
 
 /// A text that rules search.
 #[derive(Clone, Copy)]
-struct Searched<'t> {
+pub(super) struct Searched<'t> {
     text: &'t [u8],
     place: facts::Place<'t>,
     origin: Origin,

@@ -71,6 +71,11 @@ impl Comparison {
         matches!(self, Self::Equal | Self::NotEqual)
     }
 
+    /// Whether it holds between two numbers.
+    pub(super) fn holds(self, a: f64, b: f64) -> bool {
+        self.related(a, b) != (self == Self::NotEqual)
+    }
+
     /// The relation between two numbers; `!=` is counted as a negated `==`.
     pub(super) fn related(self, a: f64, b: f64) -> bool {
         match (self, a.partial_cmp(&b)) {
