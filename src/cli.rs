@@ -9,8 +9,11 @@
 
 mod facts;
 mod health;
+mod mass_check;
+mod progress;
 mod lists;
 mod report;
+mod rescore;
 mod rules;
 mod scan;
 mod serve;
@@ -25,6 +28,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::authentication::Authenticator;
 use crate::config::{self, Config};
 use crate::lists::Lists;
+use crate::mass_check::LogError;
 use crate::rules::Diagnostic;
 use crate::server::Address;
 use crate::site::{self, Site};
@@ -80,6 +84,10 @@ enum Command {
     Scan(scan::Arguments),
     /// Show what rules can ask about a message
     Facts(facts::Arguments),
+    /// Scan labelled mail and count what hits it
+    MassCheck(mass_check::Arguments),
+    /// Propose scores, from logs of mass-checks
+    Rescore(rescore::Arguments),
     /// Look at the rules
     #[command(subcommand)]
     Rules(rules::Command),
@@ -128,6 +136,14 @@ enum Error {
     Serve(io::Error),
     #[error("the service at {address} is not well: {reason}")]
     NotWell { address: Address, reason: String },
+    #[error("{}: {source}", .path.display())]
+    Log { path: PathBuf, source: LogError },
+    #[error("{0}")]
+    Rescore(#[from] crate::rescore::Error),
+    #[error("cannot write {}: {source}", .path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{} was not written by calspamd rescore, and is left alone", .0.display())]
+    NotOurs(PathBuf),
     #[error("{0}")]
     Dns(#[from] crate::lists::Error),
     #[error("cannot write: {0}")]
@@ -143,12 +159,16 @@ impl Error {
             | Self::Rules(_)
             | Self::NoRule { .. }
             | Self::Page(_)
+            | Self::NotOurs(_)
             | Self::LogFilter(_) => ExitCode::from(2),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Metrics(_)
             | Self::Listen { .. }
             | Self::Serve(_)
             | Self::NotWell { .. }
+            | Self::Log { .. }
+            | Self::Rescore(_)
+            | Self::Write { .. }
             | Self::Dns(_)
             | Self::Output(_) => ExitCode::FAILURE,
         }
@@ -198,6 +218,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
             scan::run(&arguments, &common, &config, paint, out)?
         }
         Command::Facts(arguments) => facts::run(&arguments, &config, paint, out)?,
+        Command::MassCheck(arguments) => mass_check::run(&arguments, &common, &config, paint, out)?,
+        Command::Rescore(arguments) => rescore::run(&arguments, &common, &config, paint, out)?,
         Command::Rules(command) => rules::run(&command, &common, &config, paint, out)?,
         Command::Lists(command) => lists::run(&command, &common, &config, paint, out)?,
         Command::Config(ConfigCommand::Check { print }) => check(print, &common, &config, out)?,

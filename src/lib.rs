@@ -29,6 +29,12 @@ pub mod verdict;
 
 pub mod scan;
 
+pub mod mailbox;
+
+pub mod mass_check;
+
+pub mod rescore;
+
 pub mod protocol;
 
 pub mod metrics;

@@ -105,6 +105,8 @@ pub struct Message<'x> {
     pub subject: Option<String>,
     /// `Date`, in seconds since 1970-01-01T00:00:00Z.
     pub date: Option<i64>,
+    /// Date of the topmost `Received`, which the own server wrote; seconds since 1970.
+    pub received: Option<i64>,
     /// `Message-ID` without angle brackets.
     pub message_id: Option<String>,
     /// What trusted parties say of SPF, DKIM, DMARC and ARC; `None`: nobody has said.

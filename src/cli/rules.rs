@@ -211,7 +211,7 @@ pub(super) fn run(
 }
 
 /// A score as rule files have it, never with an exponent, which not everybody reads.
-fn number(score: f64) -> String {
+pub(super) fn number(score: f64) -> String {
     let shown = format!("{score:?}");
     if shown.contains('e') { score.to_string() } else { shown }
 }

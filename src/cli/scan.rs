@@ -1,33 +1,29 @@
 //! `calspamd scan`: scans files and directories without a service.
 
-use std::fs::{self, File};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use super::progress::Progress;
 use super::terminal::{Paint, clean};
 use super::{Common, Error, complain, now, report, rules};
-use crate::calendar;
 use crate::config::Config;
+use crate::mailbox::{self, Listing, Opened, ReadError};
+use crate::mass_check::Clock;
 use crate::message;
 use crate::protocol::rspamd;
-use crate::rules::EvidenceScope;
+use crate::rules::{EvidenceScope, RuleSet};
 use crate::scan::{self, Outcome, Request};
 use crate::verdict::Policy;
 
-/// Work that is done sooner needs no progress bar.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Mails or calendar files, or directories with them; - is the standard input
+    /// Mails, calendar files or mboxes, or directories with them; - is the standard input
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// One JSON object a line, as /checkv2 answers, with the file's name
@@ -61,8 +57,8 @@ pub(super) struct Envelope {
     /// The recipient's policy: all, known or never
     #[arg(long, value_parser = policy)]
     policy: Option<Policy>,
-    /// Time of the scan: RFC 3339, or mail for the mail's own (Date, else DTSTAMP) [default: the
-    /// clock]
+    /// Time of the scan: RFC 3339, or mail for the mail's own (topmost Received, else Date, else
+    /// DTSTAMP) [default: the clock]
     #[arg(long, value_name = "TIME", value_parser = time)]
     now: Option<Now>,
 }
@@ -82,8 +78,9 @@ impl ScopeName {
     }
 }
 
+/// Which time a scan takes for now.
 #[derive(Debug, Clone, Copy)]
-enum Now {
+pub(super) enum Now {
     At(i64),
     Mail,
 }
@@ -92,7 +89,18 @@ fn policy(text: &str) -> Result<Policy, String> {
     Policy::parse(text).ok_or_else(|| "write all, known or never".to_owned())
 }
 
-fn time(text: &str) -> Result<Now, String> {
+impl Now {
+    /// With the clock for a mail that has no time.
+    pub(super) fn clock(self) -> Clock {
+        match self {
+            Self::At(time) => Clock::At(time),
+            Self::Mail => Clock::Mail(now()),
+        }
+    }
+}
+
+/// `mail`, or a time.
+pub(super) fn time(text: &str) -> Result<Now, String> {
     if text == "mail" {
         return Ok(Now::Mail);
     }
@@ -116,14 +124,12 @@ impl Envelope {
             user: self.user.clone(),
             ..message::Envelope::default()
         };
-        let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
-        let bare = ["ics", "ical", "ifb", "vcs"].iter().any(|name| ending == *name);
+        let bare = mailbox::is_calendar(path);
         let scope = self.scope.evidence();
         let now = match self.now {
-            Some(Now::At(time)) => time,
-            Some(Now::Mail) => {
+            Some(now) => {
                 let message = message::parse(bytes, bare, &envelope, &settings.message);
-                message.date.or_else(|| newest_stamp(&message, settings)).unwrap_or_else(now)
+                now.clock().time(&message, settings)
             }
             None => now(),
         };
@@ -131,34 +137,22 @@ impl Envelope {
     }
 }
 
-/// The newest DTSTAMP: when a mail without a Date, or a bare calendar, was written.
-fn newest_stamp(message: &message::Message<'_>, settings: &scan::Settings) -> Option<i64> {
-    let reading = calendar::read(message, &settings.calendar, &|| false);
-    reading.events.iter().filter_map(|event| event.dtstamp).max()
-}
-
 /// An input that cannot be scanned.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum InputError {
+enum InputError {
     #[error("{0}")]
-    Read(#[from] io::Error),
-    #[error("larger than {0} bytes (max_message)")]
-    TooLarge(usize),
+    Read(#[from] ReadError),
     #[error("the scan failed: this is a mistake in calspamd, please report it")]
     Panicked,
 }
 
 /// Reads a file, or the standard input for `-`.
-pub(super) fn read_input(path: &Path, limit: usize) -> Result<Vec<u8>, InputError> {
-    let reader: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(io::stdin().lock())
+pub(super) fn read_input(path: &Path, limit: usize) -> Result<Vec<u8>, ReadError> {
+    if path == Path::new("-") {
+        mailbox::read(io::stdin().lock(), limit)
     } else {
-        Box::new(File::open(path)?)
-    };
-    let mut bytes = Vec::new();
-    let past_limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    reader.take(past_limit).read_to_end(&mut bytes)?;
-    if bytes.len() > limit { Err(InputError::TooLarge(limit)) } else { Ok(bytes) }
+        mailbox::read(std::fs::File::open(path)?, limit)
+    }
 }
 
 pub(super) fn run(
@@ -171,38 +165,103 @@ pub(super) fn run(
     let loaded = rules::load(common, config)?;
     rules::warn(&loaded.diagnostics);
 
-    let mut failed = false;
-    let mut fail = |path: &Path, error: &dyn std::fmt::Display| {
-        failed = true;
-        complain(format_args!("{}: {error}", clean(&path.display().to_string())));
-    };
-    let mut paths = Vec::new();
+    let mut listing = Listing::default();
+    let mut from_input = false;
     for path in &arguments.paths {
-        collect(path, &mut paths, &mut fail);
+        if path == Path::new("-") {
+            from_input = true;
+        } else {
+            listing.add(path);
+        }
     }
-
-    let progress = Progress::new(paths.len());
-    for path in &paths {
-        let scanned = read_input(path, config.http.max_message).and_then(|bytes| {
-            let request = arguments.envelope.request(path, &bytes, &config.scan);
-            // One message that we cannot take must not keep the others from being scanned.
-            let scan = || scan::scan(&bytes, &request, &loaded.rules, &config.scan);
-            let outcome = catch_unwind(AssertUnwindSafe(scan)).map_err(|_| InputError::Panicked)?;
-            Ok((request, outcome))
-        });
-        progress.suspend(|| match scanned {
-            Ok((request, outcome)) => {
-                print(path, &request, &outcome, arguments.json, config, paint, out)
+    let mut job = Job { arguments, config, rules: &loaded.rules, paint, failed: false, out };
+    for (path, error) in &listing.unread {
+        job.fail(&path.display().to_string(), error);
+    }
+    let limit = config.http.max_message;
+    if from_input {
+        let path = Path::new("-");
+        job.scan("-", path, read_input(path, limit).map_err(InputError::from))?;
+    }
+    let progress = Progress::new(listing.files.iter().map(|file| file.size).sum());
+    for file in &listing.files {
+        let path = &file.path;
+        match mailbox::open(path, limit) {
+            Ok(Opened::Message(message)) => {
+                let read = message.read(limit).map_err(InputError::from);
+                progress.suspend(|| job.scan(&mailbox::name(path, None), path, read))?;
+                progress.advance(file.size);
             }
-            Err(error) => {
-                fail(path, &error);
-                Ok(())
+            Ok(Opened::Mbox(mut mbox)) => {
+                let mut done = 0;
+                while let Some(piece) = mbox.next() {
+                    let name = mailbox::name(path, Some(piece.at));
+                    let read = piece.message.map_err(InputError::from);
+                    // In an mbox there is mail, whatever the name of the file.
+                    progress.suspend(|| job.scan(&name, Path::new(""), read))?;
+                    progress.advance(mbox.offset() - done);
+                    done = mbox.offset();
+                }
             }
-        })?;
-        progress.advance();
+            Err(error) => progress.suspend(|| job.fail(&mailbox::name(path, None), &error)),
+        }
     }
     progress.finish();
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if job.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What the scans of one run share.
+struct Job<'a> {
+    arguments: &'a Arguments,
+    config: &'a Config,
+    rules: &'a RuleSet,
+    paint: Paint,
+    failed: bool,
+    out: &'a mut dyn Write,
+}
+
+impl Job<'_> {
+    fn fail(&mut self, name: &str, error: &dyn std::fmt::Display) {
+        self.failed = true;
+        complain(format_args!("{}: {error}", clean(name)));
+    }
+
+    /// Scans a message and prints the answer. `path` says by its ending what it is.
+    fn scan(
+        &mut self,
+        name: &str,
+        path: &Path,
+        read: Result<Vec<u8>, InputError>,
+    ) -> io::Result<()> {
+        let settings = &self.config.scan;
+        let scanned = read.and_then(|bytes| {
+            // One message that we cannot take must not keep the others from being scanned.
+            catch_unwind(AssertUnwindSafe(|| {
+                let request = self.arguments.envelope.request(path, &bytes, settings);
+                let outcome = scan::scan(&bytes, &request, self.rules, settings);
+                (request, outcome)
+            }))
+            .map_err(|_| InputError::Panicked)
+        });
+        match scanned {
+            Ok((request, outcome)) => self.print(name, &request, &outcome),
+            Err(error) => {
+                self.fail(name, &error);
+                Ok(())
+            }
+        }
+    }
+
+    fn print(&mut self, file: &str, request: &Request, outcome: &Outcome) -> io::Result<()> {
+        if !self.arguments.json {
+            return report::print(file, outcome, self.paint, self.out);
+        }
+        let options = rspamd::Options::default();
+        let thresholds = &self.config.scan.verdict.thresholds;
+        let answer = rspamd::answer(outcome, request, &options, thresholds);
+        serde_json::to_writer(&mut *self.out, &Line { file, answer })?;
+        writeln!(self.out)
+    }
 }
 
 #[derive(Serialize)]
@@ -210,84 +269,4 @@ struct Line<'a, T> {
     file: &'a str,
     #[serde(flatten)]
     answer: T,
-}
-
-fn print(
-    path: &Path,
-    request: &Request,
-    outcome: &Outcome,
-    json: bool,
-    config: &Config,
-    paint: Paint,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let file = path.display().to_string();
-    let thresholds = &config.scan.verdict.thresholds;
-    if json {
-        let options = rspamd::Options::default();
-        let answer = rspamd::answer(outcome, request, &options, thresholds);
-        serde_json::to_writer(&mut *out, &Line { file: &file, answer })?;
-        writeln!(out)
-    } else {
-        report::print(&file, outcome, paint, out)
-    }
-}
-
-/// Adds a file, or all files of a directory and the directories in it, by name.
-fn collect(
-    path: &Path,
-    paths: &mut Vec<PathBuf>,
-    fail: &mut dyn FnMut(&Path, &dyn std::fmt::Display),
-) {
-    if path == Path::new("-") || !path.is_dir() {
-        paths.push(path.to_owned());
-        return;
-    }
-    let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let mut entries = match entries {
-        Ok(entries) => entries,
-        Err(error) => return fail(path, &error),
-    };
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        // A link to a directory may lead back to where we are.
-        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-        let path = entry.path();
-        if path.is_file() || (path.is_dir() && !is_link) {
-            collect(&path, paths, fail);
-        }
-    }
-}
-
-/// A bar on the standard error, for people who have waited a second for many files.
-struct Progress {
-    bar: ProgressBar,
-    started: Instant,
-}
-
-impl Progress {
-    fn new(files: usize) -> Self {
-        let length = u64::try_from(files).unwrap_or(u64::MAX);
-        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}") {
-            bar.set_style(style);
-        }
-        Self { bar, started: Instant::now() }
-    }
-
-    fn advance(&self) {
-        self.bar.inc(1);
-        let waited = self.started.elapsed() > PATIENCE;
-        if waited && self.bar.is_hidden() && io::stderr().is_terminal() {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
-    }
-
-    fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
-        self.bar.suspend(write)
-    }
-
-    fn finish(&self) {
-        self.bar.finish_and_clear();
-    }
 }

@@ -334,33 +334,17 @@ pub(super) fn shows_event<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer
         return known([]);
     };
     let subject = f.message.subject.as_deref().unwrap_or_default().to_lowercase();
-    let mut looked = false;
-    let mut shown = false;
-    let mut bodies: Option<Vec<String>> = None;
-    for word in text::significant_words(summary.normal()).take(20) {
-        looked = true;
-        if subject.contains(&word) {
-            shown = true;
-            break;
-        }
-        let bodies = bodies.get_or_insert_with(|| {
-            f.mail_texts.iter().map(|text| text.text.to_lowercase()).collect()
-        });
-        if bodies.iter().any(|body| body.contains(&word)) {
-            shown = true;
-            break;
-        }
-    }
-    if !looked {
+    let holds = |text: &str| {
+        subject.contains(text) || f.mail_texts.iter().any(|body| body.folded().contains(text))
+    };
+    let mut words = text::significant_words(summary.normal()).take(20).peekable();
+    let shown = if words.peek().is_some() {
+        words.any(|word| holds(&word))
+    } else {
         // Nothing to look for: a summary of short words or of a script without spaces.
-        let whole = summary.normal().trim().to_lowercase();
-        shown = subject.contains(&whole)
-            || f.mail_texts.iter().any(|text| text.text.to_lowercase().contains(&whole));
-    }
-    if !shown {
-        shown = shows_date(e, f);
-    }
-    flag(e, shown)
+        holds(&summary.normal().trim().to_lowercase())
+    };
+    flag(e, shown || shows_date(e, f))
 }
 
 /// True when a body shows the day in one of the numeric forms or the year beside the day.

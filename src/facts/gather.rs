@@ -1,6 +1,7 @@
 //! Works out once what many facts need: texts as shown and normalised, links, numbers.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use super::links::{Collector, Source};
 use super::mail::Mail;
@@ -97,12 +98,16 @@ pub struct PhoneNumber {
 /// A body of the mail as a reader sees it.
 #[derive(Debug)]
 pub struct MailText<'f> {
-    /// Index of the part.
-    pub part: usize,
     /// The text.
     pub text: Cow<'f, str>,
-    /// True when it was HTML.
-    pub is_html: bool,
+    folded: OnceCell<String>,
+}
+
+impl MailText<'_> {
+    /// The text in lower case, made once for all events.
+    pub fn folded(&self) -> &str {
+        self.folded.get_or_init(|| self.text.to_lowercase())
+    }
 }
 
 /// Gathers the facts of a message.
@@ -169,9 +174,7 @@ fn gather_event<'f>(
     let mut emails = Vec::new();
     for (at, value) in texts.iter().enumerate() {
         let normal = value.normal();
-        if memchr::memchr3(b'0', b'1', b'2', normal.as_bytes()).is_some()
-            || normal.bytes().any(|b| b.is_ascii_digit())
-        {
+        if normal.bytes().any(|b| b.is_ascii_digit()) {
             for phone in numbers::phones(normal) {
                 if phones.iter().all(|known| known.number != phone.number) {
                     let context = around(normal, &phone.range);
@@ -305,10 +308,7 @@ fn mail_texts<'f>(message: &'f Message<'f>, links: &mut Collector<'f>) -> Vec<Ma
             Body::Html(html) => (&**html, true),
             Body::Container | Body::Calendar | Body::Binary(_) => continue,
         };
-        let mut end = raw.len().min(budget);
-        while !raw.is_char_boundary(end) {
-            end -= 1;
-        }
+        let end = raw.floor_char_boundary(budget);
         budget -= end;
         let raw = raw.get(..end).unwrap_or_default();
         let text = if is_html {
@@ -321,7 +321,7 @@ fn mail_texts<'f>(message: &'f Message<'f>, links: &mut Collector<'f>) -> Vec<Ma
             Cow::Borrowed(raw)
         };
         links.text(&text, source);
-        texts.push(MailText { part, text, is_html });
+        texts.push(MailText { text, folded: OnceCell::new() });
     }
     texts
 }

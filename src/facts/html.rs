@@ -119,11 +119,7 @@ fn decode_by_table(text: &str) -> String {
 
 /// Renders HTML.
 pub(super) fn render(html: &str) -> Rendered {
-    let mut end = html.len().min(LIMIT);
-    while !html.is_char_boundary(end) {
-        end -= 1;
-    }
-    let html = html.get(..end).unwrap_or_default();
+    let html = html.get(..html.floor_char_boundary(LIMIT)).unwrap_or_default();
     let mut reader = Reader::default();
     tokenize(html, &mut reader);
     reader.finish()

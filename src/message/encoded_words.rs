@@ -121,11 +121,7 @@ struct Word<'t> {
 
 /// Reads `charset?encoding?data?=`; the second value is what follows.
 fn read_word(text: &str) -> Option<(Word<'_>, &str)> {
-    let mut end = LONGEST_WORD.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let window = text.get(..end)?;
+    let window = text.get(..text.floor_char_boundary(LONGEST_WORD))?;
     let (label, after) = window.split_once('?')?;
     let (encoding, after) = after.split_once('?')?;
     let (data, _) = after.split_once("?=")?;

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use mail_parser::parsers::MessageStream;
 use mail_parser::{Addr, Address, HeaderValue};
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
 use super::transfer::Encoding;
 use super::{Header, Mailbox, encoded_words, format};
@@ -291,6 +291,12 @@ pub(super) fn timestamp(raw: &[u8]) -> Option<i64> {
         }
     });
     timestamp
+}
+
+/// Seconds since 1970 of the date behind a Received field's last semicolon.
+pub(super) fn received(raw: &[u8]) -> Option<i64> {
+    let end = memrchr(b';', raw)?;
+    timestamp(raw.get(end + 1..)?)
 }
 
 /// The identifier between angle brackets, or the whole value where there are none.

@@ -79,6 +79,7 @@ fn read_fields(message: &mut Message<'_>) {
     let first = |name| fields::values(headers, name).next();
     message.subject = first("subject").map(decode_header);
     message.date = first("date").and_then(fields::timestamp);
+    message.received = first("received").and_then(fields::received);
     message.message_id = first("message-id").and_then(fields::identifier);
     message.from = fields::mailboxes(headers, "from");
     message.sender = fields::mailboxes(headers, "sender").into_iter().next();

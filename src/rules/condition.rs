@@ -3,7 +3,9 @@
 //! We answer as SpamAssassin 4.0.1 with the plug-ins whose rules we can run, so that files
 //! written for several versions take the branch that was written for that one.
 
+use super::domain::flag;
 use super::line::Token;
+use super::test::Comparison;
 
 /// The version we answer for: `4.000001` is 4.0.1.
 pub(super) const VERSION: f64 = 4.000_001;
@@ -106,10 +108,6 @@ struct Parser<'l> {
 
 type Parsed<'l> = Result<f64, (Token<'l>, String)>;
 
-fn flag(value: bool) -> f64 {
-    if value { 1.0 } else { 0.0 }
-}
-
 impl<'l> Parser<'l> {
     fn peek(&self) -> Token<'l> {
         let rest = self.rest.trimmed();
@@ -154,18 +152,10 @@ impl<'l> Parser<'l> {
 
     fn comparison(&mut self) -> Parsed<'l> {
         let left = self.sum()?;
-        let compare: fn(&f64, &f64) -> bool = match self.peek().text {
-            "<" => f64::lt,
-            "<=" => f64::le,
-            ">" => f64::gt,
-            ">=" => f64::ge,
-            "==" => f64::eq,
-            "!=" => f64::ne,
-            _ => return Ok(left),
-        };
+        let Some(comparison) = Comparison::read(self.peek().text) else { return Ok(left) };
         self.next();
         let right = self.sum()?;
-        Ok(flag(compare(&left, &right)))
+        Ok(flag(comparison.holds(left, right)))
     }
 
     fn sum(&mut self) -> Parsed<'l> {

@@ -2,11 +2,13 @@
 //! values at load.
 
 use super::meta::{Domain, Operator};
+use super::test::Comparison;
 
 /// A number, or unknown.
 pub(super) type Known = Option<f64>;
 
-fn flag(value: bool) -> f64 {
+/// What a truth counts.
+pub(super) fn flag(value: bool) -> f64 {
     if value { 1.0 } else { 0.0 }
 }
 
@@ -39,20 +41,13 @@ impl Domain for Known {
     }
 
     fn binary(operator: Operator, a: Self, b: Self) -> Self {
-        use std::cmp::Ordering::{Equal, Greater, Less};
         let (a, b) = (a?, b?);
-        let order = a.partial_cmp(&b);
         let number = match operator {
             Operator::Add => a + b,
             Operator::Subtract => a - b,
             Operator::Multiply => a * b,
             Operator::Divide => a / b,
-            Operator::Equal => flag(order == Some(Equal)),
-            Operator::NotEqual => flag(order != Some(Equal)),
-            Operator::Less => flag(order == Some(Less)),
-            Operator::LessOrEqual => flag(matches!(order, Some(Less | Equal))),
-            Operator::Greater => flag(order == Some(Greater)),
-            Operator::GreaterOrEqual => flag(matches!(order, Some(Greater | Equal))),
+            Operator::Compare(comparison) => flag(comparison.holds(a, b)),
             Operator::ExclusiveOr => exclusive_or(a, b),
         };
         // A division by zero has no value, and nothing may score on it.
@@ -167,12 +162,14 @@ impl Domain for Range {
                 Self::around([a.low / b.low, a.low / b.high, a.high / b.low, a.high / b.high])
             }
             Operator::Divide | Operator::ExclusiveOr => Self::ANYTHING,
-            Operator::Equal => Self::of(equal),
-            Operator::NotEqual => Self::of(equal.map(|equal| !equal)),
-            Operator::Less => Self::of(less(a, b)),
-            Operator::Greater => Self::of(less(b, a)),
-            Operator::LessOrEqual => Self::of(less(b, a).map(|less| !less)),
-            Operator::GreaterOrEqual => Self::of(less(a, b).map(|less| !less)),
+            Operator::Compare(comparison) => Self::of(match comparison {
+                Comparison::Equal => equal,
+                Comparison::NotEqual => equal.map(|equal| !equal),
+                Comparison::Less => less(a, b),
+                Comparison::Greater => less(b, a),
+                Comparison::LessOrEqual => less(b, a).map(|less| !less),
+                Comparison::GreaterOrEqual => less(a, b).map(|less| !less),
+            }),
         }
     }
 

@@ -296,7 +296,7 @@ fn unquoted(text: &str) -> String {
 /// Hit or no hit.
 #[expect(clippy::unnecessary_wraps, reason = "functions answer what may be unknown")]
 fn flag(hit: bool) -> Known {
-    Some(if hit { 1.0 } else { 0.0 })
+    Some(super::domain::flag(hit))
 }
 
 /// The number of an argument; 0 without one, as in Perl.

@@ -7,15 +7,17 @@
 //! Not an error: running out of time. What has been found so far is returned.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::facts::{Facts, Memo, Origin, Paragraph, View};
+use crate::facts::{Facts, Memo, Origin, Paragraph, TextValue, View};
 use crate::lists::Listings;
 
 use super::domain::Known;
 use super::evidence::Trace;
 use super::pattern::{Found, Pattern};
 use super::prefilter::Candidates;
+use super::search::Searched;
 use super::set::{Question, RuleSet};
 use super::test::{Quantifier, Tally};
 use super::{Evaluation, EvidenceScope, Hit};
@@ -68,6 +70,9 @@ pub(super) struct Scan<'s, 'f> {
     /// What `body` and `uri` rules found.
     pub(super) texts: BTreeMap<usize, Trace>,
     pub(super) joined: Option<BTreeMap<usize, Joined>>,
+    /// What stands beside the Subject, and what beside the raw text of the mail.
+    pub(super) summaries: Option<Rc<[&'f TextValue<'f>]>>,
+    pub(super) raw_calendar: Option<Rc<[Searched<'f>]>>,
     stack: Vec<Known>,
     /// By rule.
     pub(super) exhausted: Vec<bool>,
@@ -258,6 +263,8 @@ impl<'s, 'f> Scan<'s, 'f> {
             headers: vec![None; set.selectors.len()],
             texts: BTreeMap::new(),
             joined: None,
+            summaries: None,
+            raw_calendar: None,
             stack: Vec::new(),
             exhausted: vec![false; set.rules.len()],
         }

@@ -133,7 +133,7 @@ fn events_are_asked_one_by_one() {
     check(
         "calendar A summary =~ /\\+\\d/\ncalendar B attendees > 50",
         &case,
-        &["A [0] calendar: VEVENT[0].SUMMARY=+1", "B [1] calendar: VEVENT[0]=80 > 50"],
+        &["A [0] calendar: VEVENT[0].SUMMARY=+1", "B [1] calendar: VEVENT[0]=attendees 80 > 50"],
     );
     // The phone number of one event and the amount of another are nothing together.
     let both = "calendar __P summary =~ /\\+\\d/\ncalendar __M summary =~ /\\$\\d/\n";
@@ -164,8 +164,12 @@ fn events_are_asked_one_by_one() {
         &case,
         &["X [1] calendar: VEVENT[0].SUMMARY=Pay $300"],
     );
-    check("calendar X attendees", &case, &["X [0, 1] calendar: VEVENT[0]=3; VEVENT[0]=80"]);
-    check("calendar X attendees == 0", &case, &["X [2] calendar: VEVENT[0]=0 == 0"]);
+    check(
+        "calendar X attendees",
+        &case,
+        &["X [0, 1] calendar: VEVENT[0]=attendees 3; VEVENT[0]=attendees 80"],
+    );
+    check("calendar X attendees == 0", &case, &["X [2] calendar: VEVENT[0]=attendees 0 == 0"]);
 }
 
 #[test]
@@ -189,7 +193,11 @@ fn all_events_can_be_joined() {
         &case,
         &["X [] calendar: VEVENT[0].SUMMARY=+1; VEVENT[0].SUMMARY=$"],
     );
-    check("calendar X message(attendees) > 50", &case, &["X [] calendar: VEVENT[0]=80 > 50"]);
+    check(
+        "calendar X message(attendees) > 50",
+        &case,
+        &["X [] calendar: VEVENT[0]=attendees 80 > 50"],
+    );
 }
 
 #[test]
@@ -297,7 +305,10 @@ fn scores_switch_rules_off_and_helpers_are_not_listed() {
     check(
         rules,
         &case,
-        &["A [0] calendar: VEVENT[0].SUMMARY=gold", "C [0] calendar: VEVENT[0].SUMMARY=gold"],
+        &[
+            "A [0] calendar: VEVENT[0].SUMMARY=gold",
+            "C [0] calendar: symbol=A; VEVENT[0].SUMMARY=gold",
+        ],
     );
     check(&format!("{rules}score A 0"), &case, &["C [0] calendar: VEVENT[0].SUMMARY=gold"]);
     check(&format!("{rules}score A 0\nscore __B 0"), &case, &[]);
@@ -312,14 +323,14 @@ fn scores_switch_rules_off_and_helpers_are_not_listed() {
         &case,
         &[
             "A [0] calendar: VEVENT[0].SUMMARY=gold",
-            "C [0] calendar: VEVENT[0].SUMMARY=gold",
-            "D [0] calendar: VEVENT[0].SUMMARY=gold",
+            "C [0] calendar: symbol=A; VEVENT[0].SUMMARY=gold",
+            "D [0] calendar: symbol=C",
         ],
     );
     check(
         "meta X __Z > __Y\nmeta __Z __A * 3\ncalendar __A attendees == 1\nmeta __Y 2",
         &case,
-        &["X [0] calendar: VEVENT[0]=1 == 1"],
+        &["X [0] calendar: VEVENT[0]=attendees 1 == 1"],
     );
     check("meta X UNDEFINED || 0", &case, &[]);
 }
@@ -369,7 +380,7 @@ fn shared_metas_are_computed_once() {
     }
     rules.push_str("meta X __L49\n");
     let case = Case { events: &[("a", 7)], ..Case::default() };
-    check(&rules, &case, &["X [0] calendar: VEVENT[0]=7"]);
+    check(&rules, &case, &["X [0] calendar: VEVENT[0]=attendees 7"]);
 }
 
 #[test]
@@ -403,7 +414,7 @@ fn the_stock_entry_points_agree() {
         EvidenceScope::Message,
         &|| false,
     );
-    assert_eq!(shown(&evaluation), ["X [0] calendar: VEVENT[0]=2 > 1"]);
+    assert_eq!(shown(&evaluation), ["X [0] calendar: VEVENT[0]=attendees 2 > 1"]);
 }
 
 mod equivalence {

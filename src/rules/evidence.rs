@@ -42,15 +42,28 @@ impl Trace {
         }
     }
 
+    /// Names another symbol, whose own evidence says more.
+    pub(super) fn name(&mut self, symbol: &str) {
+        let piece = Evidence { place: "symbol".to_owned(), text: symbol.to_owned() };
+        if self.pieces.len() < PIECES && !self.pieces.contains(&piece) {
+            self.pieces.push(piece);
+        }
+    }
+
     /// Adds everything another trace holds.
     pub(super) fn merge(&mut self, other: &Self) {
-        if let Some(origin) = other.origin {
-            self.found(origin);
-        }
+        self.follow(other);
         for piece in &other.pieces {
             if self.pieces.len() < PIECES && !self.pieces.contains(piece) {
                 self.pieces.push(piece.clone());
             }
+        }
+    }
+
+    /// Takes over where another trace was, without its pieces.
+    pub(super) fn follow(&mut self, other: &Self) {
+        if let Some(origin) = other.origin {
+            self.found(origin);
         }
         for event in &other.events {
             self.in_event(*event);

@@ -97,25 +97,28 @@ const RUNNING: &[&str] = &[
     "tryplugin",
 ];
 
-/// Directives that begin like these belong to the same group.
-const LEARNING_PREFIX: &str = "bayes_";
+const NO_CLASSIFIER: &str = "there is no statistical classifier here";
+
+/// The groups, and why they say nothing here.
+const GROUPS: [(&[&str], &str); 4] = [
+    (REPORTS, "it is about what SpamAssassin writes into mails"),
+    (LEARNING, NO_CLASSIFIER),
+    (RESOLVER, "how DNS is asked is said in the configuration"),
+    (RUNNING, "it is about how SpamAssassin itself runs"),
+];
 
 /// Why a directive says nothing here; none for one nobody knows.
 pub(super) fn reason(directive: &str) -> Option<&'static str> {
-    let all = [
-        (REPORTS, "it is about what SpamAssassin writes into mails"),
-        (LEARNING, "there is no statistical classifier here"),
-        (RESOLVER, "how DNS is asked is said in the configuration"),
-        (RUNNING, "it is about how SpamAssassin itself runs"),
-    ];
-    let listed = all.into_iter().find(|(names, _)| names.contains(&directive));
-    let learning = directive.starts_with(LEARNING_PREFIX).then_some((LEARNING, all[1].1));
-    listed.or(learning).map(|(_, reason)| reason)
+    // There are more of the classifier than are listed.
+    if directive.starts_with("bayes_") {
+        return Some(NO_CLASSIFIER);
+    }
+    GROUPS.iter().find(|(names, _)| names.contains(&directive)).map(|(_, reason)| *reason)
 }
 
 /// All of them.
 pub(super) fn directives() -> impl Iterator<Item = &'static str> {
-    [REPORTS, LEARNING, RESOLVER, RUNNING].into_iter().flatten().copied()
+    GROUPS.iter().flat_map(|(names, _)| names.iter().copied())
 }
 
 /// Words of `tflags` that change nothing here.

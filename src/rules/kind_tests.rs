@@ -88,7 +88,7 @@ fn facts_of_mail_and_calendar_compare() {
         "a@from.example",
         &["from.example == from.example"],
     );
-    check("calendar X start_in < 3d", boss, &["200000s < 3d"]);
+    check("calendar X start_in < 3d", boss, &["start_in 200000s < 3d"]);
     check("calendar X start_in > 3d", boss, &[]);
     check("header X Subject =~ /^Caf\\xc3\\xa9 ?invoice$/", boss, &["Café invoice"]);
 }

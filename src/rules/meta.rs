@@ -6,6 +6,7 @@
 //! the second one alone when the first decides.
 
 use super::line::Token;
+use super::test::Comparison;
 
 /// Deepest nesting of parentheses and signs.
 const DEPTH: usize = 100;
@@ -17,12 +18,7 @@ pub(super) enum Operator {
     Subtract,
     Multiply,
     Divide,
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
+    Compare(Comparison),
     ExclusiveOr,
 }
 
@@ -98,12 +94,15 @@ type Parsed<'l, T = ()> = Result<T, Wrong<'l>>;
 /// looser still.
 const LEVELS: [&[(&str, Operator)]; 5] = [
     &[("^", Operator::ExclusiveOr)],
-    &[("==", Operator::Equal), ("!=", Operator::NotEqual)],
     &[
-        ("<=", Operator::LessOrEqual),
-        (">=", Operator::GreaterOrEqual),
-        ("<", Operator::Less),
-        (">", Operator::Greater),
+        ("==", Operator::Compare(Comparison::Equal)),
+        ("!=", Operator::Compare(Comparison::NotEqual)),
+    ],
+    &[
+        ("<=", Operator::Compare(Comparison::LessOrEqual)),
+        (">=", Operator::Compare(Comparison::GreaterOrEqual)),
+        ("<", Operator::Compare(Comparison::Less)),
+        (">", Operator::Compare(Comparison::Greater)),
     ],
     &[("+", Operator::Add), ("-", Operator::Subtract)],
     &[("*", Operator::Multiply), ("/", Operator::Divide)],

@@ -5,6 +5,7 @@
 //! over the texts the first time one of them is needed.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::facts::{self, Answer, LinkText, Origin, TextValue, Value, View};
 
@@ -139,8 +140,8 @@ impl<'s, 'f> Scan<'s, 'f> {
             (Ask::Match { .. }, None) => 0,
             (Ask::Match { negated, pattern }, Some(seat)) => {
                 self.header_text(selector);
-                let text = self.headers.get(selector).and_then(Option::as_deref).unwrap_or(&[]);
                 let summaries = self.summaries(selector);
+                let text = self.headers.get(selector).and_then(Option::as_deref).unwrap_or(&[]);
                 let texts = || {
                     let summaries = summaries.iter().map(|value| value.visible.as_bytes());
                     std::iter::once(text).chain(summaries)
@@ -173,14 +174,17 @@ impl<'s, 'f> Scan<'s, 'f> {
 
     /// What stands beside the Subject of an invitation, for rules that ask it: the events'
     /// SUMMARY, which is what their readers see in its place.
-    fn summaries(&self, selector: usize) -> Vec<&'f TextValue<'f>> {
+    fn summaries(&mut self, selector: usize) -> Rc<[&'f TextValue<'f>]> {
         let subject = self.set.selectors.get(selector).is_some_and(Selector::is_subject);
         if !subject || !wanted(self.scope, Origin::Calendar) {
-            return Vec::new();
+            return Rc::default();
         }
         let facts = self.facts;
-        let texts = facts.events.iter().flat_map(|event| &event.texts);
-        texts.filter(|text| &*text.property.name == "SUMMARY").take(SUMMARIES).collect()
+        let summaries = self.summaries.get_or_insert_with(|| {
+            let texts = facts.events.iter().flat_map(|event| &event.texts);
+            texts.filter(|text| &*text.property.name == "SUMMARY").take(SUMMARIES).collect()
+        });
+        Rc::clone(summaries)
     }
 
     /// Links as `uri` rules see them; those of the mail only where they count.
@@ -217,7 +221,9 @@ impl<'s, 'f> Scan<'s, 'f> {
             }
             TextKind::RawBody => {
                 let mail = facts.mail.raw_body();
-                let calendar: Vec<Searched<'f>> = raw_calendar(facts).collect();
+                let calendar =
+                    self.raw_calendar.get_or_insert_with(|| raw_calendar(facts).collect());
+                let calendar = Rc::clone(calendar);
                 self.texts(index, seat, most, mail.len() + calendar.len(), |number| {
                     let Some(chunk) = mail.get(number) else {
                         return calendar.get(number.checked_sub(mail.len())?).copied();
@@ -406,7 +412,8 @@ impl<'s, 'f> Scan<'s, 'f> {
         value
     }
 
-    /// Collects the evidence of a rule that hit: its own, or that of a meta's operands.
+    /// Collects the evidence of a rule that hit: its own, or that of a meta's operands. An
+    /// operand that scores by itself is named only, because its evidence stands beside it.
     pub(super) fn trace(
         &mut self,
         root: usize,
@@ -415,21 +422,28 @@ impl<'s, 'f> Scan<'s, 'f> {
         trace: &mut Trace,
     ) {
         let set = self.set;
-        let mut open = vec![root];
+        let mut open = vec![(root, false)];
         let mut seen = vec![root];
-        while let Some(index) = open.pop() {
+        // Of what is named only, its origin and events still count.
+        let mut aside = Trace::default();
+        while let Some((index, is_aside)) = open.pop() {
             if trace.is_full() {
-                return;
+                break;
             }
             let Some(rule) = set.rules.get(index) else {
                 continue;
             };
+            let is_named = index != root && rule.symbol.score != 0.0;
+            if is_named && !is_aside {
+                trace.name(&rule.symbol.name);
+            }
+            let is_aside = is_aside || is_named;
             if let Question::Meta(expression) = &rule.body {
                 let first = open.len();
                 for operand in expression.rules() {
                     if !seen.contains(operand) && is_hit(self.value(*operand, view, round)) {
                         seen.push(*operand);
-                        open.push(*operand);
+                        open.push((*operand, is_aside));
                     }
                 }
                 // The operand named first is looked at first.
@@ -437,9 +451,11 @@ impl<'s, 'f> Scan<'s, 'f> {
                     new.reverse();
                 }
             } else {
+                let trace = if is_aside { &mut aside } else { &mut *trace };
                 self.trace_one(index, rule, view, trace);
             }
         }
+        trace.follow(&aside);
     }
 
     fn trace_one(&mut self, index: usize, rule: &Rule, view: &View<'s, 'f>, trace: &mut Trace) {
@@ -475,7 +491,7 @@ impl<'s, 'f> Scan<'s, 'f> {
         };
         let origin = if selector.is_envelope() { Origin::Network } else { Origin::Mail };
         if let Ask::Match { negated: false, pattern } = ask {
-            for summary in self.summaries(index) {
+            for summary in self.summaries(index).iter() {
                 let text = summary.visible.as_bytes();
                 if let Found::At(start, end) = self.clock.find(pattern, text) {
                     let matched = text.get(start..end).unwrap_or(text);
@@ -512,7 +528,7 @@ impl<'s, 'f> Scan<'s, 'f> {
 
 /// A text that rules search.
 #[derive(Clone, Copy)]
-struct Searched<'t> {
+pub(super) struct Searched<'t> {
     text: &'t [u8],
     place: facts::Place<'t>,
     origin: Origin,

@@ -11,7 +11,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::facts::{Answer, Datum, FactId, Kind, Value};
+use crate::facts::{Answer, Datum, FactId, Kind, Place, Value};
 use crate::wordlists::WordList;
 
 use super::domain::Known;
@@ -69,6 +69,11 @@ impl Comparison {
     /// True for the two that strings know.
     pub(super) const fn is_equality(self) -> bool {
         matches!(self, Self::Equal | Self::NotEqual)
+    }
+
+    /// Whether it holds between two numbers.
+    pub(super) fn holds(self, a: f64, b: f64) -> bool {
+        self.related(a, b) != (self == Self::NotEqual)
     }
 
     /// The relation between two numbers; `!=` is counted as a negated `==`.
@@ -278,7 +283,13 @@ impl Test {
             }
         };
         let fact = self.fact.fact();
-        let value = units::show(fact.kind, fact.name, &datum.value);
+        let mut value = units::show(fact.kind, fact.name, &datum.value);
+        // A number beside the property it stands in explains itself; that of a whole event or
+        // mail does not.
+        let explained = matches!(datum.place, Place::Property(..) | Place::Calendar(_));
+        if matches!(datum.value, Value::Number(_)) && !explained {
+            value = format!("{} {value}", fact.name);
+        }
         Some(match (&self.check, shown) {
             (_, Shown::Part(start, end)) => match &datum.value {
                 Value::Text(text) => text.get(start..end).unwrap_or(text).to_owned(),

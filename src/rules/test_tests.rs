@@ -148,7 +148,7 @@ fn evidence_shows_what_was_compared() {
     check(regex("/l+/", false), &texts(&["hello", "no"]), None, &["ll"]);
     check(regex("/l+/", true), &texts(&["no"]), None, &["no"]);
     check(word("cancel", false), &texts(&["CANCEL"]), None, &["CANCEL"]);
-    check(number(">", 50.0), &numbers(&[80.0, 3.0]), None, &["80 > 50"]);
+    check(number(">", 50.0), &numbers(&[80.0, 3.0]), None, &["summary 80 > 50"]);
     check(
         fact("!="),
         &texts(&["other.example"]),

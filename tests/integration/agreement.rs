@@ -17,7 +17,7 @@ use calspamd::{calendar, facts, message};
 use serde_json::Value;
 
 use crate::hostile::Attack;
-use crate::support::{messages, repository};
+use crate::support::{corpus, messages, repository};
 
 /// Where Debian's package puts its rules.
 const STOCK: &str = "/usr/share/spamassassin";
@@ -64,15 +64,11 @@ fn loaded(files: &Files) -> Loaded {
 fn mails() -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> =
         ["spam", "ham", "broken", "encodings"].into_iter().flat_map(messages).collect();
-    let corpus = std::env::var_os("CALSPAMD_CORPUS")
-        .map_or_else(|| repository("../shared/corpus"), PathBuf::from);
-    if corpus.is_dir() {
+    if let Some(corpus) = corpus() {
         for folder in ["ham-mail", "ham-wrapped", "plain-mail", "spam"] {
             let folder = std::fs::read_dir(corpus.join(folder)).unwrap();
             paths.extend(folder.map(|entry| entry.unwrap().path()));
         }
-    } else {
-        println!("no corpus at {}: only the fixtures are compared", corpus.display());
     }
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "eml"));
     paths.sort();

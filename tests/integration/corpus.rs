@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use calspamd::scan::Outcome;
 
-use crate::support::{
-    Service, assert_none, load, post, repository, request_for, scan, stock, summary,
-};
+use crate::support::{Service, assert_none, corpus, load, post, request_for, scan, stock, summary};
 
 /// Files of the whole collection.
 const FILES: usize = 675;
@@ -39,14 +37,9 @@ struct Entry {
     note: String,
 }
 
-/// The collection's folder; `None`, said once, where there is none.
+/// The collection's index; `None` where there is none.
 fn entries() -> Option<Vec<Entry>> {
-    let folder = std::env::var_os("CALSPAMD_CORPUS")
-        .map_or_else(|| repository("../shared/corpus"), PathBuf::from);
-    if !folder.is_dir() {
-        println!("no corpus at {}: nothing is tested", folder.display());
-        return None;
-    }
+    let folder = corpus()?;
     let index = std::fs::read_to_string(folder.join("index.tsv")).unwrap();
     let mut lines = index.lines();
     let names: Vec<&str> = lines.next().unwrap().split('\t').collect();

@@ -11,7 +11,7 @@ use calspamd::rules::RuleSet;
 use calspamd::scan::{self, Outcome, Request};
 use calspamd::server::{Address, Scan, Settings};
 
-use crate::support::{self, Reply, Service, rule_set, state, test_settings};
+use crate::support::{self, Reply, Service, rule_set, slow_scan, state, test_settings};
 
 const RULES: &str = "\
 calendar CAL_TEST_PAYOUT summary =~ /payout/i
@@ -344,16 +344,6 @@ fn slow_clients_are_cut_off() {
         assert_eq!(Reply::read(&mut stream).status, 408, "{start}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{start}");
     }
-}
-
-fn slow_scan(
-    bytes: &[u8],
-    request: &Request,
-    rules: &RuleSet,
-    settings: &scan::Settings,
-) -> Outcome {
-    thread::sleep(Duration::from_millis(700));
-    scan::scan(bytes, request, rules, settings)
 }
 
 #[test]

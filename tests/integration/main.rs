@@ -34,6 +34,8 @@ mod readme;
 mod cli;
 // Its subcommand `rules`, and what other scanners think of what it writes.
 mod rules;
+// Its subcommands `mass-check` and `rescore`, on labelled mail.
+mod mass_check;
 // DNS lists: what they say, and all that can go wrong with them.
 mod lists;
 // The same against the lab beside this repository, where it is at hand.

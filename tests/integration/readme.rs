@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::cli::{calspamd, out};
 use crate::support::{Service, load, post, repository};
 
 /// The time at which the README's mail was sent; without it the answer would depend on the
@@ -12,6 +13,34 @@ const RECEIVED_AT: &str = "Received-At: Wed, 18 Nov 2026 16:04:15 +0000\r\n";
 fn block<'t>(text: &'t str, language: &str) -> Option<&'t str> {
     let (_, rest) = text.split_once(&format!("```{language}\n"))?;
     Some(rest.split_once("```")?.0)
+}
+
+/// Every subcommand and option that the overview of the command line shows is there.
+#[test]
+fn the_shown_commands_are_there() {
+    let text = std::fs::read_to_string(repository("README.md")).expect("README.md is there");
+    let (_, section) = text.split_once("\n## Command line\n").expect("a section");
+    let shown = block(section, "sh").expect("a block with commands");
+    let mut commands = 0;
+    for line in shown.lines() {
+        let command = line.split('#').next().unwrap_or_default();
+        let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+        let is_name = |word: &&&str| {
+            !word.starts_with('-') && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+        };
+        let path: Vec<&str> = words.iter().take_while(is_name).copied().take(2).collect();
+        // The second word may be a path as well as a subcommand.
+        let help = [path.len(), 1.min(path.len())].into_iter().find_map(|length| {
+            let output = calspamd(&[&path[..length], &["--help"]].concat());
+            output.status.success().then(|| out(&output))
+        });
+        let help = help.unwrap_or_else(|| panic!("{line}"));
+        for option in words.iter().filter(|word| word.starts_with("--")) {
+            assert!(help.contains(option), "{option} of {line}");
+        }
+        commands += 1;
+    }
+    assert!(commands > 10, "{commands}");
 }
 
 /// Replaces what differs from scan to scan.

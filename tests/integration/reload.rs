@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use calspamd::rules::{self, File, Files, RuleSet};
-use calspamd::scan::{self, Outcome, Request};
+use calspamd::rules::{self, File, Files};
+use calspamd::scan;
 use calspamd::server::{Password, Refusal, Scan, Settings, Source, State};
 use serde_json::Value;
 
 use crate::cli::Folder;
-use crate::support::{Reply, Service, calendar, post, test_settings};
+use crate::support::{Reply, Service, calendar, post, slow_scan, test_settings};
 
 fn rules(score: &str) -> String {
     format!(
@@ -132,16 +132,6 @@ fn a_change_is_in_force_after_a_reload_and_a_mistake_is_not() {
     let symbols = scanned(&service);
     assert!(symbols["SITE_TITLE"].is_null() && symbols["SITE_NEW"].is_object(), "{symbols}");
     assert!(!metrics(&service).contains("SITE_TITLE"));
-}
-
-fn slow_scan(
-    bytes: &[u8],
-    request: &Request,
-    rules: &RuleSet,
-    settings: &scan::Settings,
-) -> Outcome {
-    thread::sleep(Duration::from_millis(700));
-    scan::scan(bytes, request, rules, settings)
 }
 
 #[test]

@@ -29,6 +29,17 @@ pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+/// The folder of the collection of real mails; none, said once a test, where it is not at hand.
+pub(crate) fn corpus() -> Option<PathBuf> {
+    let folder = std::env::var_os("CALSPAMD_CORPUS")
+        .map_or_else(|| repository("../shared/corpus"), PathBuf::from);
+    if !folder.is_dir() {
+        println!("no corpus at {}: nothing of it is tested", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
 /// The messages of a folder of fixtures, by name.
 pub(crate) fn messages(folder: &str) -> Vec<PathBuf> {
     let folder = repository("tests/messages").join(folder);
@@ -153,6 +164,17 @@ pub(crate) fn settings_for(path: &Path) -> scan::Settings {
 /// Scans with the settings that nobody has changed.
 pub(crate) fn scan(bytes: &[u8], request: &Request, rules: &RuleSet) -> Outcome {
     scan::scan(bytes, request, rules, &scan::Settings::default())
+}
+
+/// A scan that takes its time, for what happens meanwhile.
+pub(crate) fn slow_scan(
+    bytes: &[u8],
+    request: &Request,
+    rules: &RuleSet,
+    settings: &scan::Settings,
+) -> Outcome {
+    thread::sleep(Duration::from_millis(700));
+    scan::scan(bytes, request, rules, settings)
 }
 
 /// Names of the symbols that hit.

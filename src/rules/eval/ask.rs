@@ -10,7 +10,6 @@ use crate::facts::domain;
 use crate::facts::mail::{Relays, Uri};
 
 use super::Context;
-use crate::rules::domain::Known;
 
 /// Addresses of one mail that are looked at.
 const ADDRESSES: usize = 1_000;
@@ -39,12 +38,6 @@ const RECIPIENTS: [&str; 12] = [
     "X-Real-To:addr",
     "Cc:addr",
 ];
-
-/// A flag as the value of a rule.
-#[expect(clippy::unnecessary_wraps, reason = "what functions give back may be unknown")]
-pub(super) fn known(flag: bool) -> Known {
-    Some(if flag { 1.0 } else { 0.0 })
-}
 
 impl<'f> Context<'_, '_, 'f> {
     /// The text of a selector; empty when there is none.

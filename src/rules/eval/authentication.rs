@@ -4,8 +4,8 @@
 //! has stated anything the answer is unknown, unless the mail itself decides (without a
 //! signature none is valid).
 
-use super::ask::{covers, host_of, known};
-use super::{Argument, Context, Does, Function};
+use super::ask::{covers, host_of};
+use super::{Argument, Context, Does, Function, flag};
 use crate::facts::mail::fields;
 use crate::message::{Mechanism, MethodResult};
 use crate::rules::domain::Known;
@@ -76,7 +76,7 @@ const SIGNATURE: usize = 16 * 1024;
 
 /// That some mail is signed says nothing, so SpamAssassin never hits either.
 fn never(_: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(false)
+    flag(false)
 }
 
 /// What is stated about one mechanism.
@@ -101,12 +101,12 @@ fn spf_result<'f>(context: &Context<'_, '_, 'f>, helo: bool) -> Option<&'f str> 
 }
 
 fn spf(context: &Context<'_, '_, '_>, helo: bool, wanted: &str) -> Known {
-    spf_result(context, helo).and_then(|result| known(result == wanted))
+    spf_result(context, helo).and_then(|result| flag(result == wanted))
 }
 
 /// Nobody knows the envelope sender, so that SPF has nothing to ask about.
 fn no_envelope_sender(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(welcome::envelope_sender(context).is_none())
+    flag(welcome::envelope_sender(context).is_none())
 }
 
 /// Domains of the signatures in the mail, valid or not.
@@ -161,15 +161,15 @@ fn author_domains(context: &Context<'_, '_, '_>) -> Vec<String> {
 
 /// `(domain, …)`: the mail has a signature, valid or not, of one of the domains.
 fn dkim_signed(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
-    known(accepted(&dkim_signers(context), arguments))
+    flag(accepted(&dkim_signers(context), arguments))
 }
 
 /// `(domain, …)`: a signature of one of the domains is valid.
 fn dkim_valid(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
     if arguments.is_empty() && stated(context, Mechanism::Dkim).any(MethodResult::passes) {
-        return known(true);
+        return flag(true);
     }
-    valid_signers(context).and_then(|domains| known(accepted(&domains, arguments)))
+    valid_signers(context).and_then(|domains| flag(accepted(&domains, arguments)))
 }
 
 /// `(domain, …)`: a signature of the author's own domain is valid.
@@ -177,32 +177,32 @@ fn author_signed(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> K
     let authors = author_domains(context);
     let mut domains = valid_signers(context)?;
     domains.retain(|domain| authors.contains(domain));
-    known(accepted(&domains, arguments))
+    flag(accepted(&domains, arguments))
 }
 
 /// A signature of the envelope sender's domain is valid.
 fn envelope_signed(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    let Some(host) = host_of(&context.first("EnvelopeFrom:addr")) else { return known(false) };
-    valid_signers(context).and_then(|domains| known(domains.contains(&host)))
+    let Some(host) = host_of(&context.first("EnvelopeFrom:addr")) else { return flag(false) };
+    valid_signers(context).and_then(|domains| flag(domains.contains(&host)))
 }
 
 /// What is known of the signatures can be relied on: somebody has looked at them all.
 fn dkim_dependable(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    valid_signers(context).and_then(|_| known(true))
+    valid_signers(context).and_then(|_| flag(true))
 }
 
 /// The mail has seals of hosts that passed it on.
 fn arc_signed(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(!signers(context, "ARC-Seal").is_empty())
+    flag(!signers(context, "ARC-Seal").is_empty())
 }
 
 /// The seals are valid.
 fn arc_valid(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
     let mut results = stated(context, Mechanism::Arc).peekable();
     if results.peek().is_some() {
-        return known(results.any(MethodResult::passes));
+        return flag(results.any(MethodResult::passes));
     }
-    if signers(context, "ARC-Seal").is_empty() { known(false) } else { None }
+    if signers(context, "ARC-Seal").is_empty() { flag(false) } else { None }
 }
 
 /// Entries of a directive.

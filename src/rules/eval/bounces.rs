@@ -1,7 +1,6 @@
 //! Functions about bounces of our own mail.
 
-use super::ask::known;
-use super::{Argument, Context, Does, Function};
+use super::{Argument, Context, Does, Function, flag};
 use crate::rules::domain::Known;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -17,14 +16,14 @@ const FIELD: usize = 8 * 1024;
 
 /// The administrator has named the hosts that send our mail.
 fn has_relays(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(!context.settings.bounce_relays.is_empty())
+    flag(!context.settings.bounce_relays.is_empty())
 }
 
 /// The mail quotes a Received field that names one of them.
 fn is_ours(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
     let relays = &context.settings.bounce_relays;
     if relays.is_empty() {
-        return known(false);
+        return flag(false);
     }
     let mut found = None;
     // In running text and in fields alike, a host stands between spaces.
@@ -55,7 +54,7 @@ fn is_ours(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
         look_at_body(context.facts.mail.full(), &mut look);
     }
     context.shown = found;
-    known(context.shown.is_some())
+    flag(context.shown.is_some())
 }
 
 /// `Received:`, perhaps quoted.

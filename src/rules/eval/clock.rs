@@ -67,11 +67,7 @@ const ZONES: [(&str, i64); 52] = [
 
 /// The first date in a text; none when there is none.
 pub(super) fn read(text: &str) -> Option<i64> {
-    let mut end = text.len().min(LENGTH);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let text = text.get(..end)?;
+    let text = text.get(..text.floor_char_boundary(LENGTH))?;
     let mut words: Vec<&str> = text
         .split(|c: char| c == ',' || c.is_ascii_whitespace())
         .filter(|word| !word.is_empty())

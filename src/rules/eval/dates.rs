@@ -1,7 +1,6 @@
 //! Functions about the Date field and the times of hops.
 
-use super::ask::known;
-use super::{Argument, Context, Does, Function, Phrase, clock};
+use super::{Argument, Context, Does, Function, Phrase, clock, flag};
 use crate::rules::domain::Known;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -132,27 +131,27 @@ fn number(seconds: i64) -> f64 {
 /// `(least, most)`: the Date field is that many hours ahead of the hops.
 fn shifted_date(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
     let ahead = Times::read(context).ahead();
-    known(within(number(ahead), 3600.0, arguments))
+    flag(within(number(ahead), 3600.0, arguments))
 }
 
 /// `(least, most)`: the mail was received that many months ago.
 fn received_within_months(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
     let ago = context.facts.now - Times::read(context).sent();
-    known(within(number(ago), MONTH, arguments))
+    flag(within(number(ago), MONTH, arguments))
 }
 
 /// A Message-ID as Outlook makes it, with a time in it that neither the Date field nor the
 /// hops have.
 fn outlook_message_id(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
     let id = context.text("MESSAGEID");
-    let Some(ticks) = outlook_ticks(&id) else { return known(false) };
+    let Some(ticks) = outlook_ticks(&id) else { return flag(false) };
     let differs = |text: &str| {
         let seconds = number(clock::read(text).unwrap_or(0));
         // The id holds the upper half of a count of 100 ns since 1601.
         let expected = (seconds * 0.002_328_306_436_538_7 + 27_111_902.832_984_9).trunc();
         (ticks - expected).abs() >= 250.0
     };
-    known(differs(&context.text("Date")) && differs(&context.text("Received")))
+    flag(differs(&context.text("Date")) && differs(&context.text("Received")))
 }
 
 fn outlook_ticks(id: &str) -> Option<f64> {

@@ -3,8 +3,8 @@
 //!
 //! The traces are those that SpamAssassin knows; some providers are long gone.
 
-use super::ask::{Phrase, has_address, known, single_spaced};
-use super::{Argument, Context, Does, Function};
+use super::ask::{Phrase, has_address, single_spaced};
+use super::{Argument, Context, Does, Function, flag};
 use crate::rules::domain::Known;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -92,17 +92,17 @@ fn hotmail(context: &Context<'_, '_, '_>) -> Hotmail {
 
 /// A hop calls itself Hotmail and leaves none of Hotmail's traces.
 fn forged_hotmail(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(hotmail(context) == Hotmail::Forged)
+    flag(hotmail(context) == Hotmail::Forged)
 }
 
 /// The sender is at Hotmail and no hop is.
 fn no_hotmail(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(hotmail(context) == Hotmail::Missing)
+    flag(hotmail(context) == Hotmail::Missing)
 }
 
 /// The mail came over MSN Groups.
 fn msn_groups(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(is_msn_groups(context))
+    flag(is_msn_groups(context))
 }
 
 fn is_msn_groups(context: &Context<'_, '_, '_>) -> bool {
@@ -133,7 +133,7 @@ fn is_msn_groups(context: &Context<'_, '_, '_>) -> bool {
 
 /// The hops were taken out on the way, so that nothing can be said of them.
 fn hops_removed(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(are_hops_removed(context))
+    flag(are_hops_removed(context))
 }
 
 fn are_hops_removed(context: &Context<'_, '_, '_>) -> bool {
@@ -163,9 +163,9 @@ fn is_address(word: &str) -> bool {
 fn forged_eudoramail(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
     static OWN: Phrase = Phrase::new("by *whowhere.com;");
     if !is_from(context, "eudoramail.com") || are_hops_removed(context) {
-        return known(false);
+        return flag(false);
     }
-    known(!(OWN.is_in(&context.received()) && has_address(&context.text("X-Sender-Ip"))))
+    flag(!(OWN.is_in(&context.received()) && has_address(&context.text("X-Sender-Ip"))))
 }
 
 /// The sender is at Yahoo and no hop is.
@@ -184,12 +184,12 @@ fn forged_yahoo(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
         Phrase::new("by +.+.yahoo.com ({n}.{n}.{n}/{n}.{n}.{n}) with ESMTP id "),
     ];
     if !is_from(context, "yahoo.com") || are_hops_removed(context) {
-        return known(false);
+        return flag(false);
     }
     let ends = |rdns: &str| rdns.len() > ".yahoo.com".len() && rdns.ends_with(".yahoo.com");
     let relays = context.relays();
     if relays.trusted().chain(relays.untrusted().take(1)).any(|relay| ends(&relay.rdns)) {
-        return known(false);
+        return flag(false);
     }
     let resent = context.header("Resent-From").is_some() && context.header("Resent-To").is_some();
     let other = context.header("X-Received").filter(|_| resent);
@@ -198,13 +198,13 @@ fn forged_yahoo(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
         BULK.is_in(&received)
             && context.first("From:addr").to_ascii_lowercase().ends_with("@reply.yahoo.com")
     };
-    known(!(any(&OWN, &received) || any(&STORY, &received) || from_bulk()))
+    flag(!(any(&OWN, &received) || any(&STORY, &received) || from_bulk()))
 }
 
 /// The sender is at Juno and no hop is, or the mail program is not one of Juno's.
 fn forged_juno(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
     if !is_from(context, "juno.com") || are_hops_removed(context) {
-        return known(false);
+        return flag(false);
     }
     let program = context.text("X-Mailer");
     let received = context.text("Received");
@@ -220,10 +220,10 @@ fn forged_juno(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
         let own = hop(&["juno.com", "untd.com"], &[('[', ']'), ('(', ')'), ('[', ')'), ('(', ']')]);
         let cookie =
             received.contains(" cookie.juno.com ") || received.contains(" cookie.untd.com ");
-        return known(!(own || cookie) || !program.contains("Juno "));
+        return flag(!(own || cookie) || !program.contains("Juno "));
     }
     // Its older mail tells the address of the user, and this one does not.
-    known(true)
+    flag(true)
 }
 
 /// What stands behind a word that begins at a word boundary.
@@ -253,11 +253,11 @@ fn forged_gmail(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
     static OWN_IPV6: Phrase = Phrase::new("by 2002:a{n}:+ with SMTP id +");
     static GOOGLEMAIL: Phrase = Phrase::new("by smtp.googlemail.com with ESMTPSA id +");
     if !is_from(context, "gmail.com") {
-        return known(false);
+        return flag(false);
     }
     let hops = context.text("X-Received");
     let opaque = |name: &str| context.octets(name).is_some_and(|text| text.len() >= OPAQUE);
-    known(
+    flag(
         !(OWN.is_in(&hops)
             || OWN_IPV6.is_in(&hops)
             || GOOGLEMAIL.is_in(&context.text("Received"))
@@ -268,9 +268,9 @@ fn forged_gmail(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
 /// The first hop is a gateway without a domain, as one mass mailer wrote it.
 fn forged_gateway(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
     let hops = context.list("Received");
-    let Some(last) = hops.last().filter(|_| hops.len() > 1) else { return known(false) };
+    let Some(last) = hops.last().filter(|_| hops.len() > 1) else { return flag(false) };
     let words: Vec<&str> = last.split_ascii_whitespace().collect();
-    known(matches!(
+    flag(matches!(
         words.as_slice(),
         ["from", _, "by", gateway, "with", "ESMTP;", _, _, _, year, _, _]
             if !gateway.contains('.') && year.len() == 4
@@ -288,7 +288,7 @@ fn id_not_usable(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
         Some(fits && !host.is_empty() && !address.contains(char::is_whitespace))
     });
     let received = context.text("Received");
-    known(
+    flag(
         leave == Some(true)
             || are_hops_removed(context)
             || received.contains("/CWT/DCE)")

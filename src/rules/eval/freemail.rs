@@ -1,7 +1,7 @@
 //! Functions about addresses that anybody can get without telling who they are.
 
-use super::ask::{has_suffix, known};
-use super::{Argument, Context, Does, Function};
+use super::ask::has_suffix;
+use super::{Argument, Context, Does, Function, flag};
 use crate::rules::domain::Known;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -112,10 +112,10 @@ fn any_free(
             && regex.is_none_or(|regex| context.matches(regex, address.as_bytes()));
         if fits {
             context.shown = Some(address);
-            return known(true);
+            return flag(true);
         }
     }
-    known(false)
+    flag(false)
 }
 
 /// `(regex)`: a sender is at a free provider.
@@ -125,14 +125,14 @@ fn from(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
 
 /// `(field, regex)`: an address of the field is at a free provider.
 fn header(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
-    let Some(field) = arguments.first() else { return known(false) };
+    let Some(field) = arguments.first() else { return flag(false) };
     let addresses = context.list(&format!("{}:addr", field.text));
     any_free(context, addresses, arguments.get(1))
 }
 
 /// `(regex)`: an address in the text is at a free provider.
 fn body(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
-    let Some(free) = free_in_text(context) else { return known(false) };
+    let Some(free) = free_in_text(context) else { return flag(false) };
     any_free(context, free, arguments.first())
 }
 
@@ -141,7 +141,7 @@ fn body(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
 fn reply_to(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
     let to_sender = arguments.first().is_some_and(|argument| argument.text == "reply");
     if context.settings.freemail.is_empty() || is_bulk_sender(&context.first("EnvelopeFrom")) {
-        return known(false);
+        return flag(false);
     }
     let from = lower(context.list("From:addr"));
     let reply = lower(context.list("Reply-To:addr"));
@@ -150,11 +150,11 @@ fn reply_to(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known 
     let disjoint = from.iter().all(|address| !reply.contains(address));
     if from_free && reply_free && disjoint {
         context.shown = Some(format!("{} -> {}", from.join(","), reply.join(",")));
-        return known(true);
+        return flag(true);
     }
     let asked = if to_sender { (reply.is_empty() || reply_free) && from_free } else { reply_free };
     let Some(in_text) = Some(()).filter(|()| asked).and_then(|()| free_in_text(context)) else {
-        return known(false);
+        return flag(false);
     };
     let answers = if reply_free { reply } else { from };
     let pair = in_text
@@ -162,7 +162,7 @@ fn reply_to(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known 
         .flat_map(|other| answers.iter().map(move |address| (address, other)))
         .find(|(address, other)| address != other);
     context.shown = pair.map(|(address, other)| format!("{address}, {other}"));
-    known(context.shown.is_some())
+    flag(context.shown.is_some())
 }
 
 /// Free addresses of links and of the text, each once; none when there are too many

@@ -1,19 +1,37 @@
 //! Functions about names of senders that are addresses: `"boss@firm.example" <x@other.example>`.
 
-use super::ask::{domain_of, known};
-use super::{Argument, Context, Does, Function};
+use super::ask::domain_of;
+use super::{Argument, Context, Does, Function, flag, word};
 use crate::message::Mechanism;
 use crate::rules::domain::Known;
 use crate::rules::settings::FromNames;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "check_fromname_spoof", does: Does::Runs(spoof) },
-    Function { name: "check_fromname_different", does: Does::Runs(address_differs) },
-    Function { name: "check_fromname_domain_differ", does: Does::Runs(domain_differs) },
-    Function { name: "check_fromname_owners_differ", does: Does::Runs(owner_differs) },
-    Function { name: "check_fromname_contains_email", does: Does::Runs(holds_address) },
-    Function { name: "check_fromname_equals_to", does: Does::Runs(equals_to) },
-    Function { name: "check_fromname_equals_replyto", does: Does::Runs(equals_reply_to) },
+    Function {
+        name: "check_fromname_different",
+        does: Does::Runs(|c, _| ask(c, |found| found.address_differs)),
+    },
+    Function {
+        name: "check_fromname_domain_differ",
+        does: Does::Runs(|c, _| ask(c, |found| found.domain_differs)),
+    },
+    Function {
+        name: "check_fromname_owners_differ",
+        does: Does::Runs(|c, _| ask(c, |found| found.owner_differs)),
+    },
+    Function {
+        name: "check_fromname_contains_email",
+        does: Does::Runs(|c, _| ask(c, |found| found.holds_address)),
+    },
+    Function {
+        name: "check_fromname_equals_to",
+        does: Does::Runs(|c, _| ask(c, |found| found.equals_to)),
+    },
+    Function {
+        name: "check_fromname_equals_replyto",
+        does: Does::Runs(|c, _| ask(c, |found| found.equals_reply_to)),
+    },
 ];
 
 /// Octets of a name that are looked at.
@@ -26,10 +44,15 @@ struct Comparison {
     /// The address in the name.
     named: String,
     holds_address: bool,
+    /// The name is another address,
     address_differs: bool,
+    /// of another domain,
     domain_differs: bool,
+    /// of another owner,
     owner_differs: bool,
+    /// the one that answers go to,
     equals_reply_to: bool,
+    /// that of a recipient.
     equals_to: bool,
 }
 
@@ -107,11 +130,7 @@ fn is_excused(context: &Context<'_, '_, '_>, names: &FromNames) -> bool {
 
 /// The address that stands in a name (lower case).
 fn address_in(name: &str) -> Option<String> {
-    let mut end = name.len().min(NAME);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    let bytes = name.as_bytes().get(..end)?;
+    let bytes = name.as_bytes().get(..name.floor_char_boundary(NAME))?;
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     let user = |b: u8| word(b) || b".!#$%&'*+/=?^`{|}~-".contains(&b);
     memchr::memchr_iter(b'@', bytes).find_map(|at| {
@@ -139,68 +158,28 @@ fn address_in(name: &str) -> Option<String> {
     })
 }
 
-fn shown(context: &mut Context<'_, '_, '_>, found: Comparison, hit: bool) -> Known {
-    context.shown = Some(found.named).filter(|_| hit);
-    known(hit)
+/// A question that the comparison answers.
+fn ask(context: &mut Context<'_, '_, '_>, question: impl Fn(&Comparison) -> bool) -> Known {
+    let found = compare(context);
+    let hit = question(&found);
+    context.shown = hit.then_some(found.named);
+    flag(hit)
 }
 
 /// `(0, 1 or 2)`: the name is another address, one of another owner, one of another domain.
 fn spoof(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
-    let given = arguments.first().map(|argument| argument.text.as_str());
-    let check = match given {
-        Some("0") => 0,
-        Some("1") => 1,
-        Some("2") => 2,
-        Some(_) | None => context.settings.from_names.check,
+    let check = match word(arguments, 0) {
+        "0" => 0,
+        "1" => 1,
+        "2" => 2,
+        _ => context.settings.from_names.check,
     };
-    let found = compare(context);
-    let hit = found.address_differs
-        && match check {
-            0 => true,
-            1 => found.owner_differs,
-            _ => found.domain_differs,
-        };
-    shown(context, found, hit)
-}
-
-/// The name is another address.
-fn address_differs(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    let found = compare(context);
-    let hit = found.address_differs;
-    shown(context, found, hit)
-}
-
-/// The name is an address of another domain.
-fn domain_differs(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    let found = compare(context);
-    let hit = found.domain_differs;
-    shown(context, found, hit)
-}
-
-/// The name is an address of another owner.
-fn owner_differs(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    let found = compare(context);
-    let hit = found.owner_differs;
-    shown(context, found, hit)
-}
-
-/// The name holds an address.
-fn holds_address(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    let found = compare(context);
-    let hit = found.holds_address;
-    shown(context, found, hit)
-}
-
-/// The name is the address of a recipient.
-fn equals_to(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    let found = compare(context);
-    let hit = found.equals_to;
-    shown(context, found, hit)
-}
-
-/// The name is the address that answers go to.
-fn equals_reply_to(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    let found = compare(context);
-    let hit = found.equals_reply_to;
-    shown(context, found, hit)
+    ask(context, |found| {
+        found.address_differs
+            && match check {
+                0 => true,
+                1 => found.owner_differs,
+                _ => found.domain_differs,
+            }
+    })
 }

@@ -1,8 +1,8 @@
 //! Functions about single header fields: what stands in them, how often, in which letters.
 
-use super::ask::{host_of, known};
+use super::ask::host_of;
 use super::locales;
-use super::{Argument, Context, Does, Function};
+use super::{Argument, Context, Does, Function, count, flag, word};
 use crate::rules::domain::Known;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -18,21 +18,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "check_equal_from_domains", does: Does::Runs(from_domains_differ) },
     Function { name: "check_for_matching_env_and_hdr_from", does: Does::Runs(senders_match) },
     Function { name: "check_for_faraway_charset_in_headers", does: Does::Runs(faraway_charset) },
-];
-
-/// Charsets in which letters of other scripts look like capitals, by parts of their names.
-const SEEM_CAPITAL: [&str; 11] = [
-    "koi",
-    "jp",
-    "jis",
-    "euc",
-    "gb",
-    "big5",
-    "isoir",
-    "cp1251",
-    "windows-1251",
-    "georgianps",
-    "pt154",
 ];
 
 /// What answers and forwards put in front of a subject.
@@ -57,30 +42,30 @@ const FREE_FIELDS: [&str; 12] = [
 
 /// Subject IDs are not looked for any more: they never told anything.
 fn never(_: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(false)
+    flag(false)
 }
 
 /// Nobody is named as recipient.
 fn missing_to(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(context.header("To").or_else(|| context.header("Apparently-To")).is_none())
+    flag(context.header("To").or_else(|| context.header("Apparently-To")).is_none())
 }
 
-/// `(field, ratio, count)`: at least that many octets, and that part of all, should have been
+/// `(field, ratio, least)`: at least that many octets, and that part of all, should have been
 /// encoded. Whole UTF-8 is as well as encoded.
 fn illegal_chars(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
-    let [field, ratio, count, ..] = arguments else { return known(false) };
+    let [field, ratio, least, ..] = arguments else { return flag(false) };
     let selector = match field.text.as_str() {
         name if name.ends_with(":raw") => name.to_owned(),
         name => format!("{name}:raw"),
     };
     let text = context.octets(&selector).unwrap_or_default();
     if text.trim_ascii().is_empty() {
-        return known(false);
+        return flag(false);
     }
     let control = |b: &u8| matches!(b, 0..=8 | 11 | 12 | 14..=31);
     let is_unicode = !text.is_ascii() && std::str::from_utf8(&text).is_ok();
     if is_unicode && !text.iter().any(control) {
-        return known(false);
+        return flag(false);
     }
     let mut illegal = text.iter().filter(|b| control(b) || **b >= 0x7f).count();
     if illegal > 0 && selector.eq_ignore_ascii_case("subject:raw") {
@@ -88,20 +73,17 @@ fn illegal_chars(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> K
         let signs = text.iter().filter(|b| matches!(b, 0xa2 | 0xa3 | 0xae)).count();
         illegal -= usize::from(signs == 1);
     }
-    #[expect(clippy::cast_precision_loss, reason = "a header has far less than 2^53 octets")]
-    let (illegal, length) = (illegal as f64, text.len() as f64);
-    known(illegal / length >= ratio.number() && illegal >= count.number())
+    let illegal = count(illegal);
+    flag(illegal / count(text.len()) >= ratio.number() && illegal >= least.number())
 }
 
 /// `(field, least, most)`: how many different fields of that name there are.
 fn header_count(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
-    let [field, least, most, ..] = arguments else { return known(false) };
+    let [field, least, most, ..] = arguments else { return flag(false) };
     let mut fields = context.list(&field.text);
     fields.sort_unstable();
     fields.dedup();
-    #[expect(clippy::cast_precision_loss, reason = "the list has a limit")]
-    let count = fields.len() as f64;
-    known((least.number()..=most.number()).contains(&count))
+    flag((least.number()..=most.number()).contains(&count(fields.len())))
 }
 
 /// A field still has the `%PLACE_HOLDER` of a mass mailer.
@@ -118,7 +100,7 @@ fn unresolved_template(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Kno
         place_holder && !free
     });
     context.shown = found.map(str::to_owned);
-    known(found.is_some())
+    flag(found.is_some())
 }
 
 /// The Message-ID is 28 capitals, a dot and the very address of the sender.
@@ -130,10 +112,10 @@ fn ratware_name_id(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
         let capitals = name.bytes().all(|byte| byte.is_ascii_uppercase());
         address.strip_prefix('.').filter(|address| capitals && !address.is_empty())
     });
-    let Some(address) = address else { return known(false) };
+    let Some(address) = address else { return flag(false) };
     let from = context.text("From");
     let ends = format!("<{address}>");
-    known(from.match_indices(&ends).any(|(at, _)| {
+    flag(from.match_indices(&ends).any(|(at, _)| {
         // A name in quotes stands before it.
         let before = from.get(..at).unwrap_or_default().trim_end();
         let name = before.strip_suffix('"').and_then(|before| before.rsplit_once('"'));
@@ -150,12 +132,12 @@ fn ratware_envelope_from(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> K
         bytes.next().is_some_and(|b| b.is_ascii_digit())
             && bytes.next().is_some_and(|b| matches!(b, b'=' | b'+' | b'-'))
     });
-    let Some((user, host)) = to.split_once('@') else { return known(false) };
+    let Some((user, host)) = to.split_once('@') else { return flag(false) };
     let domain = crate::facts::domain::registered(host).into_owned();
     if rewritten || user.is_empty() || !super::ask::has_suffix(&domain) {
-        return known(false);
+        return flag(false);
     }
-    known(from.match_indices(&domain).any(|(at, _)| {
+    flag(from.match_indices(&domain).any(|(at, _)| {
         let before = from.get(..at).and_then(|before| before.chars().next_back());
         let mut rest = from.get(at + domain.len()..).unwrap_or_default().chars();
         let starts = before.is_none_or(|c| !(c.is_ascii_alphanumeric() || c == '_'));
@@ -171,12 +153,12 @@ fn to_in_subject(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> K
     let subject = context.text("Subject");
     let subject = subject.strip_suffix('\n').unwrap_or(&subject);
     if to.is_empty() {
-        return known(false);
+        return flag(false);
     }
-    known(match arguments.first().map(|argument| argument.text.as_str()) {
-        Some("address") => has_word(&subject.to_ascii_lowercase(), &to.to_ascii_lowercase()),
-        Some("user") => speaks_to(subject, to.split('@').next().unwrap_or_default()),
-        Some(_) | None => false,
+    flag(match word(arguments, 0) {
+        "address" => has_word(&subject.to_ascii_lowercase(), &to.to_ascii_lowercase()),
+        "user" => speaks_to(subject, to.split('@').next().unwrap_or_default()),
+        _ => false,
     })
 }
 
@@ -238,21 +220,11 @@ fn all_caps(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
     let mut letters = subject.bytes().filter(u8::is_ascii_alphabetic).peekable();
     let capitals = letters.peek().is_some() && letters.all(|byte| byte.is_ascii_uppercase());
     let seems = || {
-        charsets(&context.text("Subject:raw")).any(|charset| {
-            let charset = charset.to_ascii_lowercase();
-            SEEM_CAPITAL.iter().chain(&["tis"]).any(|part| charset.contains(part))
-        })
+        let raw = context.text("Subject:raw");
+        let mut words = raw.split("=?").skip(1).filter_map(|rest| rest.split_once('?'));
+        words.any(|(charset, _)| locales::seems_capital(charset))
     };
-    known(spaced && subject.len() >= 10 && capitals && !seems())
-}
-
-/// Charsets of the encoded words of a field as sent.
-fn charsets(raw: &str) -> impl Iterator<Item = &str> {
-    let label = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-    raw.split("=?").skip(1).filter_map(move |rest| {
-        let (charset, _) = rest.split_once('?')?;
-        charset.bytes().all(label).then_some(charset)
-    })
+    flag(spaced && subject.len() >= 10 && capitals && !seems())
 }
 
 /// From and the envelope sender have different domains, by their last two labels.
@@ -267,20 +239,20 @@ fn from_domains_differ(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Kno
         Some(tail.unwrap_or(&host).to_owned())
     };
     let (from, envelope) = (domain("From:addr"), domain("EnvelopeFrom:addr"));
-    known(from.is_some() && envelope.is_some() && from != envelope)
+    flag(from.is_some() && envelope.is_some() && from != envelope)
 }
 
 /// From and the envelope sender are the same address, or both missing.
 fn senders_match(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
     let envelope = context.first("EnvelopeFrom:addr");
-    known(envelope.eq_ignore_ascii_case(&context.first("From:addr")))
+    flag(envelope.eq_ignore_ascii_case(&context.first("From:addr")))
 }
 
 /// From or Subject is in a charset that none of `ok_locales` uses.
 fn faraway_charset(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
     let expected = &context.settings.locales;
     if expected.is_empty() {
-        return known(false);
+        return flag(false);
     }
     let found = ["From:raw", "Subject:raw"].iter().find_map(|selector| {
         let raw = context.text(selector);
@@ -289,7 +261,7 @@ fn faraway_charset(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
     });
     let hit = found.is_some();
     context.shown = found;
-    known(hit)
+    flag(hit)
 }
 
 /// Charsets of whole encoded words. The padding of base64 may make an end look like a start.

@@ -2,9 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::ask::known;
 use super::relays::delivering;
-use super::{Argument, Context, Does, Function};
+use super::{Argument, Context, Does, Function, flag};
 use crate::facts::mail::Relay;
 use crate::facts::mail::relays::address;
 use crate::facts::mail::uris;
@@ -50,7 +49,7 @@ fn any_in(context: &mut Context<'_, '_, '_>, addresses: Vec<String>, directive: 
     let globs = entries(context, directive);
     let found = addresses.into_iter().find(|address| fits(globs, address));
     context.shown = found;
-    known(context.shown.is_some())
+    flag(context.shown.is_some())
 }
 
 /// What the hops say of a sender that is welcome from certain hosts.
@@ -152,22 +151,22 @@ fn is_within(ip: IpAddr, net: IpAddr, length: u32) -> bool {
 
 /// The sender is in `welcomelist_from`, or in `…_rcvd` and comes from the right host.
 fn from_welcome(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(welcome(context) == Welcome::Yes)
+    flag(welcome(context) == Welcome::Yes)
 }
 
 /// Likewise by the lists that come with the rules.
 fn from_default_welcome(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(default_welcome(context) == Welcome::Yes)
+    flag(default_welcome(context) == Welcome::Yes)
 }
 
 /// The sender is welcome, but not from this host.
 fn forged_welcome(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(welcome(context) == Welcome::Forged && default_welcome(context) == Welcome::No)
+    flag(welcome(context) == Welcome::Forged && default_welcome(context) == Welcome::No)
 }
 
 /// Likewise by the lists that come with the rules.
 fn forged_default_welcome(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(default_welcome(context) == Welcome::Forged && welcome(context) == Welcome::No)
+    flag(default_welcome(context) == Welcome::Forged && welcome(context) == Welcome::No)
 }
 
 /// The sender is in `blocklist_from`.
@@ -202,7 +201,7 @@ fn named(
     addresses: Vec<String>,
     arguments: &[Argument],
 ) -> Known {
-    let Some(name) = arguments.first() else { return known(false) };
+    let Some(name) = arguments.first() else { return flag(false) };
     let Some(globs) = context.settings.addresses.get(&name.text) else {
         let directive = crate::rules::settings::present_name(&name.text);
         return any_in(context, addresses, &directive);
@@ -212,7 +211,7 @@ fn named(
         globs.iter().any(|glob: &Glob| glob.matches(&address))
     };
     context.shown = addresses.into_iter().find(listed);
-    known(context.shown.is_some())
+    flag(context.shown.is_some())
 }
 
 /// `(NAME)`: the sender is in the list.
@@ -234,7 +233,7 @@ fn reply_to_in_list(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -
 
 /// `(NAME)`: a link leads to a host of an `enlist_uri_host`.
 fn host_listed(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
-    let Some(name) = arguments.first() else { return known(false) };
+    let Some(name) = arguments.first() else { return flag(false) };
     host_in(context, &name.text)
 }
 
@@ -249,10 +248,10 @@ fn host_welcome(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
 }
 
 fn host_in(context: &mut Context<'_, '_, '_>, list: &str) -> Known {
-    let Some(list) = context.settings.hosts.get(list) else { return known(false) };
+    let Some(list) = context.settings.hosts.get(list) else { return flag(false) };
     let found = uris::listed_host(context.links(), |host| list.verdict(host));
     context.shown = found.map(str::to_owned);
-    known(context.shown.is_some())
+    flag(context.shown.is_some())
 }
 
 /// The Subject holds an entry of `welcomelist_subject`.

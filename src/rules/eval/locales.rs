@@ -39,6 +39,29 @@ const CHINESE: &[&str] = &[
     "ISO2022CN",
 ];
 
+/// Character sets in which letters of other scripts look like capitals, by parts of their names.
+const SEEM_CAPITAL: [&str; 12] = [
+    "koi",
+    "jp",
+    "jis",
+    "euc",
+    "gb",
+    "big5",
+    "isoir",
+    "cp1251",
+    "windows-1251",
+    "georgianps",
+    "pt154",
+    "tis",
+];
+
+/// True for the name of a character set whose letters look like capitals, read as ASCII.
+pub(super) fn seems_capital(charset: &str) -> bool {
+    let label = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let lower = charset.to_ascii_lowercase();
+    charset.bytes().all(label) && SEEM_CAPITAL.iter().any(|part| lower.contains(part))
+}
+
 /// True for a character set that mail in one of these languages may have. No language: any.
 pub(super) fn expects(locales: &[String], charset: &str) -> bool {
     if locales.is_empty() {

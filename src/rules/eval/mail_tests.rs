@@ -1,21 +1,12 @@
 //! Calls of functions about text, parts, images, files and links of a mail.
 
-use super::super::{EvidenceScope, File, Files, load_whole, values};
-use crate::calendar::Reading;
-use crate::facts;
-use crate::message::{Envelope, Settings, parse};
+use super::tests::asked;
 
 /// Whether a rule (`body eval:…`) hits a mail.
 fn hits(settings: &str, rule: &str, mail: &str) -> bool {
     let (kind, call) = rule.split_once(' ').unwrap();
-    let text = format!("{settings}\n{kind} X {call}\nscore X 1\n");
-    let file = File { name: "x.cf".to_owned(), text };
-    let loaded = load_whole(&Files { rules: vec![file], ..Files::default() }).unwrap();
-    let (envelope, reading) = (Envelope::default(), Reading::default());
-    let message = parse(mail.as_bytes(), false, &envelope, &Settings::default());
-    let facts = facts::gather(&message, &reading, &envelope, 0, 500);
-    let values = values(&loaded.rules, &facts, EvidenceScope::Mail);
-    values.iter().any(|(_, value)| value.is_some_and(|value| value > 0.0))
+    let value = asked(settings, &format!("{kind} X {call}"), mail, "");
+    value.is_some_and(|value| value > 0.0)
 }
 
 #[track_caller]

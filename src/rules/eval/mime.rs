@@ -2,7 +2,7 @@
 
 use super::locales;
 use super::{Argument, Context, Does, Function, Known};
-use super::{at, count, flag, limit};
+use super::{at, count, flag, limit, word};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "check_for_mime", does: Does::Runs(has_property) },
@@ -21,7 +21,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 /// `check_for_mime(name)`: a count is not 0, a property is there.
 fn has_property(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
-    let name = arguments.first().map_or("", |name| name.text.as_str());
+    let name = word(arguments, 0);
     let mail = &context.facts.mail;
     if context.facts.message.bare {
         return flag(false);
@@ -62,7 +62,7 @@ fn multipart_ratio(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) ->
 /// `check_msg_parse_flags(name)`: something was odd about headers or boundaries.
 fn parse_flag(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
     let odd = context.facts.mail.structure().odd;
-    let name = arguments.first().map_or("", |name| name.text.as_str());
+    let name = word(arguments, 0);
     flag(match name {
         "truncated_header" => odd.truncated_header,
         "missing_head_body_separator" => odd.missing_head_body_separator,
@@ -82,7 +82,7 @@ fn illegal_ascii(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
 /// `check_abundant_unicode_ratio(min)`: written-out Unicode references for each other octet of
 /// plain text; `min` has to be written with a point and at most three digits around it.
 fn unicode_ratio(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
-    let text = arguments.first().map_or("", |text| text.text.as_str());
+    let text = word(arguments, 0);
     let digits = |text: &str, least: usize| {
         (least..=3).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
     };
@@ -172,27 +172,8 @@ fn japanese(text: &[u8]) -> (usize, usize) {
 
 /// True when a charset of the mail encodes text in letters, many of them capitals.
 fn writes_capitals(context: &Context<'_, '_, '_>) -> bool {
-    const PARTS: [&str; 12] = [
-        "koi",
-        "jp",
-        "jis",
-        "euc",
-        "gb",
-        "big5",
-        "isoir",
-        "cp1251",
-        "windows-1251",
-        "georgianps",
-        "pt154",
-        "tis",
-    ];
-    let suspect = |charset: &str| {
-        let charset = charset.to_ascii_lowercase();
-        let known = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        charset.chars().all(known) && PARTS.iter().any(|part| charset.contains(part))
-    };
     let field = context.header("Content-Type").unwrap_or_default();
-    locales::of_content_type(&field).is_some_and(suspect)
+    locales::of_content_type(&field).is_some_and(locales::seems_capital)
         || context
             .facts
             .mail
@@ -200,7 +181,7 @@ fn writes_capitals(context: &Context<'_, '_, '_>) -> bool {
             .charsets
             .iter()
             .flat_map(|charset| charset.split(' '))
-            .any(suspect)
+            .any(locales::seems_capital)
 }
 
 /// `check_ma_non_text()`: an alternative is neither text nor a bundle of text and images.

@@ -1,8 +1,7 @@
 //! Functions about long lists of recipients.
 
-use super::ask::known;
 use super::dates::within;
-use super::{Argument, Context, Does, Function};
+use super::{Argument, Context, Does, Function, flag};
 use crate::rules::domain::Known;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -31,14 +30,14 @@ fn recipients(context: &Context<'_, '_, '_>) -> Vec<String> {
 /// The recipients are in alphabetical order.
 fn sorted(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
     let all = recipients(context);
-    known(all.len() >= LEAST_SORTED && all.is_sorted())
+    flag(all.len() >= LEAST_SORTED && all.is_sorted())
 }
 
 /// `(least, most)`: how alike the recipients are, by the first two octets of user and host.
 fn similar(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
     let all = recipients(context);
     let similarity = if all.len() >= LEAST_SIMILAR { similarity(&all) } else { 0.0 };
-    known(within(similarity, 1.0, arguments))
+    flag(within(similarity, 1.0, arguments))
 }
 
 fn similarity(addresses: &[String]) -> f64 {

@@ -1,7 +1,6 @@
 //! Functions about the hops of the mail.
 
-use super::ask::known;
-use super::{Argument, Context, Does, Function};
+use super::{Argument, Context, Does, Function, flag};
 use crate::facts::domain;
 use crate::facts::mail::relays::checks;
 use crate::facts::mail::{Relay, Relays};
@@ -49,18 +48,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 /// A question that the hops alone answer.
 fn ask(context: &Context<'_, '_, '_>, question: fn(&Relays) -> bool) -> Known {
-    known(question(context.relays()))
+    flag(question(context.relays()))
 }
 
 /// A hop has a name as AOL's relays have, and none of AOL's traces.
 fn fake_aol(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(checks::fake_aol_relay(context.text("Received").as_bytes()))
+    flag(checks::fake_aol_relay(context.text("Received").as_bytes()))
 }
 
 /// `(domain, 'true' or 'false')`: From is of that domain, and a hop was (or was not) between
 /// its own hosts.
 fn from_domain_in_hops(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
-    let [domain, desired, ..] = arguments else { return known(false) };
+    let [domain, desired, ..] = arguments else { return flag(false) };
     let domain = domain.text.to_ascii_lowercase();
     let starts = |text: &str, at: usize| {
         let before = text.get(..at).and_then(|before| before.chars().next_back());
@@ -68,23 +67,23 @@ fn from_domain_in_hops(context: &mut Context<'_, '_, '_>, arguments: &[Argument]
     };
     let from = context.first("From:addr").to_ascii_lowercase();
     if !from.match_indices(&domain).any(|(at, _)| starts(&from, at)) {
-        return known(false);
+        return flag(false);
     }
     let own = |host: &str| {
         let at = host.len().checked_sub(domain.len()).filter(|_| host.ends_with(&domain));
         at.is_some_and(|at| starts(host, at))
     };
     let found = context.relays().all.iter().any(|relay| own(&relay.rdns) && own(&relay.by));
-    known(found == (desired.text == "true"))
+    flag(found == (desired.text == "true"))
 }
 
 /// The hop that gave us the mail is of the envelope sender's domain.
 fn sender_matches_hop(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
     let sender = context.first("EnvelopeFrom:addr");
-    let Some(host) = super::ask::host_of(&sender) else { return known(false) };
+    let Some(host) = super::ask::host_of(&sender) else { return flag(false) };
     let labels = host.rsplit_once('.').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty());
     let sender = domain::registered(&host);
-    known(
+    flag(
         labels
             && delivering(context).into_iter().any(|relay| {
                 let name = relay.rdns.trim_matches('.');

@@ -19,10 +19,15 @@ const HOP: &str = "Received: from mail.example.com (mail.example.com [198.51.100
                    mx.example.org with ESMTPS id 1BEC for <lena@example.org>; Sun, 15 Nov 2026 \
                    12:00:03 +0000";
 
-/// The value of a call. `mail` is a header, and behind an empty line the body; `stated` is
-/// what the caller says of authentication.
+/// The value of a call in a `header` rule.
 fn value(settings: &str, call: &str, mail: &str, stated: &str) -> Option<f64> {
-    let text = format!("{settings}\nheader X eval:{call}\n");
+    asked(settings, &format!("header X eval:{call}"), mail, stated)
+}
+
+/// The value of a rule named X. `mail` is a header, and behind an empty line the body; `stated`
+/// is what the caller says of authentication.
+pub(super) fn asked(settings: &str, rule: &str, mail: &str, stated: &str) -> Option<f64> {
+    let text = format!("{settings}\n{rule}\n");
     let rules = vec![File { name: "x.cf".to_owned(), text }];
     let loaded = load_whole(&Files { rules, ..Files::default() }).unwrap();
     let authentication_results =
@@ -34,7 +39,7 @@ fn value(settings: &str, call: &str, mail: &str, stated: &str) -> Option<f64> {
     let facts = facts::gather(&message, &reading, &envelope, NOW, 500);
     let all = values(&loaded.rules, &facts, EvidenceScope::Message);
     let found = all.iter().find(|(name, _)| &**name == "X");
-    found.unwrap_or_else(|| panic!("{call} was not taken: {:?}", loaded.diagnostics)).1
+    found.unwrap_or_else(|| panic!("{rule} was not taken: {:?}", loaded.diagnostics)).1
 }
 
 /// True when the call hits; it must be known.

@@ -2,7 +2,7 @@
 //! rule files set them.
 
 use super::{
-    Argument, Context, Known, Mechanism, author_domains, covers, dkim_signers, known, stated,
+    Argument, Context, Known, Mechanism, author_domains, covers, dkim_signers, flag, stated,
     valid_signers,
 };
 
@@ -29,12 +29,12 @@ fn dmarc<'f>(context: &Context<'_, '_, 'f>) -> Option<Dmarc<'f>> {
 
 /// The mail passes the DMARC policy of its author's domain.
 pub(super) fn dmarc_pass(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(matches!(dmarc(context)?, Dmarc::Pass))
+    flag(matches!(dmarc(context)?, Dmarc::Pass))
 }
 
 /// The author's domain has no policy.
 pub(super) fn dmarc_missing(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Known {
-    known(matches!(dmarc(context)?, Dmarc::Missing))
+    flag(matches!(dmarc(context)?, Dmarc::Missing))
 }
 
 /// The mail fails, and the domain wants it rejected.
@@ -54,8 +54,8 @@ pub(super) fn dmarc_none(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> K
 
 fn dmarc_fails(context: &Context<'_, '_, '_>, wanted: &str) -> Known {
     match dmarc(context)? {
-        Dmarc::Pass | Dmarc::Missing => known(false),
-        Dmarc::Fail(policy) => policy.and_then(|policy| known(policy == wanted)),
+        Dmarc::Pass | Dmarc::Missing => flag(false),
+        Dmarc::Fail(policy) => policy.and_then(|policy| flag(policy == wanted)),
     }
 }
 
@@ -67,7 +67,7 @@ pub(super) fn signs_all(context: &mut Context<'_, '_, '_>, _: &[Argument]) -> Kn
 /// `(letters, domain, …)`: the author's domain has one of these signing practices, and the
 /// mail has no valid signature of it. Domains may narrow it to these authors.
 pub(super) fn signing_practice(context: &mut Context<'_, '_, '_>, arguments: &[Argument]) -> Known {
-    let Some((letters, domains)) = arguments.split_first() else { return known(false) };
+    let Some((letters, domains)) = arguments.split_first() else { return flag(false) };
     let letters = if letters.text == "*" { "NAD123" } else { letters.text.as_str() };
     practice(context, letters, domains)
 }
@@ -81,7 +81,7 @@ fn practice(context: &Context<'_, '_, '_>, letters: &str, domains: &[Argument]) 
             authors.iter().any(|author| covers(&entry, author))
         });
     if !narrowed {
-        return known(false);
+        return flag(false);
     }
     // Practices that only rule files set are known where they are not set; others stand in
     // DNS.
@@ -97,11 +97,11 @@ fn practice(context: &Context<'_, '_, '_>, letters: &str, domains: &[Argument]) 
         match valid_signers(context) {
             Some(valid) if valid.contains(&author) => {}
             None if signers.contains(&author) => unknown = true,
-            Some(_) | None if matches => return known(true),
+            Some(_) | None if matches => return flag(true),
             Some(_) | None => unknown = true,
         }
     }
-    if unknown { None } else { known(false) }
+    if unknown { None } else { flag(false) }
 }
 
 /// A name with a top-level domain of letters.

@@ -1,6 +1,6 @@
 //! Senders that are welcome when SPF or DKIM says that it is them.
 
-use super::{Argument, Context, Known, entries, host_of, known, spf_result, valid_signers};
+use super::{Argument, Context, Known, entries, flag, host_of, spf_result, valid_signers};
 use crate::rules::settings::Sender;
 
 /// MAIL FROM as SPF is asked about it: of the hop that gave us the mail, else as the caller
@@ -28,16 +28,16 @@ pub(super) fn by_spf_default(context: &mut Context<'_, '_, '_>, _: &[Argument]) 
 
 fn spf(context: &mut Context<'_, '_, '_>, directives: [&str; 2]) -> Known {
     let sender = envelope_sender(context).filter(|sender| !sender.is_empty());
-    let Some(sender) = sender else { return known(false) };
+    let Some(sender) = sender else { return flag(false) };
     let listed = directives
         .iter()
         .any(|directive| entries(context, directive).iter().any(|e| e.address.matches(&sender)));
     if !listed {
-        return known(false);
+        return flag(false);
     }
     let passes = spf_result(context, false)? == "pass";
     context.shown = Some(sender).filter(|_| passes);
-    known(passes)
+    flag(passes)
 }
 
 /// `welcomelist_from_dkim`, `welcomelist_auth`: the author is welcome, and a valid signature
@@ -62,7 +62,7 @@ fn dkim(context: &mut Context<'_, '_, '_>, directives: [&str; 2]) -> Known {
         );
     }
     if listed.is_empty() {
-        return known(false);
+        return flag(false);
     }
     let valid = valid_signers(context)?;
     let found = listed
@@ -70,7 +70,7 @@ fn dkim(context: &mut Context<'_, '_, '_>, directives: [&str; 2]) -> Known {
         .find(|(author, entry)| valid.iter().any(|signer| is_accepted(signer, author, entry)));
     let shown = found.map(|(author, _)| author);
     context.shown = shown;
-    known(context.shown.is_some())
+    flag(context.shown.is_some())
 }
 
 fn is_accepted(signer: &str, author: &str, entry: &Sender) -> bool {
