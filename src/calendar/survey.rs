@@ -83,7 +83,11 @@ fn has_pair(text: &str) -> bool {
 /// calcard takes it for an escape.
 fn names_a_path(line: &Line<'_>, name: &str) -> bool {
     (name.eq_ignore_ascii_case("ATTACH") || name.eq_ignore_ascii_case("IMAGE"))
-        && memchr::memchr(b'\\', line.raw.as_bytes().get(..RAW_LINE.min(line.raw.len())).unwrap_or_default()).is_some()
+        && memchr::memchr(
+            b'\\',
+            line.raw.as_bytes().get(..RAW_LINE.min(line.raw.len())).unwrap_or_default(),
+        )
+        .is_some()
 }
 
 /// Surveys the text of the part with that index in [`Message::parts`].
@@ -225,7 +229,9 @@ impl Walk<'_, '_, '_> {
         if self.session.stopped {
             return Fate::Drop;
         }
-        if (line.cut_pair || (self.backslash_pairs && has_pair(line.raw)) || names_a_path(line, name))
+        if (line.cut_pair
+            || (self.backslash_pairs && has_pair(line.raw))
+            || names_a_path(line, name))
             && self.object.backslash_lines.len() < MOST_RAW_LINES
         {
             self.keep_raw_line(line, name, event);

@@ -32,7 +32,7 @@ const FILES: usize = 300;
 /// Octets decoded from `data:` URIs of one message; what calcard has decoded is not copied.
 const OCTETS: usize = 32 * 1024 * 1024;
 /// Octets of a `data:` URI's head: type, parameters.
-const HEAD: usize = 256;
+const HEAD: usize = 4096;
 
 /// What one event brings along.
 #[derive(Debug, Default)]
