@@ -75,7 +75,7 @@ pub struct Code<'f> {
     pub place: Place<'f>,
 }
 
-impl<'f> Attachment<'f> {
+impl Attachment<'_> {
     fn format(&self) -> Format {
         *self.format.get_or_init(|| {
             let extension = names::of(self.property).find_map(names::extension);

@@ -36,6 +36,8 @@ mod cli;
 mod rules;
 // DNS lists: what they say, and all that can go wrong with them.
 mod lists;
+// Inline attachments and pictures: links in QR codes, limits.
+mod attachments;
 // Every rule of the decision about an event.
 mod decision;
 // Boundaries of the modules, read from the source.

@@ -128,10 +128,13 @@ fn claim_of_extension(extension: &str) -> Option<Claim> {
 /// True for content that somebody hides behind the label, rather than confuses with it.
 fn is_lie(claim: Claim, format: Format) -> bool {
     match format {
-        Format::Program | Format::Shortcut | Format::Disk | Format::Profile | Format::Encrypted => {
-            true
-        }
-        Format::Zip | Format::Archive => true,
+        Format::Program
+        | Format::Shortcut
+        | Format::Disk
+        | Format::Profile
+        | Format::Encrypted
+        | Format::Zip
+        | Format::Archive => true,
         // An HTML table under .xls is what half the world's exporters write.
         Format::Html => !matches!(claim, Claim::Text | Claim::OldDocument),
         Format::Script | Format::Svg => claim != Claim::Text,
