@@ -10,6 +10,8 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 
 use super::Place;
 use super::html::Anchor;
@@ -27,8 +29,8 @@ use archive::Members;
 use format::Format;
 use pixels::Budget;
 
-/// Files read of one message.
-const FILES: usize = 300;
+/// Files read of one message: as many as components.
+const FILES: usize = 5_000;
 /// Octets decoded from `data:` URIs of one message; what calcard has decoded is not copied.
 const OCTETS: usize = 32 * 1024 * 1024;
 /// Octets of a `data:` URI's head: type, parameters.
@@ -95,11 +97,23 @@ pub(super) struct Collector<'f> {
     octets: usize,
     pixels: Budget,
     cut: bool,
+    /// Parts of the mail by Content-ID, once somebody has asked for one.
+    ids: OnceCell<HashMap<String, &'f [u8]>>,
+    /// Pictures read, by their hash: every event of a feed shows the same logo.
+    read: HashMap<u64, Vec<String>, RandomState>,
 }
 
 impl<'f> Collector<'f> {
     pub(super) fn new(message: &'f Message<'f>) -> Self {
-        Self { message, files: 0, octets: 0, pixels: Budget::default(), cut: false }
+        Self {
+            message,
+            files: 0,
+            octets: 0,
+            pixels: Budget::default(),
+            cut: false,
+            ids: OnceCell::new(),
+            read: HashMap::default(),
+        }
     }
 
     /// True when something was not read because of a limit.
@@ -167,13 +181,21 @@ impl<'f> Collector<'f> {
         }
         let files = into.files.iter().map(|file| (&*file.data, file.place));
         for (octets, place) in files.chain(into.named.drain(..)) {
-            let Some(image) = pixels::read(octets, &mut self.pixels) else { continue };
+            if !pixels::is_picture(octets) {
+                continue;
+            }
+            let hash = self.read.hasher().hash_one(octets);
+            let texts = self.read.entry(hash).or_insert_with(|| {
+                pixels::read(octets, &mut self.pixels)
+                    .map(|image| qr::read(&image))
+                    .unwrap_or_default()
+            });
             let place = match place {
                 Place::Property(event, property) => Place::Code(event, property),
                 Place::Calendar(_) => Place::Name("VCALENDAR QR"),
                 Place::Event(_) | Place::Code(..) | Place::Part(_) | Place::Name(_) => place,
             };
-            into.codes.extend(qr::read(&image).into_iter().map(|text| Code { text, place }));
+            into.codes.extend(texts.iter().map(|text| Code { text: text.clone(), place }));
         }
     }
 
@@ -213,25 +235,21 @@ impl<'f> Collector<'f> {
     }
 
     /// The part of the mail that a `cid:` URI names (RFC 2392).
-    fn part(&mut self, uri: &str) -> Option<&'f [u8]> {
+    fn part(&self, uri: &str) -> Option<&'f [u8]> {
         let id = uri.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("cid:"))?;
         let id = uri.get(id.len()..)?.trim();
-        if self.files >= FILES {
-            self.cut = true;
-            return None;
-        }
-        self.files += 1;
-        let message = self.message;
-        message.parts.iter().find_map(|part| {
-            let Body::Binary(octets) = &part.body else { return None };
-            let named = part.headers.iter().any(|header| {
-                header.name.eq_ignore_ascii_case("content-id") && {
-                    let value = header.decoded();
-                    value.trim().trim_matches(['<', '>']).eq_ignore_ascii_case(id)
-                }
+        let ids = self.ids.get_or_init(|| {
+            let parts = self.message.parts.iter();
+            let ids = parts.filter_map(|part| {
+                let Body::Binary(octets) = &part.body else { return None };
+                let field = part.headers.iter().find(|h| h.name.eq_ignore_ascii_case("content-id"));
+                let value = field?.decoded();
+                let id = value.trim().trim_matches(['<', '>']).to_ascii_lowercase();
+                Some((id, &**octets))
             });
-            named.then_some(&**octets)
-        })
+            ids.collect()
+        });
+        ids.get(&id.to_ascii_lowercase()).copied()
     }
 }
 

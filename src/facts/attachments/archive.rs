@@ -28,6 +28,8 @@ impl Members {
 /// Reads the records of the directory, or those before the members where there is none.
 pub(super) fn read(data: &[u8]) -> Members {
     let mut members = Members::default();
+    // Names of records that lie inside each other must not grow beyond the file.
+    let mut room = data.len();
     if !data.starts_with(b"PK\x03\x04") {
         return members;
     }
@@ -44,6 +46,8 @@ pub(super) fn read(data: &[u8]) -> Members {
             else {
                 continue;
             };
+            let Some(left) = room.checked_sub(written.len()) else { break };
+            room = left;
             if !written.ends_with(b"/") {
                 members.encrypted |= flags & 1 == 1;
                 members.names.push(String::from_utf8_lossy(written).into_owned());
@@ -98,6 +102,10 @@ pub(super) mod tests {
             assert!(!members.encrypted);
             assert!(read(&zip(&["a"], true, directory)).encrypted);
         }
+        let nested: Vec<u8> =
+            b"PK\x03\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xff\xff\0\0".repeat(20_000);
+        let kept: usize = read(&nested).names.iter().map(String::len).sum();
+        assert!(kept <= 3 * nested.len(), "{kept}");
         assert!(read(b"PK\x03\x04").names.is_empty());
         assert!(read(b"no zip PK\x01\x02").names.is_empty());
         let many: Vec<String> = (0..2 * MEMBERS).map(|n| n.to_string()).collect();

@@ -17,8 +17,8 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 const PIXELS: usize = 9 * 1024 * 1024;
 /// Pixels of all pictures of a message.
 const ALL_PIXELS: usize = 2 * PIXELS;
-/// Pictures of a message.
-const PICTURES: usize = 64;
+/// Pixels that a picture counts for at least: a thousand small ones are work, too.
+const LEAST: usize = 16 * 1024;
 /// Width and height.
 const SIDE: usize = 16 * 1024;
 /// Passes over a JPEG; usual progressive files have ten.
@@ -36,7 +36,6 @@ pub(super) struct Grey {
 /// What may still be decoded of a message.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
-    pictures: usize,
     pixels: usize,
     cut: bool,
 }
@@ -50,19 +49,23 @@ impl Budget {
     /// Takes a picture's share; `None` when there is none left.
     fn take(&mut self, width: usize, height: usize) -> Option<()> {
         let pixels = width.checked_mul(height).filter(|pixels| *pixels > 0)?;
-        let fits = self.pictures < PICTURES
-            && width <= SIDE
+        let share = pixels.max(LEAST);
+        let fits = width <= SIDE
             && height <= SIDE
             && pixels <= PIXELS
-            && self.pixels + pixels <= ALL_PIXELS;
+            && self.pixels + share <= ALL_PIXELS;
         if !fits {
             self.cut = true;
             return None;
         }
-        self.pictures += 1;
-        self.pixels += pixels;
+        self.pixels += share;
         Some(())
     }
+}
+
+/// True for the formats that are read.
+pub(super) fn is_picture(data: &[u8]) -> bool {
+    [&b"\x89PNG"[..], b"\xff\xd8", b"GIF8"].iter().any(|mark| data.starts_with(mark))
 }
 
 /// Decodes a picture.
@@ -208,7 +211,7 @@ pub(super) mod tests {
         assert!(budget.take(side, 1).is_none());
         assert!(budget.is_cut());
         let mut budget = Budget::default();
-        for _ in 0..PICTURES {
+        for _ in 0..ALL_PIXELS / LEAST {
             assert!(budget.take(1, 1).is_some());
         }
         assert!(budget.take(1, 1).is_none());

@@ -286,8 +286,7 @@ fn blob_of(text: &str) -> usize {
             }
             end = next_end;
         }
-        let line = start;
-        while let Some(before) = start.checked_sub(2).filter(|_| line - start < bytes.len()) {
+        while let Some(before) = start.checked_sub(2) {
             let (previous, previous_end) = piece(bytes, before);
             let gap = bytes.get(previous_end..start).unwrap_or_default();
             let joined = (1..=2).contains(&gap.len()) && gap.iter().all(u8::is_ascii_whitespace);
