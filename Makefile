@@ -56,7 +56,7 @@ fuzz:
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 	@for target in $(or $(TARGETS),$$(cargo fuzz list --fuzz-dir fuzz)); do \
 		seeds=; for folder in fuzz/seeds/$$target tests/messages/spam tests/messages/ham tests/messages/broken; do \
-			case $$target/$$folder in rules/tests*|meta/tests*) continue ;; esac; \
+			case $$target/$$folder in rules/tests*|meta/tests*|attachment/tests*) continue ;; esac; \
 			if [ -d $$folder ]; then seeds="$$seeds $$folder"; fi; done; \
 		mkdir -p fuzz/corpus/$$target; \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target fuzz/corpus/$$target $$seeds -- -max_total_time=$(SECONDS) -timeout=20 || exit 1; \

@@ -104,8 +104,8 @@ pub struct Calendar {
     /// True when an earlier calendar of the message is the same octet by octet apart from
     /// METHOD, DTSTAMP and line ends: its events were not read again.
     pub copy_of: Option<usize>,
-    /// Unfolded content lines that hold `\\` pairs as written (calcard unescapes them):
-    /// for UNC paths. At most 100.
+    /// Unfolded content lines that hold `\\` pairs as written (calcard unescapes them), for UNC
+    /// paths; those of ATTACH and IMAGE with any backslash in front, for file names. At most 100.
     pub backslash_lines: Vec<RawLine>,
 }
 

@@ -22,6 +22,7 @@ use crate::calendar::{Event, Property, Reading};
 use crate::message::{AuthenticationResults, Envelope, Message};
 
 mod answers;
+mod attachments;
 mod body;
 pub mod domain;
 mod gather;
@@ -36,6 +37,8 @@ mod table;
 pub mod text;
 mod unwrap;
 
+pub use attachments::readers::shares_calendar;
+pub use attachments::{Attachment, Attachments, Code};
 pub use gather::{EventFacts, MailText, PhoneNumber, TextValue, gather};
 pub use links::{Link, Links};
 pub use site::Site;
@@ -234,6 +237,8 @@ pub enum Place<'f> {
     Event(&'f Event),
     /// A property of a calendar: `VCALENDAR.NAME`.
     Calendar(&'f Property),
+    /// A QR code in a property's image: `VEVENT[0].ATTACH QR`.
+    Code(&'f Event, &'f Property),
     /// A MIME part: `part[2]`.
     Part(usize),
     /// Words for anything else: `From`, `envelope`, `VCALENDAR`.
@@ -246,6 +251,7 @@ impl fmt::Display for Place<'_> {
             Self::Property(event, property) => f.write_str(&event.place(property)),
             Self::Event(event) => write!(f, "{}[{}]", event.kind.name(), event.ordinal),
             Self::Calendar(property) => write!(f, "VCALENDAR.{}", property.name),
+            Self::Code(event, property) => write!(f, "{} QR", event.place(property)),
             Self::Part(index) => write!(f, "part[{index}]"),
             Self::Name(name) => f.write_str(name),
         }
@@ -301,6 +307,8 @@ pub struct Facts<'f> {
     pub authentication: Option<AuthenticationResults>,
     /// What the site knows.
     pub site: Arc<Site>,
+    /// True when attachments were not read because of a limit.
+    pub unread_attachments: bool,
 }
 
 impl Facts<'_> {

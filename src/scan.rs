@@ -254,7 +254,8 @@ pub fn scan(bytes: &[u8], request: &Request, rules: &RuleSet, settings: &Setting
 
     // Most mail has no calendar part: nothing below can hit it, so it is answered at once.
     let has_calendar = !message.calendar_parts.is_empty();
-    if !has_calendar && !rules.can_hit_without_calendar() {
+    let concerns_calendar = has_calendar || facts::shares_calendar(&message);
+    if !concerns_calendar && !rules.can_hit_without_calendar() {
         return without_calendar(&message, request, rules, settings, &clock, timings);
     }
 
@@ -451,6 +452,10 @@ fn defects(
     defects.extend(reading.defects.iter().cloned());
     if facts.links.cut {
         defects.push(Defect::new(DefectKind::LimitUrls, "", "further links were not read"));
+    }
+    if facts.unread_attachments {
+        let detail = "further or larger attachments were not read";
+        defects.push(Defect::new(DefectKind::LimitAttachments, "", detail));
     }
     // Named, so that whoever wrote such a rule learns of it.
     let rules = evaluation.exhausted.iter().take(EXHAUSTED);

@@ -23,7 +23,7 @@ use super::lines::{Line, Lines};
 use super::object::{CLASSES, Notes, Object, class, kind};
 use super::{RawLine, Session};
 
-/// Raw lines with backslash pairs kept per calendar.
+/// Raw lines with backslashes that matter kept per calendar.
 const MOST_RAW_LINES: usize = 100;
 /// Octets kept of a raw line.
 const RAW_LINE: usize = 4 * 1024;
@@ -77,6 +77,17 @@ struct Walk<'x, 's, 'a> {
 
 fn has_pair(text: &str) -> bool {
     memmem::find(text.as_bytes(), b"\\\\").is_some()
+}
+
+/// True for an attachment whose parameters hold a backslash: it may be part of a file name, and
+/// calcard takes it for an escape.
+fn names_a_path(line: &Line<'_>, name: &str) -> bool {
+    (name.eq_ignore_ascii_case("ATTACH") || name.eq_ignore_ascii_case("IMAGE"))
+        && memchr::memchr(
+            b'\\',
+            line.raw.as_bytes().get(..RAW_LINE.min(line.raw.len())).unwrap_or_default(),
+        )
+        .is_some()
 }
 
 /// Surveys the text of the part with that index in [`Message::parts`].
@@ -218,7 +229,9 @@ impl Walk<'_, '_, '_> {
         if self.session.stopped {
             return Fate::Drop;
         }
-        if (line.cut_pair || (self.backslash_pairs && has_pair(line.raw)))
+        if (line.cut_pair
+            || (self.backslash_pairs && has_pair(line.raw))
+            || names_a_path(line, name))
             && self.object.backslash_lines.len() < MOST_RAW_LINES
         {
             self.keep_raw_line(line, name, event);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
+use super::attachments::{self, Attachments};
 use super::links::{Collector, Source};
 use super::mail::Mail;
 use super::numbers;
@@ -49,6 +50,8 @@ pub struct EventFacts<'f> {
     pub emails: Vec<(usize, String)>,
     /// Range of the event's links in [`super::Links::all`].
     pub links: std::ops::Range<usize>,
+    /// Inline files, pictures, QR codes.
+    pub attachments: Attachments<'f>,
 }
 
 /// One text of an event.
@@ -122,19 +125,32 @@ pub fn gather<'f>(
     url_limit: usize,
 ) -> Facts<'f> {
     let mut links = Collector::new(url_limit);
+    let mut files = attachments::Collector::new(message);
     let mut events: Vec<EventFacts<'f>> = Vec::with_capacity(reading.events.len());
     let mut calendar_done = vec![false; reading.calendars.len()];
     for (index, event) in reading.events.iter().enumerate() {
         let own = calendar_done
             .get_mut(event.calendar)
             .is_some_and(|done| !std::mem::replace(done, true));
-        events.push(gather_event(index, event, own.then_some(reading), &mut links));
+        events.push(gather_event(index, event, own.then_some(reading), &mut links, &mut files));
     }
     let mail_texts = mail_texts(message, &mut links);
     let (links, mail) = (links.finish(), Mail::new(message, envelope));
     let authentication = message.authentication.clone();
     let site = std::sync::Arc::default();
-    Facts { message, reading, envelope, now, events, links, mail_texts, mail, authentication, site }
+    Facts {
+        message,
+        reading,
+        envelope,
+        now,
+        events,
+        links,
+        mail_texts,
+        mail,
+        authentication,
+        site,
+        unread_attachments: files.is_cut(),
+    }
 }
 
 fn gather_event<'f>(
@@ -142,31 +158,36 @@ fn gather_event<'f>(
     event: &'f Event,
     calendar_too: Option<&'f Reading>,
     links: &mut Collector<'f>,
+    files: &mut attachments::Collector<'f>,
 ) -> EventFacts<'f> {
     let first_link = links.len();
-    let mut texts = Vec::new();
+    let mut found = Found::default();
     // The HTML twins come last, so that a link counts for them only when it is nowhere else.
     let twin =
         |property: &&'f Property| matches!(&*property.name, "X-ALT-DESC" | "STYLED-DESCRIPTION");
     let (twins, others): (Vec<&'f Property>, Vec<&'f Property>) =
         event.properties.iter().partition(twin);
     for property in others {
-        collect(property, Place::Property(event, property), &TEXTS, Some(index), &mut texts, links);
+        let place = Place::Property(event, property);
+        collect(property, place, &TEXTS, Some(index), &mut found, links, files);
     }
     if let Some(calendar) = calendar_too.and_then(|reading| reading.calendars.get(event.calendar)) {
         for property in &calendar.properties {
-            collect(
-                property,
-                Place::Calendar(property),
-                &CALENDAR_TEXTS,
-                Some(index),
-                &mut texts,
-                links,
-            );
+            let place = Place::Calendar(property);
+            collect(property, place, &CALENDAR_TEXTS, Some(index), &mut found, links, files);
         }
     }
     for property in twins {
-        collect(property, Place::Property(event, property), &TEXTS, Some(index), &mut texts, links);
+        let place = Place::Property(event, property);
+        collect(property, place, &TEXTS, Some(index), &mut found, links, files);
+    }
+    let Found { texts, mut attachments } = found;
+    // What a telephone reads out of a picture is a link like any other.
+    files.read_codes(&mut attachments);
+    for code in &attachments.codes {
+        let place = code.place;
+        let source = Source { place, origin: Origin::Calendar, event: Some(index), opened: false };
+        links.text(&code.text, source);
     }
 
     let mut phones: Vec<PhoneNumber> = Vec::new();
@@ -189,39 +210,62 @@ fn gather_event<'f>(
         }
         emails.extend(numbers::emails(normal).into_iter().map(|mail| (at, mail.to_lowercase())));
     }
-    EventFacts { index, event, texts, phones, amounts, emails, links: first_link..links.len() }
+    let links = first_link..links.len();
+    EventFacts { index, event, texts, phones, amounts, emails, links, attachments }
 }
 
-/// Takes text and links out of one property.
+/// What is collected of one event.
+#[derive(Default)]
+struct Found<'f> {
+    texts: Vec<TextValue<'f>>,
+    attachments: Attachments<'f>,
+}
+
+/// Takes text, links and files out of one property.
 fn collect<'f>(
     property: &'f Property,
     place: Place<'f>,
     shown: &[&str],
     event: Option<usize>,
-    texts: &mut Vec<TextValue<'f>>,
+    found: &mut Found<'f>,
     links: &mut Collector<'f>,
+    files: &mut attachments::Collector<'f>,
 ) {
     let source = Source { place, origin: Origin::Calendar, event, opened: true };
     let running = Source { opened: false, ..source };
     let is_text = shown.contains(&&*property.name);
     match &property.value {
-        Value::Uri(uri) if !is_address_property(&property.name) => links.uri(uri, source),
+        Value::Uri(uri) if !is_address_property(&property.name) => {
+            links.uri(uri, source);
+            files.value(property, place, &mut found.attachments);
+        }
         Value::Text(raw) if is_text => {
             let html_type = property
                 .parameter("FMTTYPE")
                 .is_some_and(|format| format.to_ascii_lowercase().contains("html"));
-            let value = text_value(property, place, raw, html_type, links, source);
+            let is_html = html_type || html::looks_like_html(raw);
+            let rendered = is_html.then(|| html::render(raw));
+            if let Some(rendered) = &rendered {
+                files.anchors(&rendered.anchors, property, place, &mut found.attachments);
+            }
+            let value = text_value(property, place, raw, rendered, links, source);
             if !value.raw.trim().is_empty() {
-                texts.push(value);
+                found.texts.push(value);
             }
         }
         // Properties that are not shown as text may still be opened: X-…-URL and the like.
-        Value::Text(raw) => links.text(raw, running),
-        // A `data:` URI opens what it holds; inline attachments (VALUE=BINARY) are files.
-        Value::Binary { media_type, .. } if property.parameter("VALUE") != Some("BINARY") => {
-            links.uri(&format!("data:{},", media_type.as_deref().unwrap_or_default()), source);
+        Value::Text(raw) => {
+            links.text(raw, running);
+            files.value(property, place, &mut found.attachments);
         }
-        Value::Uri(_) | Value::Binary { .. } | Value::Other(_) => {}
+        // A `data:` URI opens what it holds; inline attachments (VALUE=BINARY) are files.
+        Value::Binary { media_type, .. } => {
+            if property.parameter("VALUE") != Some("BINARY") {
+                links.uri(&format!("data:{},", media_type.as_deref().unwrap_or_default()), source);
+            }
+            files.value(property, place, &mut found.attachments);
+        }
+        Value::Uri(_) | Value::Other(_) => {}
     }
     for (name, value) in &property.parameters {
         match &**name {
@@ -243,14 +287,13 @@ fn text_value<'f>(
     property: &'f Property,
     place: Place<'f>,
     raw: &'f str,
-    html_type: bool,
+    rendered: Option<html::Rendered>,
     links: &mut Collector<'f>,
     source: Source<'f>,
 ) -> TextValue<'f> {
-    let is_html = html_type || html::looks_like_html(raw);
+    let is_html = rendered.is_some();
     let mut hidden = String::new();
-    let visible = if is_html {
-        let rendered = html::render(raw);
+    let visible = if let Some(rendered) = rendered {
         for anchor in &rendered.anchors {
             links.anchor(anchor, source);
         }

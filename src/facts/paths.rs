@@ -48,7 +48,7 @@ fn paths_of_line(line: &RawLine, opened: bool) -> Vec<Path<'_>> {
 }
 
 /// Splits `;A="x:y":value` at the colon that ends the parameters.
-fn split(rest: &str) -> (&str, &str) {
+pub(super) fn split(rest: &str) -> (&str, &str) {
     let mut quoted = false;
     for (at, byte) in rest.bytes().enumerate() {
         match byte {

@@ -4,6 +4,7 @@
 use super::gather::EventFacts;
 use super::{Answer, Fact, Facts, Kind, Origin, Read, Scope};
 
+mod attachments;
 mod calendars;
 mod links;
 mod mail;
@@ -50,6 +51,7 @@ const THEMES: &[&[Fact]] = &[
     object::FACTS,
     texts::FACTS,
     links::FACTS,
+    attachments::FACTS,
     time::FACTS,
     people::FACTS,
     calendars::FACTS,

@@ -84,6 +84,8 @@ defect_kinds! {
     LimitAttendees = "limit:attendees",
     /// More links than are read.
     LimitUrls = "limit:urls",
+    /// More or larger inline attachments and pictures than are read.
+    LimitAttachments = "limit:attachments",
     /// A recurrence rule too costly to expand.
     LimitRecurrence = "limit:recurrence",
     /// A rule's regex hit its limit of steps on this input; the place is the rule.

@@ -42,6 +42,8 @@ mod lists;
 mod dnslab;
 // Who sent it: verified by the running program, or stated by its caller.
 mod authentication;
+// Inline attachments and pictures: links in QR codes, limits.
+mod attachments;
 // Every rule of the decision about an event.
 mod decision;
 // Boundaries of the modules, read from the source.
