@@ -22,21 +22,26 @@ use crate::calendar::{Event, Property, Reading};
 use crate::message::{AuthenticationResults, Envelope, Message};
 
 mod answers;
+mod bodies;
 mod body;
 pub mod domain;
 mod gather;
+pub mod history;
 mod html;
 mod identity;
 mod links;
 pub mod mail;
 mod numbers;
 mod paths;
+mod roles;
+mod shape;
 pub mod site;
 mod table;
 pub mod text;
 mod unwrap;
 
 pub use gather::{EventFacts, MailText, PhoneNumber, TextValue, gather};
+pub use history::History;
 pub use links::{Link, Links};
 pub use site::Site;
 pub use table::TABLE;
@@ -301,6 +306,8 @@ pub struct Facts<'f> {
     pub authentication: Option<AuthenticationResults>,
     /// What the site knows.
     pub site: Arc<Site>,
+    /// What was seen before; all of it unknown where nobody says.
+    pub history: History,
 }
 
 /// Answers computed so far, one cell a fact.

@@ -1,0 +1,154 @@
+//! Facts about the mail's bodies beside the calendar: where they lead, and whether they speak of
+//! the event.
+
+use std::borrow::Cow;
+
+use super::answers::{all, flag, known, mail};
+use super::gather::EventFacts;
+use super::{Answer, Datum, Facts, Link, Origin, Value, domain};
+use crate::calendar::Value as PropertyValue;
+
+/// Links of the mail's bodies.
+fn body_links<'f>(f: &'f Facts<'f>) -> impl Iterator<Item = &'f Link<'f>> {
+    f.links.all.iter().filter(|link| link.origin == Origin::Mail && link.host.is_some())
+}
+
+pub(super) fn links<'f>(
+    f: &'f Facts<'f>,
+    get: fn(&'f Link<'f>) -> Option<Cow<'f, str>>,
+) -> Answer<'f> {
+    mail(f, || {
+        let values = body_links(f).filter_map(|link| get(link).map(|value| (value, link.place)));
+        values.map(|(value, place)| Datum::new(Value::Text(value), place, Origin::Mail)).collect()
+    })
+}
+
+/// Registered domains of everybody who may speak here: senders, organizers, and whose signature
+/// or SPF passes.
+fn own_domains<'f>(f: &'f Facts<'f>) -> Vec<Cow<'f, str>> {
+    let senders = f.message.from.iter().chain(&f.message.sender).chain(&f.message.reply_to);
+    let senders = senders.map(|mailbox| mailbox.host());
+    let organizers = f.events.iter().flat_map(|event| &event.event.organizers);
+    let organizers = organizers
+        .flat_map(|party| [&party.address, &party.sent_by, &party.email])
+        .filter_map(|address| address.as_deref()?.rsplit_once('@').map(|(_, host)| host));
+    let passing = f.authentication.iter().flat_map(|results| results.passing_domains());
+    let mut domains: Vec<Cow<'f, str>> =
+        senders.chain(organizers.take(100)).chain(passing).map(domain::registered).collect();
+    domains.sort_unstable();
+    domains.dedup();
+    domains
+}
+
+/// Links of the bodies to domains that are nobody's who speaks here.
+pub(super) fn elsewhere<'f>(
+    f: &'f Facts<'f>,
+    get: fn(&'f Link<'f>, Cow<'f, str>) -> Option<Cow<'f, str>>,
+) -> Answer<'f> {
+    mail(f, || {
+        let own = own_domains(f);
+        let foreign = body_links(f).filter_map(|link| {
+            let domain = link.domain()?;
+            if !matches!(&*link.scheme, "http" | "https") || own.contains(&domain) {
+                return None;
+            }
+            get(link, domain).map(|value| (value, link.place))
+        });
+        foreign.map(|(value, place)| Datum::new(Value::Text(value), place, Origin::Mail)).collect()
+    })
+}
+
+/// What is clicked on, and where it leads.
+pub(super) fn anchor<'f>(link: &'f Link<'f>, domain: Cow<'f, str>) -> Option<Cow<'f, str>> {
+    let shown = link.shown.as_deref().filter(|shown| !shown.is_empty() && !link.unwrapped)?;
+    Some(format!("{shown} -> {domain}").into())
+}
+
+/// Year, month, day, and hour and minute of a date as written.
+fn written(text: &str) -> Option<(u32, u32, u32, Option<(u32, u32)>)> {
+    let text = text.trim();
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u32>().ok();
+    let day = (number(0, 4)?, number(4, 6)?, number(6, 8)?);
+    let time = number(9, 11).zip(number(11, 13)).filter(|_| text.get(8..9) == Some("T"));
+    Some((day.0, day.1, day.2, time))
+}
+
+/// Whether a body tells when the event is: the day of the month, and with it the time, or the
+/// month or the year as a number. Names of months are not needed, so any language will do.
+pub(super) fn shows_start<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
+    if f.message.bare {
+        return Answer::Unknown;
+    }
+    let start = e.event.property("DTSTART").and_then(|property| match &property.value {
+        PropertyValue::Other(text) | PropertyValue::Text(text) | PropertyValue::Uri(text) => {
+            written(text)
+        }
+        PropertyValue::Binary { .. } => None,
+    });
+    let Some((year, month, day, time)) = start else { return known([]) };
+    let subject = f.message.subject.as_deref().unwrap_or_default();
+    let texts = f.mail_texts.iter().map(|text| &*text.text).chain([subject]);
+    let mut shows = false;
+    for text in texts {
+        let numbers = numbers(text);
+        let has = |number: u32| numbers.binary_search(&number).is_ok();
+        let has_time = time.is_some_and(|(hour, minute)| {
+            let twelve = if hour % 12 == 0 { 12 } else { hour % 12 };
+            has(hour) && has(minute) || has(twelve) && (minute == 0 || has(minute))
+        });
+        shows |= has(day) && (has_time || has(month) || has(year));
+    }
+    flag(e, shows)
+}
+
+/// Numbers of up to four digits in a text, sorted; also day and month of `20270331`.
+fn numbers(text: &str) -> Vec<u32> {
+    let mut found: Vec<u32> = text
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|digits| (1..=4).contains(&digits.len()))
+        .filter_map(|digits| digits.parse().ok())
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Hosts that LOCATION leads to.
+pub(super) fn location_hosts<'f>(
+    e: &'f EventFacts<'f>,
+    _: &'f Facts<'f>,
+    get: fn(String) -> String,
+) -> Answer<'f> {
+    let locations = e.texts.iter().filter(|text| text.property.name == "LOCATION");
+    all(locations.flat_map(|text| {
+        let links = super::links::find(&text.visible);
+        links.into_iter().take(20).filter_map(move |url| {
+            let host = super::links::host_of(&url)?;
+            Some((Value::Text(get(host).into()), text.place))
+        })
+    }))
+}
+
+/// Registered domain of a host.
+pub(super) fn to_registered(host: String) -> String {
+    domain::registered(&host).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_as_written() {
+        assert_eq!(written("20270331T113000Z"), Some((2027, 3, 31, Some((11, 30)))));
+        assert_eq!(written("20270331"), Some((2027, 3, 31, None)));
+        assert_eq!(written("soon"), None);
+        assert_eq!(written("2027é331"), None);
+    }
+
+    #[test]
+    fn numbers_of_a_text() {
+        assert_eq!(numbers("31.3.2027, 11:30 (Nr. 123456)"), [3, 11, 30, 31, 2027]);
+        assert!(numbers("").is_empty());
+    }
+}
