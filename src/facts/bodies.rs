@@ -49,7 +49,8 @@ pub(super) fn elsewhere<'f>(
         let own = own_domains(f);
         let foreign = body_links(f).filter_map(|link| {
             let domain = link.domain()?;
-            if !matches!(&*link.scheme, "http" | "https") || own.contains(&domain) {
+            let is_web = matches!(&*link.scheme, "http" | "https") && domain.contains('.');
+            if !is_web || own.contains(&domain) {
                 return None;
             }
             get(link, domain).map(|value| (value, link.place))
@@ -73,8 +74,8 @@ fn written(text: &str) -> Option<(u32, u32, u32, Option<(u32, u32)>)> {
     Some((day.0, day.1, day.2, time))
 }
 
-/// Whether a body tells when the event is: the day of the month, and with it the time, or the
-/// month or the year as a number. Names of months are not needed, so any language will do.
+/// Whether a body tells when the event is: the time, or the day with the month or the year
+/// beside it, all in numbers. Names of months are not needed, so any language will do.
 pub(super) fn shows_start<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
     if f.message.bare {
         return Answer::Unknown;
@@ -85,31 +86,59 @@ pub(super) fn shows_start<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer
         }
         PropertyValue::Binary { .. } => None,
     });
-    let Some((year, month, day, time)) = start else { return known([]) };
+    let Some(start) = start else { return known([]) };
     let subject = f.message.subject.as_deref().unwrap_or_default();
-    let texts = f.mail_texts.iter().map(|text| &*text.text).chain([subject]);
-    let mut shows = false;
-    for text in texts {
-        let numbers = numbers(text);
-        let has = |number: u32| numbers.binary_search(&number).is_ok();
-        let has_time = time.is_some_and(|(hour, minute)| {
-            let twelve = if hour % 12 == 0 { 12 } else { hour % 12 };
-            has(hour) && has(minute) || has(twelve) && (minute == 0 || has(minute))
-        });
-        shows |= has(day) && (has_time || has(month) || has(year));
-    }
-    flag(e, shows)
+    let mut texts = f.mail_texts.iter().map(|text| &*text.text).chain([subject]);
+    flag(e, texts.any(|text| tells(text, start)))
 }
 
-/// Numbers of up to four digits in a text, sorted; also day and month of `20270331`.
-fn numbers(text: &str) -> Vec<u32> {
-    let mut found: Vec<u32> = text
-        .split(|c: char| !c.is_ascii_digit())
-        .filter(|digits| (1..=4).contains(&digits.len()))
-        .filter_map(|digits| digits.parse().ok())
-        .collect();
-    found.sort_unstable();
-    found.dedup();
+/// Characters between the day and the year: `27 janvier 2024`, `Sat, January 27th, 2024`.
+const NEAR: usize = 24;
+
+fn tells(text: &str, (year, month, day, time): (u32, u32, u32, Option<(u32, u32)>)) -> bool {
+    let numbers = numbers(text);
+    let pairs = numbers.windows(2).filter_map(|pair| match pair {
+        [one, other] => Some((one, other, text.get(one.end..other.start)?)),
+        _ => None,
+    });
+    pairs.into_iter().any(|(one, other, between)| {
+        let close = between.chars().count() <= 2
+            && !between.contains(|c: char| c.is_ascii_alphabetic() && !matches!(c, 'h' | 'H'));
+        let same_time = time.is_some_and(|(hour, minute)| {
+            let twelve = if hour % 12 == 0 { 12 } else { hour % 12 };
+            (one.value == hour || one.value == twelve) && other.value == minute && other.digits == 2
+        });
+        let is_time = same_time && matches!(between, ":" | "." | "h" | "H" | " h " | "：" | "时" | "時");
+        let is_day = (one.value == day && other.value == month)
+            || (one.value == month && other.value == day);
+        let is_year = (one.value == day && other.value == year)
+            || (one.value == year && other.value == day && close);
+        is_time || (is_day && close) || (is_year && between.chars().count() <= NEAR)
+    })
+}
+
+/// A number of up to four digits in a text.
+struct Number {
+    start: usize,
+    end: usize,
+    value: u32,
+    digits: usize,
+}
+
+fn numbers(text: &str) -> Vec<Number> {
+    let bytes = text.as_bytes();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(first) = bytes.iter().skip(at).position(u8::is_ascii_digit) {
+        let start = at + first;
+        let digits = bytes.iter().skip(start).take_while(|b| b.is_ascii_digit()).count();
+        at = start + digits;
+        if let Some(value) = text.get(start..at).and_then(|digits| digits.parse().ok())
+            && digits <= 4
+        {
+            found.push(Number { start, end: at, value, digits });
+        }
+    }
     found
 }
 
@@ -147,8 +176,25 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_a_text() {
-        assert_eq!(numbers("31.3.2027, 11:30 (Nr. 123456)"), [3, 11, 30, 31, 2027]);
-        assert!(numbers("").is_empty());
+    fn texts_that_tell_when() {
+        let start = (2027, 3, 31, Some((14, 30)));
+        for (text, expected) in [
+            ("am 31.3.2027 um drei", true),
+            ("03/31/2027", true),
+            ("2027-03-31", true),
+            ("mercredi 31 mars 2027", true),
+            ("Wed, March 31st, 2027", true),
+            ("3月31日", true),
+            ("um 14:30 Uhr", true),
+            ("à 14h30", true),
+            ("at 2:30 PM", true),
+            ("31 gifts for you. Copyright of the shop, all rights reserved, 2027", false),
+            ("call 31 3014", false),
+            ("2027", false),
+            ("14 of 30 left", false),
+            ("", false),
+        ] {
+            assert_eq!(tells(text, start), expected, "{text}");
+        }
     }
 }

@@ -40,7 +40,7 @@ pub(super) const FACTS: &[Fact] = &[
     event(
         "body.shows_start",
         Flag,
-        "Subject or a body of the mail tells in numbers when the event is: the day, and the time, month or year with it; unknown without a mail.",
+        "Subject or a body of the mail tells in numbers when the event is: the time, or the day beside the month or the year; unknown without a mail.",
         "yes",
         shows_start,
     ),
