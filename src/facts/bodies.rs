@@ -108,7 +108,8 @@ fn tells(text: &str, (year, month, day, time): (u32, u32, u32, Option<(u32, u32)
             let twelve = if hour % 12 == 0 { 12 } else { hour % 12 };
             (one.value == hour || one.value == twelve) && other.value == minute && other.digits == 2
         });
-        let is_time = same_time && matches!(between, ":" | "." | "h" | "H" | " h " | "：" | "时" | "時");
+        let is_time =
+            same_time && matches!(between, ":" | "." | "h" | "H" | " h " | "：" | "时" | "時");
         let is_day = (one.value == day && other.value == month)
             || (one.value == month && other.value == day);
         let is_year = (one.value == day && other.value == year)
@@ -152,6 +153,8 @@ pub(super) fn location_hosts<'f>(
     all(locations.flat_map(|text| {
         let links = super::links::find(&text.visible);
         links.into_iter().take(20).filter_map(move |url| {
+            let has_scheme = url.contains("://");
+            let url = if has_scheme { url } else { format!("http://{url}") };
             let host = super::links::host_of(&url)?;
             Some((Value::Text(get(host).into()), text.place))
         })

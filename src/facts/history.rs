@@ -77,11 +77,9 @@ impl Marker {
             }
             Sort::Phone => text.chars().filter(char::is_ascii_digit).collect(),
             Sort::Domain => domain::registered(&text).into_owned(),
-            Sort::Address
-            | Sort::Attachment
-            | Sort::Property
-            | Sort::Product
-            | Sort::Namespace => text,
+            Sort::Address | Sort::Attachment | Sort::Property | Sort::Product | Sort::Namespace => {
+                text
+            }
         };
         let mut hash = Sha256::new();
         hash.update((self.secret.len() as u64).to_be_bytes());
@@ -306,25 +304,37 @@ fn addresses<'e>(parties: &'e [Party]) -> impl Iterator<Item = &'e str> {
     parties.iter().take(MOST).filter_map(|party| party.address.as_deref())
 }
 
+/// The same about its organizer; no value where none is stored.
+pub(super) fn of_organized<'f>(
+    e: &'f EventFacts<'f>,
+    f: &'f Facts<'f>,
+    ask: fn(&EventFacts<'_>, &'f Facts<'f>, &Stored) -> bool,
+) -> Answer<'f> {
+    match f.history.stored(e) {
+        Some(Some(stored)) if stored.organizer_domain.is_none() => known([]),
+        _ => of_stored(e, f, ask),
+    }
+}
+
 pub(super) fn same_organizer(e: &EventFacts<'_>, f: &Facts<'_>, stored: &Stored) -> bool {
     addresses(&e.event.organizers)
         .any(|address| stored.organizer == Some(f.history.address(address)))
 }
 
 pub(super) fn same_domain(e: &EventFacts<'_>, f: &Facts<'_>, stored: &Stored) -> bool {
-    addresses(&e.event.organizers).filter_map(domain_of).any(|domain| {
-        stored.organizer_domain == Some(f.history.marker.mark(Sort::Domain, &domain))
-    })
+    addresses(&e.event.organizers)
+        .filter_map(domain_of)
+        .any(|domain| stored.organizer_domain == Some(f.history.marker.mark(Sort::Domain, &domain)))
 }
 
 /// From, Sender or a domain that passes authentication is the stored organizer's.
 pub(super) fn sender_organizes(_: &EventFacts<'_>, f: &Facts<'_>, stored: &Stored) -> bool {
-    let of_domain = |domain: &str| {
-        stored.organizer_domain == Some(f.history.marker.mark(Sort::Domain, domain))
-    };
+    let of_domain =
+        |domain: &str| stored.organizer_domain == Some(f.history.marker.mark(Sort::Domain, domain));
     let Some(results) = &f.authentication else {
         let mut senders = f.message.from.iter().chain(&f.message.sender);
-        return senders.any(|mailbox| stored.organizer == Some(f.history.address(&mailbox.address)));
+        return senders
+            .any(|mailbox| stored.organizer == Some(f.history.address(&mailbox.address)));
     };
     results.passing_domains().any(|passing| of_domain(&domain::registered(passing)))
 }
@@ -388,9 +398,8 @@ pub(super) fn added_links<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer
 pub(super) fn added_phones<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
     let Some(stored) = f.history.stored(e) else { return Answer::Unknown };
     let Some(stored) = stored else { return known([]) };
-    let is_new = |number: &str| {
-        !stored.phones.contains(&f.history.marker.mark(Sort::Phone, number))
-    };
+    let is_new =
+        |number: &str| !stored.phones.contains(&f.history.marker.mark(Sort::Phone, number));
     all(e.phones.iter().filter(|phone| is_new(&phone.number)).map(|phone| {
         let place = e.texts.get(phone.text).map_or(Place::Event(e.event), |text| text.place);
         (Value::Text((&*phone.number).into()), place)
@@ -421,8 +430,7 @@ pub(super) fn added_attachments<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> 
     let attached = e.event.properties.iter().filter(|p| p.name == "ATTACH" && p.within == 0);
     all(attached.take(MOST).filter_map(|property| {
         let value = attachment(property)?;
-        let is_new =
-            !stored.attachments.contains(&f.history.marker.mark(Sort::Attachment, &value));
+        let is_new = !stored.attachments.contains(&f.history.marker.mark(Sort::Attachment, &value));
         is_new.then_some((Value::Text(value.into()), Place::Property(e.event, property)))
     }))
 }
@@ -537,9 +545,9 @@ fn calendar_number<'f>(number: f64) -> Answer<'f> {
 pub(super) fn link_drift<'f>(f: &'f Facts<'f>) -> Answer<'f> {
     let Some(feed) = &f.history.feed else { return Answer::Unknown };
     let moved = f.events.iter().filter(|event| {
-        own_links(event, f).filter_map(super::Link::domain).any(|domain| {
-            !feed.links.contains(&f.history.marker.mark(Sort::Domain, &domain))
-        })
+        own_links(event, f)
+            .filter_map(super::Link::domain)
+            .any(|domain| !feed.links.contains(&f.history.marker.mark(Sort::Domain, &domain)))
     });
     calendar_number(percent(moved.count(), f.events.len()))
 }

@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::answers::{all, domain_of, float, known, number, organizer, own_links, recipients, values};
+use super::answers::{
+    all, domain_of, float, known, number, organizer, own_links, recipients, values,
+};
 use super::gather::EventFacts;
 use super::unwrap::{decode_base64, percent_decode};
 use super::{Answer, Facts, Link, Place, Value, domain, numbers};
@@ -34,9 +36,8 @@ fn recipient_addresses<'f>(f: &'f Facts<'f>) -> Option<Vec<String>> {
 /// PARTSTAT of the recipients among the attendees.
 pub(super) fn recipient_status<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
     let Some(recipients) = recipient_addresses(f) else { return Answer::Unknown };
-    let is_recipient = |party: &&Party| {
-        party.address.as_ref().is_some_and(|address| recipients.contains(address))
-    };
+    let is_recipient =
+        |party: &&Party| party.address.as_ref().is_some_and(|address| recipients.contains(address));
     let found = e.event.attendees.iter().filter(is_recipient);
     all(found
         .filter_map(|party| party.status.as_deref())
@@ -59,10 +60,6 @@ fn distinct_domains(e: &EventFacts<'_>) -> usize {
     domains.len()
 }
 
-pub(super) fn domains<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Answer<'f> {
-    number(e, distinct_domains(e))
-}
-
 pub(super) fn apart<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Answer<'f> {
     per_cent(e, distinct_domains(e), locals(e).count())
 }
@@ -76,7 +73,8 @@ pub(super) fn alike<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Answer<'f> {
     let same = |at: usize, other: Option<usize>| {
         other.is_some_and(|other| heads.get(other).is_some() && heads.get(other) == heads.get(at))
     };
-    let alike = (0..heads.len()).filter(|at| same(*at, at.checked_sub(1)) || same(*at, Some(at + 1)));
+    let alike =
+        (0..heads.len()).filter(|at| same(*at, at.checked_sub(1)) || same(*at, Some(at + 1)));
     per_cent(e, alike.count(), heads.len())
 }
 
@@ -108,16 +106,7 @@ pub(super) fn accepted_local<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Ans
     number(e, accepted.count())
 }
 
-/// Addresses that the organizer's name shows.
-pub(super) fn name_addresses<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Answer<'f> {
-    organizer(e, |party| {
-        let name = party.name.as_deref()?;
-        let address = numbers::emails(name).into_iter().next()?;
-        Some(Cow::Owned(address.to_lowercase()))
-    })
-}
-
-/// Their registered domains.
+/// Registered domains of addresses that the organizer's name shows.
 pub(super) fn name_domains<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Answer<'f> {
     organizer(e, |party| {
         let address = numbers::emails(party.name.as_deref()?).into_iter().next()?;
@@ -204,9 +193,9 @@ pub(super) fn links_with_recipient<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) 
     all(own_links(e, f).filter_map(|link| {
         let domain = link.domain()?;
         let texts = readings(&link.url);
-        let holds = recipients.iter().any(|recipient| {
-            texts.iter().any(|text| text.contains(recipient.as_str()))
-        });
+        let holds = recipients
+            .iter()
+            .any(|recipient| texts.iter().any(|text| text.contains(recipient.as_str())));
         holds.then_some((Value::Text(domain), link.place))
     }))
 }
@@ -219,7 +208,8 @@ pub(super) fn coded_texts<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Answer
         for word in words.take(20) {
             let decoded = decode_base64(word.get(..4096).unwrap_or(word)).unwrap_or_default();
             let head = decoded.trim_start().to_lowercase();
-            let tells = ["http://", "https://", "<html", "<!doctype", "<a ", "<script", "<p>", "<div"];
+            let tells =
+                ["http://", "https://", "<html", "<!doctype", "<a ", "<script", "<p>", "<div"];
             if tells.iter().any(|tell| head.starts_with(tell)) {
                 let shown: String = decoded.chars().take(80).collect();
                 found.push((Value::Text(shown.into()), text.place));

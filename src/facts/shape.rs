@@ -145,14 +145,30 @@ pub(super) fn longest_parameter<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> 
     number(e, plain.map(|(_, value)| value.len()).max().unwrap_or(0))
 }
 
-/// Properties in quoted-printable, which iCalendar 2.0 does not have.
-pub(super) fn quoted_printable<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
-    let calendar = f.reading.calendars.get(e.event.calendar);
-    let modern = calendar.and_then(|c| c.version.as_deref()).is_some_and(|v| v.trim() == "2.0");
-    let quoted = e.event.properties.iter().filter(|property| {
-        property.parameter("ENCODING").is_some_and(|e| e.eq_ignore_ascii_case("QUOTED-PRINTABLE"))
-    });
-    number(e, if modern { quoted.count() } else { 0 })
+/// Properties in quoted-printable, which iCalendar 2.0 does not have. Read from the lines:
+/// values are decoded later on.
+pub(super) fn quoted_printable<'f>(f: &'f Facts<'f>) -> Answer<'f> {
+    const CODING: &[u8] = b"quoted-printable";
+    let of_part = |text: &str| {
+        if memmem::find(text.as_bytes(), b"VERSION:2.0").is_none() {
+            return 0;
+        }
+        let lines = text
+            .lines()
+            .filter(|line| line.contains(";ENCODING=Q") || line.contains(";encoding=q"));
+        let heads = lines.filter_map(|line| line.split_once(':').map(|(head, _)| head));
+        heads
+            .filter(|head| {
+                head.split(';').filter_map(|parameter| parameter.split_once('=')).any(
+                    |(name, value)| {
+                        name.eq_ignore_ascii_case("ENCODING")
+                            && value.as_bytes().eq_ignore_ascii_case(CODING)
+                    },
+                )
+            })
+            .count()
+    };
+    count(f.message.calendar_parts.iter().map(|part| of_part(&part.text)).sum(), Origin::Calendar)
 }
 
 /// Size of the largest calendar part, decoded.

@@ -11,16 +11,13 @@ use crate::facts::Origin::Mail;
 
 pub(super) const FACTS: &[Fact] = &[
     message(
-        "mail.url",
-        Text,
+        "mail.url.host",
+        Domain,
         Mail,
-        "Links of the mail's bodies that have a host.",
-        "https://shop.example/",
-        |f| links(f, |link| Some(Cow::Borrowed(&*link.url))),
+        "Hosts that the mail's bodies lead to.",
+        "www.shop.example",
+        |f| links(f, |link| link.host.as_deref().map(Cow::Borrowed)),
     ),
-    message("mail.url.host", Domain, Mail, "Their hosts.", "www.shop.example", |f| {
-        links(f, |link| link.host.as_deref().map(Cow::Borrowed))
-    }),
     message(
         "mail.url.elsewhere",
         Domain,
@@ -44,18 +41,10 @@ pub(super) const FACTS: &[Fact] = &[
         "yes",
         shows_start,
     ),
-    event(
-        "location.url.host",
-        Domain,
-        "Hosts that LOCATION leads to.",
-        "meet.example",
-        |e, f| location_hosts(e, f, |host| host),
-    ),
-    event(
-        "location.url.domain",
-        Domain,
-        "Their registered domains.",
-        "meet.example",
-        |e, f| location_hosts(e, f, to_registered),
-    ),
+    event("location.url.host", Domain, "Hosts that LOCATION leads to.", "meet.example", |e, f| {
+        location_hosts(e, f, |host| host)
+    }),
+    event("location.url.domain", Domain, "Their registered domains.", "meet.example", |e, f| {
+        location_hosts(e, f, to_registered)
+    }),
 ];

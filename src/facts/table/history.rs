@@ -1,12 +1,12 @@
 //! What was seen before. All of it is unknown until a store or a calendar server says so.
 
+use crate::facts::Fact;
 use crate::facts::history::{
     added_attachments, added_links, added_phones, by_uid, changed, excess, first_contact,
     from_borrows, is_known, is_listed, is_own, is_stated, jump, link_drift, namespace_drift,
-    of_stored, order, organizer_borrows, over, prior, product_drift, same_domain, same_organizer,
-    sender_organizes,
+    of_organized, of_stored, order, organizer_borrows, over, prior, product_drift, same_domain,
+    same_organizer, sender_organizes,
 };
-use crate::facts::Fact;
 
 use super::{event, message};
 use crate::facts::Kind::{Domain, Flag, Number, Text};
@@ -28,13 +28,9 @@ pub(super) const FACTS: &[Fact] = &[
         "yes",
         |e, f| of_stored(e, f, |_, _, stored| stored.proven),
     ),
-    event(
-        "history.clean",
-        Flag,
-        "The stored event was judged clean.",
-        "yes",
-        |e, f| of_stored(e, f, |_, _, stored| stored.clean),
-    ),
+    event("history.clean", Flag, "The stored event was judged clean.", "yes", |e, f| {
+        of_stored(e, f, |_, _, stored| stored.clean)
+    }),
     event(
         "history.own",
         Flag,
@@ -56,26 +52,22 @@ pub(super) const FACTS: &[Fact] = &[
         "no",
         |e, f| of_stored(e, f, |_, _, stored| stored.countered),
     ),
-    event(
-        "history.organizer.same",
-        Flag,
-        "The organizer is the stored one.",
-        "yes",
-        |e, f| of_stored(e, f, same_organizer),
-    ),
+    event("history.organizer.same", Flag, "The organizer is the stored one.", "yes", |e, f| {
+        of_organized(e, f, same_organizer)
+    }),
     event(
         "history.organizer.same_domain",
         Flag,
         "The organizer's registered domain is that of the stored one.",
         "yes",
-        |e, f| of_stored(e, f, same_domain),
+        |e, f| of_organized(e, f, same_domain),
     ),
     event(
         "history.sender.organizes",
         Flag,
         "The stored organizer sent the message: his registered domain passes SPF, DKIM or DMARC; where nothing is known of authentication, From or Sender is his address.",
         "yes",
-        |e, f| of_stored(e, f, sender_organizes),
+        |e, f| of_organized(e, f, sender_organizes),
     ),
     event(
         "history.attendee.listed",
@@ -91,13 +83,7 @@ pub(super) const FACTS: &[Fact] = &[
         "newer",
         order,
     ),
-    event(
-        "history.jump",
-        Number,
-        "SEQUENCE minus the stored SEQUENCE.",
-        "1",
-        jump,
-    ),
+    event("history.jump", Number, "SEQUENCE minus the stored SEQUENCE.", "1", jump),
     event(
         "history.added.domain",
         Domain,
@@ -131,9 +117,7 @@ pub(super) const FACTS: &[Fact] = &[
         Number,
         "Organizers' domains under which the UID has been seen, over all recipients.",
         "1",
-        |e, f| {
-            by_uid(e, f.history.uids.as_ref(), |s| &s.uid, |s| f64::from(s.organizers))
-        },
+        |e, f| by_uid(e, f.history.uids.as_ref(), |s| &s.uid, |s| f64::from(s.organizers)),
     ),
     event(
         "history.organizer.first",
@@ -154,18 +138,14 @@ pub(super) const FACTS: &[Fact] = &[
         Number,
         "Recipients of near-identical events; 0 when there are no others.",
         "40",
-        |e, f| {
-            by_uid(e, f.history.campaigns.as_ref(), |c| &c.uid, |c| f64::from(c.recipients))
-        },
+        |e, f| by_uid(e, f.history.campaigns.as_ref(), |c| &c.uid, |c| f64::from(c.recipients)),
     ),
     event(
         "campaign.organizers",
         Number,
         "Organizers of near-identical events; 0 when there are no others.",
         "12",
-        |e, f| {
-            by_uid(e, f.history.campaigns.as_ref(), |c| &c.uid, |c| f64::from(c.organizers))
-        },
+        |e, f| by_uid(e, f.history.campaigns.as_ref(), |c| &c.uid, |c| f64::from(c.organizers)),
     ),
     event(
         "reports.weight",

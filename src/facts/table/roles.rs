@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use crate::facts::Fact;
 use crate::facts::answers::{attendees, domain_of, registered};
 use crate::facts::roles::{
-    accepted_local, alarm_strangers, alike, apart, coded_texts, domains, link_domains,
-    links_with_recipient, name_addresses, name_domains, recipient_status, targets, unnamed,
+    accepted_local, alarm_strangers, alike, apart, coded_texts, link_domains, links_with_recipient,
+    name_domains, recipient_status, targets, unnamed,
 };
 
 use super::event;
@@ -21,16 +21,9 @@ pub(super) const FACTS: &[Fact] = &[
         recipient_status,
     ),
     event(
-        "attendee.domains",
-        Number,
-        "Distinct registered domains of the attendees.",
-        "3",
-        domains,
-    ),
-    event(
         "attendees.apart",
         Number,
-        "That number in per cent of the attendees: 100 when no two share a domain.",
+        "Distinct registered domains in per cent of the attendees: 100 when no two share one.",
         "20",
         apart,
     ),
@@ -63,16 +56,9 @@ pub(super) const FACTS: &[Fact] = &[
         |e, _| attendees(e, |p| p.sent_by.as_deref().and_then(domain_of)),
     ),
     event(
-        "organizer.name.address",
-        Address,
-        "A mail address that CN of the organizer shows.",
-        "ann@corp.example",
-        name_addresses,
-    ),
-    event(
         "organizer.name.domain",
         Domain,
-        "Its registered domain.",
+        "Registered domain of a mail address that CN of the organizer shows.",
         "corp.example",
         name_domains,
     ),
@@ -84,15 +70,12 @@ pub(super) const FACTS: &[Fact] = &[
         alarm_strangers,
     ),
     event(
-        "url.target",
-        Text,
-        "Targets inside redirectors and wrappers.",
-        "https://shop.example/",
-        |e, f| targets(e, f, |l| Some(Cow::Borrowed(&*l.url))),
+        "url.target.host",
+        Domain,
+        "Hosts of targets inside redirectors and wrappers.",
+        "www.shop.example",
+        |e, f| targets(e, f, |l| l.host.as_deref().map(Cow::Borrowed)),
     ),
-    event("url.target.host", Domain, "Their hosts.", "www.shop.example", |e, f| {
-        targets(e, f, |l| l.host.as_deref().map(Cow::Borrowed))
-    }),
     event("url.target.domain", Domain, "Their registered domains.", "shop.example", |e, f| {
         targets(e, f, registered)
     }),

@@ -74,10 +74,11 @@ pub(super) const FACTS: &[Fact] = &[
         "60",
         longest_parameter,
     ),
-    event(
+    message(
         "quoted_printable",
         Number,
-        "Properties in quoted-printable in a calendar of version 2.0, which has no such coding.",
+        Calendar,
+        "Properties in quoted-printable in calendars of version 2.0, which has no such coding.",
         "0",
         quoted_printable,
     ),
