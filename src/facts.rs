@@ -33,6 +33,7 @@ mod links;
 pub mod mail;
 mod numbers;
 mod paths;
+mod remembered;
 mod roles;
 mod shape;
 pub mod site;

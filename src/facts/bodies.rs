@@ -7,6 +7,7 @@ use super::answers::{all, flag, known, mail};
 use super::gather::EventFacts;
 use super::{Answer, Datum, Facts, Link, Origin, Value, domain};
 use crate::calendar::Value as PropertyValue;
+use crate::message::{AuthenticationResults, Mailbox};
 
 /// Links of the mail's bodies.
 fn body_links<'f>(f: &'f Facts<'f>) -> impl Iterator<Item = &'f Link<'f>> {
@@ -27,12 +28,12 @@ pub(super) fn links<'f>(
 /// or SPF passes.
 fn own_domains<'f>(f: &'f Facts<'f>) -> Vec<Cow<'f, str>> {
     let senders = f.message.from.iter().chain(&f.message.sender).chain(&f.message.reply_to);
-    let senders = senders.map(|mailbox| mailbox.host());
+    let senders = senders.map(Mailbox::host);
     let organizers = f.events.iter().flat_map(|event| &event.event.organizers);
     let organizers = organizers
         .flat_map(|party| [&party.address, &party.sent_by, &party.email])
         .filter_map(|address| address.as_deref()?.rsplit_once('@').map(|(_, host)| host));
-    let passing = f.authentication.iter().flat_map(|results| results.passing_domains());
+    let passing = f.authentication.iter().flat_map(AuthenticationResults::passing_domains);
     let mut domains: Vec<Cow<'f, str>> =
         senders.chain(organizers.take(100)).chain(passing).map(domain::registered).collect();
     domains.sort_unstable();
@@ -43,7 +44,7 @@ fn own_domains<'f>(f: &'f Facts<'f>) -> Vec<Cow<'f, str>> {
 /// Links of the bodies to domains that are nobody's who speaks here.
 pub(super) fn elsewhere<'f>(
     f: &'f Facts<'f>,
-    get: fn(&'f Link<'f>, Cow<'f, str>) -> Option<Cow<'f, str>>,
+    get: fn(&'f Link<'f>, &str) -> Option<Cow<'f, str>>,
 ) -> Answer<'f> {
     mail(f, || {
         let own = own_domains(f);
@@ -53,20 +54,22 @@ pub(super) fn elsewhere<'f>(
             if !is_web || own.contains(&domain) {
                 return None;
             }
-            get(link, domain).map(|value| (value, link.place))
+            get(link, &domain).map(|value| (value, link.place))
         });
         foreign.map(|(value, place)| Datum::new(Value::Text(value), place, Origin::Mail)).collect()
     })
 }
 
 /// What is clicked on, and where it leads.
-pub(super) fn anchor<'f>(link: &'f Link<'f>, domain: Cow<'f, str>) -> Option<Cow<'f, str>> {
+pub(super) fn anchor<'f>(link: &'f Link<'f>, domain: &str) -> Option<Cow<'f, str>> {
     let shown = link.shown.as_deref().filter(|shown| !shown.is_empty() && !link.unwrapped)?;
     Some(format!("{shown} -> {domain}").into())
 }
 
 /// Year, month, day, and hour and minute of a date as written.
-fn written(text: &str) -> Option<(u32, u32, u32, Option<(u32, u32)>)> {
+type Written = (u32, u32, u32, Option<(u32, u32)>);
+
+fn written(text: &str) -> Option<Written> {
     let text = text.trim();
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<u32>().ok();
     let day = (number(0, 4)?, number(4, 6)?, number(6, 8)?);
@@ -95,7 +98,7 @@ pub(super) fn shows_start<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer
 /// Characters between the day and the year: `27 janvier 2024`, `Sat, January 27th, 2024`.
 const NEAR: usize = 24;
 
-fn tells(text: &str, (year, month, day, time): (u32, u32, u32, Option<(u32, u32)>)) -> bool {
+fn tells(text: &str, (year, month, day, time): Written) -> bool {
     let numbers = numbers(text);
     let pairs = numbers.windows(2).filter_map(|pair| match pair {
         [one, other] => Some((one, other, text.get(one.end..other.start)?)),
@@ -147,7 +150,7 @@ fn numbers(text: &str) -> Vec<Number> {
 pub(super) fn location_hosts<'f>(
     e: &'f EventFacts<'f>,
     _: &'f Facts<'f>,
-    get: fn(String) -> String,
+    get: fn(&str) -> String,
 ) -> Answer<'f> {
     let locations = e.texts.iter().filter(|text| text.property.name == "LOCATION");
     all(locations.flat_map(|text| {
@@ -156,14 +159,14 @@ pub(super) fn location_hosts<'f>(
             let has_scheme = url.contains("://");
             let url = if has_scheme { url } else { format!("http://{url}") };
             let host = super::links::host_of(&url)?;
-            Some((Value::Text(get(host).into()), text.place))
+            Some((Value::Text(get(&host).into()), text.place))
         })
     }))
 }
 
 /// Registered domain of a host.
-pub(super) fn to_registered(host: String) -> String {
-    domain::registered(&host).into_owned()
+pub(super) fn to_registered(host: &str) -> String {
+    domain::registered(host).into_owned()
 }
 
 #[cfg(test)]

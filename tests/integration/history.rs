@@ -17,13 +17,14 @@ pub(crate) struct Section {
     events: Option<Vec<Event>>,
     uids: Option<Vec<Uid>>,
     organizers: Option<Vec<Organizer>>,
-    rates: Option<Vec<Window>>,
+    rates: Option<Vec<Counted>>,
     campaigns: Option<Vec<Group>>,
     reports: Option<Vec<Report>>,
     people: Option<Vec<Who>>,
     feed: Option<Feed>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Event {
@@ -88,7 +89,7 @@ struct Organizer {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Window {
+struct Counted {
     by: String,
     window: u64,
     count: u64,
@@ -123,6 +124,10 @@ struct Feed {
     product: Option<String>,
     links: Vec<String>,
     namespaces: Vec<String>,
+}
+
+fn each<A, B>(list: Option<Vec<A>>, make: impl Fn(A) -> B) -> Option<Vec<B>> {
+    list.map(|list| list.into_iter().map(make).collect())
 }
 
 impl Section {
@@ -161,7 +166,7 @@ impl Section {
             first_seen: organizer.first_seen.as_deref().map(seconds),
             prior: organizer.prior,
         };
-        let rate = |rate: Window| {
+        let rate = |rate: Counted| {
             let all = [By::Organizer, By::Domain, By::Account, By::Client, By::Recipient];
             let by = all.into_iter().find(|by| by.name() == rate.by);
             let by = by.unwrap_or_else(|| panic!("nothing is counted by `{}`", rate.by));
@@ -181,9 +186,6 @@ impl Section {
             links: marks(Sort::Domain, feed.links),
             namespaces: marks(Sort::Namespace, feed.namespaces),
         };
-        fn each<A, B>(list: Option<Vec<A>>, make: impl Fn(A) -> B) -> Option<Vec<B>> {
-            list.map(|list| list.into_iter().map(make).collect())
-        }
         History {
             events: each(self.events, stored),
             uids: each(self.uids, |s| Shared { uid: s.uid, organizers: s.organizers }),

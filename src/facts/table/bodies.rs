@@ -24,7 +24,7 @@ pub(super) const FACTS: &[Fact] = &[
         Mail,
         "Registered domains that the bodies lead to and that are nobody's who speaks: From, Sender, Reply-To, organizers, SENT-BY, and what passes SPF, DKIM or DMARC.",
         "evil.example",
-        |f| elsewhere(f, |_, domain| Some(domain)),
+        |f| elsewhere(f, |_, domain| Some(domain.to_owned().into())),
     ),
     message(
         "mail.anchor.elsewhere",
@@ -42,7 +42,7 @@ pub(super) const FACTS: &[Fact] = &[
         shows_start,
     ),
     event("location.url.host", Domain, "Hosts that LOCATION leads to.", "meet.example", |e, f| {
-        location_hosts(e, f, |host| host)
+        location_hosts(e, f, str::to_owned)
     }),
     event("location.url.domain", Domain, "Their registered domains.", "meet.example", |e, f| {
         location_hosts(e, f, to_registered)

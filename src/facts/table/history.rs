@@ -1,7 +1,7 @@
 //! What was seen before. All of it is unknown until a store or a calendar server says so.
 
 use crate::facts::Fact;
-use crate::facts::history::{
+use crate::facts::remembered::{
     added_attachments, added_links, added_phones, by_uid, changed, excess, first_contact,
     from_borrows, is_known, is_listed, is_own, is_stated, jump, link_drift, namespace_drift,
     of_organized, of_stored, order, organizer_borrows, over, prior, product_drift, same_domain,
