@@ -23,15 +23,20 @@ use crate::message::{AuthenticationResults, Envelope, Message};
 
 mod answers;
 mod attachments;
+mod bodies;
 mod body;
 pub mod domain;
 mod gather;
+pub mod history;
 mod html;
 mod identity;
 mod links;
 pub mod mail;
 mod numbers;
 mod paths;
+mod remembered;
+mod roles;
+mod shape;
 pub mod site;
 mod table;
 pub mod text;
@@ -40,6 +45,7 @@ mod unwrap;
 pub use attachments::readers::shares_calendar;
 pub use attachments::{Attachment, Attachments, Code};
 pub use gather::{EventFacts, MailText, PhoneNumber, TextValue, gather};
+pub use history::History;
 pub use links::{Link, Links};
 pub use site::Site;
 pub use table::TABLE;
@@ -307,6 +313,8 @@ pub struct Facts<'f> {
     pub authentication: Option<AuthenticationResults>,
     /// What the site knows.
     pub site: Arc<Site>,
+    /// What was seen before; all of it unknown where nobody says.
+    pub history: History,
     /// True when attachments were not read because of a limit.
     pub unread_attachments: bool,
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::authentication::{Authenticator, Pending};
 use crate::calendar::{self, Moment, Property, Reading};
-use crate::facts::{self, Facts, Origin};
+use crate::facts::{self, Facts, History, Origin};
 use crate::lists::{self, Listing, Listings, Lists};
 use crate::message::{self, Defect, DefectKind, Envelope, Message, Source};
 use crate::rules::{self, Evaluation, EvidenceScope, Hit, RuleSet};
@@ -74,6 +74,8 @@ pub struct Request {
     pub upstream: Upstream,
     /// Time of the scan, seconds since 1970 UTC.
     pub now: i64,
+    /// What the caller knows of the past: a calendar server of its events. Unknown by default.
+    pub history: History,
 }
 
 /// Time spent in each stage.
@@ -272,6 +274,7 @@ pub fn scan(bytes: &[u8], request: &Request, rules: &RuleSet, settings: &Setting
     let mut facts =
         facts::gather(&message, &reading, &request.envelope, request.now, settings.limits.urls);
     facts.know(site);
+    facts.history = request.history.clone();
     timings.facts = clock.lap(&timings);
 
     let trusted = &settings.message.trusted_authserv_ids;

@@ -320,7 +320,8 @@ pub(super) fn markup<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Answer<'f> 
             }
         }
         for (_, value) in &property.parameters {
-            push(value.into(), place);
+            let data = super::gather::text_data(value).map_or(value.into(), Cow::Owned);
+            push(data, place);
         }
     }
     known(found)

@@ -8,9 +8,10 @@ use super::links::{Collector, Source};
 use super::mail::Mail;
 use super::numbers;
 use super::text::{self, Disguise};
-use super::{Facts, Origin, Place, html};
+use super::unwrap::percent_decode;
+use super::{Facts, History, Origin, Place, html};
 use crate::calendar::{Event, Property, Reading, Value};
-use crate::message::{Body, Envelope, Message};
+use crate::message::{Body, Envelope, Message, base64_octets};
 
 /// Octets of mail text looked at; a longer body is no invitation's.
 const MAIL_TEXT: usize = 256 * 1024;
@@ -116,7 +117,7 @@ impl MailText<'_> {
 /// Gathers the facts of a message.
 ///
 /// `now` is the time of the scan in seconds since 1970 UTC, `url_limit` the most links read.
-/// Of authentication they have what the message says; of the site, nothing.
+/// Of authentication they have what the message says; of the site and the past, nothing.
 pub fn gather<'f>(
     message: &'f Message<'f>,
     reading: &'f Reading,
@@ -137,7 +138,7 @@ pub fn gather<'f>(
     let mail_texts = mail_texts(message, &mut links);
     let (links, mail) = (links.finish(), Mail::new(message, envelope));
     let authentication = message.authentication.clone();
-    let site = std::sync::Arc::default();
+    let (site, history) = (std::sync::Arc::default(), History::default());
     Facts {
         message,
         reading,
@@ -150,6 +151,7 @@ pub fn gather<'f>(
         authentication,
         site,
         unread_attachments: files.is_cut(),
+        history,
     }
 }
 
@@ -269,6 +271,11 @@ fn collect<'f>(
     }
     for (name, value) in &property.parameters {
         match &**name {
+            // Thunderbird keeps the HTML twin of a description there.
+            "ALTREP" if is_text && text_data(value).is_some() => {
+                let rendered = text_data(value).map(|html| html::render(&html));
+                found.texts.push(text_value(property, place, value, rendered, links, source));
+            }
             "ALTREP" | "DIR" | "SCHEMA" => links.uri(value, source),
             _ if memchr::memmem::find(value.as_bytes(), b"://").is_some() => {
                 links.text(value, source);
@@ -281,6 +288,28 @@ fn collect<'f>(
 /// Properties whose URI is a person.
 fn is_address_property(name: &str) -> bool {
     matches!(name, "ORGANIZER" | "ATTENDEE" | "CALENDAR-ADDRESS")
+}
+
+/// Octets of a `data:` URI that are read as a text.
+const DATA: usize = 256 * 1024;
+
+/// The text of a `data:` URI of a text type, if it is one.
+pub(super) fn text_data(uri: &str) -> Option<String> {
+    let mut end = uri.len().min(DATA);
+    while !uri.is_char_boundary(end) {
+        end -= 1;
+    }
+    let (scheme, rest) = uri.get(..end)?.trim().split_once(':')?;
+    let (kind, content) = rest.split_once(',')?;
+    let kind = kind.trim().to_ascii_lowercase();
+    if !scheme.eq_ignore_ascii_case("data") || !kind.starts_with("text/") {
+        return None;
+    }
+    let content = percent_decode(content);
+    if kind.ends_with(";base64") {
+        return Some(String::from_utf8_lossy(&base64_octets(content.as_bytes())).into_owned());
+    }
+    Some(content)
 }
 
 fn text_value<'f>(

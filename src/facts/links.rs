@@ -33,6 +33,9 @@ pub struct Link<'f> {
     pub unwrapped: bool,
     /// `shown.example -> target.example` where the link's text shows another registered domain.
     pub disguise: Option<String>,
+    /// The text that a reader clicks on, its first 60 characters; none for a link in running
+    /// text.
+    pub shown: Option<String>,
 }
 
 impl Link<'_> {
@@ -121,6 +124,7 @@ impl<'f> Collector<'f> {
         let targets = host.as_deref().map(|host| unwrap::targets(&url, host)).unwrap_or_default();
         let last_host = targets.last().and_then(|target| host_of(target)).or_else(|| host.clone());
         let disguise = shown.and_then(|shown| disguise(shown, last_host.as_deref()));
+        let shown = shown.map(|shown| shown.trim().chars().take(60).collect::<String>());
         let make = |url: String, host: Option<String>, unwrapped: bool, disguise| Link {
             scheme: scheme_of(&url).to_ascii_lowercase(),
             url,
@@ -131,6 +135,7 @@ impl<'f> Collector<'f> {
             opened: source.opened,
             unwrapped,
             disguise,
+            shown: shown.clone(),
         };
         self.links.all.push(make(url, host, false, disguise));
         for target in targets {

@@ -5,11 +5,15 @@ use super::gather::EventFacts;
 use super::{Answer, Fact, Facts, Kind, Origin, Read, Scope};
 
 mod attachments;
+mod bodies;
 mod calendars;
+mod history;
 mod links;
 mod mail;
 mod object;
 mod people;
+mod roles;
+mod shape;
 mod site;
 mod texts;
 mod time;
@@ -54,9 +58,13 @@ const THEMES: &[&[Fact]] = &[
     attachments::FACTS,
     time::FACTS,
     people::FACTS,
+    roles::FACTS,
     calendars::FACTS,
+    shape::FACTS,
     mail::FACTS,
+    bodies::FACTS,
     site::FACTS,
+    history::FACTS,
 ];
 
 #[expect(clippy::indexing_slicing, reason = "the compiler computes it, and would stop there")]

@@ -83,6 +83,7 @@ fn outcome(set: &RuleSet, case: &Case<'_>, expired: &dyn Fn() -> bool) -> Evalua
             unwrapped: false,
             opened: false,
             disguise: None,
+            shown: None,
         })
         .collect();
     let facts = facts(&message, &reading, &envelope, Links { all, cut: false });

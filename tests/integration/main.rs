@@ -22,6 +22,8 @@ mod reload;
 mod encodings;
 // Attacks over HTTP: time, memory and what is answered.
 mod hostile;
+// What was seen before, as fixtures state it.
+mod history;
 // Meaning of rules: events one by one, negation, unknown facts, origin, caps.
 mod scope;
 // SpamAssassin's own rules, here and there.

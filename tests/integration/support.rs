@@ -21,6 +21,8 @@ use chrono::{DateTime, NaiveDateTime};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::history::Section;
+
 /// Time of a scan whose message does not say when it was sent.
 const NO_DATE: &str = "2026-11-20T12:00:00Z";
 
@@ -102,6 +104,10 @@ struct Delivery {
     site: toml::Table,
     /// What DNS would answer: the whole name asked for, and its addresses.
     listings: Option<HashMap<String, Vec<Ipv4Addr>>>,
+    /// What a store or a calendar server would know.
+    history: Option<Section>,
+    /// Authenticated user who sends it.
+    user: Option<String>,
 }
 
 impl Delivery {
@@ -121,12 +127,14 @@ pub(crate) fn request_for(path: &Path, bytes: &[u8]) -> Request {
         client_ip: delivery.ip,
         helo: delivery.helo,
         sender: delivery.from,
+        user: delivery.user,
         recipients: delivery.rcpt.unwrap_or_default(),
         authentication_results: delivery.authentication_results.unwrap_or_default(),
         ..Envelope::default()
     };
     let now = delivery.now.map_or_else(|| time_of(bytes, bare), |time| seconds(&time));
-    Request { envelope, bare, now, ..Request::default() }
+    let history = delivery.history.map(Section::history).unwrap_or_default();
+    Request { envelope, bare, now, history, ..Request::default() }
 }
 
 /// When a message was sent: its Date, else its newest DTSTAMP.
