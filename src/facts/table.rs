@@ -6,6 +6,7 @@ use super::{Answer, Fact, Facts, Kind, Origin, Read, Scope};
 
 mod calendars;
 mod links;
+mod lures;
 mod mail;
 mod object;
 mod people;
@@ -50,6 +51,7 @@ const THEMES: &[&[Fact]] = &[
     object::FACTS,
     texts::FACTS,
     links::FACTS,
+    lures::FACTS,
     time::FACTS,
     people::FACTS,
     calendars::FACTS,

@@ -38,5 +38,7 @@ mod rules;
 mod lists;
 // Every rule of the decision about an event.
 mod decision;
+// Sentences of lures in twelve languages.
+mod lures;
 // Boundaries of the modules, read from the source.
 mod architecture;
