@@ -206,20 +206,39 @@ pub struct Datum<'f> {
     /// both mail and calendar.
     pub origin: Origin,
     folded: OnceCell<String>,
+    notes: OnceCell<Vec<Note>>,
+}
+
+/// A phrase of a word list that stands in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Note {
+    /// Number of the list.
+    pub list: u32,
+    /// Index of the entry in it.
+    pub entry: u32,
+    /// Byte range in the plain text, see [`text::part_of_plain`].
+    pub start: u32,
+    /// End of the range.
+    pub end: u32,
 }
 
 impl<'f> Datum<'f> {
     /// Makes a datum.
     pub fn new(value: Value<'f>, place: Place<'f>, origin: Origin) -> Self {
-        Self { value, place, origin, folded: OnceCell::new() }
+        Self { value, place, origin, folded: OnceCell::new(), notes: OnceCell::new() }
     }
 
     /// Text in lower case, for word lists; empty for numbers and flags. Computed once.
     pub fn folded(&self) -> &str {
         self.folded.get_or_init(|| match &self.value {
-            Value::Text(text) => text.to_lowercase(),
+            Value::Text(text) => text::fold(text),
             Value::Number(_) | Value::Flag(_) => String::new(),
         })
+    }
+
+    /// The phrases that stand in the text. `read` finds them; it is called once.
+    pub fn notes(&self, read: impl FnOnce(&str) -> Vec<Note>) -> &[Note] {
+        self.notes.get_or_init(|| read(self.folded()))
     }
 }
 

@@ -291,6 +291,7 @@ fn load_with(files: &Files, how: How) -> Result<Loaded, Vec<Diagnostic>> {
     loader.read(&flow.active);
     let coverage = loader.coverage.values().cloned().collect();
     let hidden = flow.hidden.into_iter().map(|(text, names)| (text, names.len())).collect();
+    loader.compiler.close_book();
     let (rules, mut diagnostics) = link::link(loader, how);
     let order: BTreeMap<&str, usize> =
         all().enumerate().map(|(index, file)| (file.name.as_str(), index)).collect();

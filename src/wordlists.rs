@@ -2,37 +2,57 @@
 //!
 //! Comes in: list files. Goes out: [`WordList`]s, swapped together with the rules.
 //!
-//! A list file has one entry a line, `#` starts a comment. An entry may name the domains it
-//! belongs to after a bar: `paypal | paypal.com paypal.me`; a test `in brands.txt unless
-//! organizer.domain` does not hold for an entry whose own domains cover that fact.
+//! A list file has one entry a line, `#` starts a comment (`read` has the grammar). How an entry
+//! is compared depends on the kind of the fact: as a phrase on word boundaries in texts, as a
+//! name with everything below it for domains, as an address (or its domain) for addresses.
 //!
-//! How an entry is compared depends on the kind of the fact: as a phrase on word boundaries
-//! in texts, as a name with everything below it for domains, as an address (or its domain)
-//! for addresses.
+//! The phrases of all lists are found together, in one pass over a text ([`Book`]).
 //!
-//! Not an error: anything in a file; every line is an entry or a comment.
+//! Not an error: anything in a file; every line is an entry or a comment. A set that is asked
+//! for and stands nowhere is a warning.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use unicode_script::{Script, UnicodeScript};
+use crate::facts::{Note, text};
 
-use crate::facts::text;
+mod book;
+mod read;
+
+pub use book::Book;
+pub use read::{Source, sources};
 
 /// One compiled list.
 pub struct WordList {
+    /// Its number in the book.
+    number: u32,
+    book: Arc<Book>,
     entries: Vec<Entry>,
     /// Names and addresses, for facts that are such.
     index: HashMap<String, usize>,
-    /// Phrases, for texts; `None` for an empty list.
-    phrases: Option<AhoCorasick>,
 }
 
+/// One line of a list.
 #[derive(Debug)]
 struct Entry {
+    /// As written, folded.
     text: String,
     owners: Vec<String>,
+    /// What has to stand near each other; of each piece any word.
+    pieces: Vec<Arc<[Word]>>,
+    /// Bit n is set when piece n stands side by side with the one before it.
+    close: u8,
+}
+
+/// A word or phrase with what may run on at its ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Word {
+    text: String,
+    /// `*word`
+    open_start: bool,
+    /// `word*`
+    open_end: bool,
 }
 
 impl fmt::Debug for WordList {
@@ -41,63 +61,33 @@ impl fmt::Debug for WordList {
     }
 }
 
-/// Where an entry was found in a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
-    /// Index of the entry.
-    pub entry: usize,
-    /// Byte range in the folded text.
-    pub start: usize,
-    /// End of the range.
-    pub end: usize,
-}
-
 impl WordList {
-    /// Compiles a list file's text. Never fails: every line is an entry or a comment.
-    pub fn compile(_name: &str, content: &str) -> Self {
+    /// Compiles one list's sources and enters it into a book, together with what is wrong with
+    /// them. The book finds nothing before it is closed.
+    pub fn compile(book: &Arc<Book>, sources: &[Source<'_>]) -> (Self, Vec<String>) {
         let mut entries: Vec<Entry> = Vec::new();
         let mut index = HashMap::new();
-        for line in content.lines() {
-            let line = line.split_once('#').map_or(line, |(before, _)| before).trim();
-            if line.is_empty() {
-                continue;
-            }
-            let (text, owners) = line.split_once('|').unwrap_or((line, ""));
-            let text = fold(text.trim());
-            if text.is_empty() || index.contains_key(&text) {
-                continue;
-            }
-            let owners = owners
-                .split([' ', ',', '\t'])
-                .map(|owner| owner.trim().to_lowercase())
-                .filter(|owner| !owner.is_empty())
-                .collect();
-            index.insert(text.clone(), entries.len());
-            entries.push(Entry { text, owners });
+        let mut warnings = Vec::new();
+        for source in sources {
+            source.read(&mut warnings, |entry| {
+                if !index.contains_key(&entry.text) {
+                    index.insert(entry.text.clone(), entries.len());
+                    entries.push(entry);
+                }
+            });
         }
-        let phrases = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            // Lists are many and long: the compact automaton keeps a service with all of
-            // them small, and event texts are short.
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(entries.iter().map(|entry| entry.text.as_str()))
-            .ok()
-            .filter(|_| !entries.is_empty());
-        Self { entries, index, phrases }
+        (Self { number: book.number(), book: Arc::clone(book), entries, index }, warnings)
     }
 
-    /// Finds entries as phrases in a folded (lower-case, normalised) text, on word boundaries.
-    pub fn phrases<'t>(&'t self, folded: &'t str) -> impl Iterator<Item = Found> + 't {
-        self.phrases.iter().flat_map(move |phrases| {
-            phrases
-                .find_overlapping_iter(folded)
-                .filter(|found| on_boundaries(folded, found.start(), found.end()))
-                .map(|found| Found {
-                    entry: found.pattern().as_usize(),
-                    start: found.start(),
-                    end: found.end(),
-                })
-        })
+    /// The book that finds the list's phrases in texts.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// Those of the entries that the book found which belong to this list, each once.
+    pub fn phrases<'n>(&self, notes: &'n [Note]) -> impl Iterator<Item = Note> + use<'n> {
+        let number = self.number;
+        notes.iter().filter(move |note| note.list == number).copied()
     }
 
     /// Finds the entry that is the domain or stands above it.
@@ -153,72 +143,106 @@ impl WordList {
 
 /// Folds an entry as texts are folded, so that both sides agree.
 fn fold(entry: &str) -> String {
-    text::normalise(entry).0.to_lowercase()
-}
-
-/// True when no letter or digit of a script that separates words runs on over the ends.
-/// Chinese, Japanese and Thai write without spaces, so their words end anywhere.
-fn on_boundaries(text: &str, start: usize, end: usize) -> bool {
-    let before = text.get(..start).and_then(|text| text.chars().next_back());
-    let first = text.get(start..).and_then(|text| text.chars().next());
-    let last = text.get(..end).and_then(|text| text.chars().next_back());
-    let after = text.get(end..).and_then(|text| text.chars().next());
-    !(runs_on(before, first) || runs_on(last, after))
-}
-
-fn runs_on(left: Option<char>, right: Option<char>) -> bool {
-    match (left, right) {
-        (Some(left), Some(right)) => is_word(left) && is_word(right),
-        _ => false,
-    }
-}
-
-fn is_word(c: char) -> bool {
-    if c.is_ascii() {
-        return c.is_ascii_alphanumeric();
-    }
-    c.is_alphanumeric()
-        && !matches!(
-            c.script(),
-            Script::Han
-                | Script::Hiragana
-                | Script::Katakana
-                | Script::Thai
-                | Script::Lao
-                | Script::Khmer
-                | Script::Myanmar
-        )
+    text::fold(&text::normalise(entry).0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn phrases(list: &str, text: &str) -> Vec<String> {
-        let list = WordList::compile("test.txt", list);
-        list.phrases(&text.to_lowercase()).map(|found| list.entry(found.entry).to_owned()).collect()
+    fn compile(content: &str) -> WordList {
+        let book = Arc::new(Book::default());
+        let (list, _) = WordList::compile(&book, &sources("x.txt", [("x.txt", content)]));
+        book.close(&[&list]);
+        list
+    }
+
+    #[track_caller]
+    fn check(list: &str, text: &str, expected: &[&str]) {
+        let list = compile(list);
+        let folded = fold(text);
+        let notes = list.book.read(&folded);
+        let found: Vec<&str> =
+            list.phrases(&notes).map(|note| list.entry(note.entry as usize)).collect();
+        assert_eq!(found, expected, "{text}");
     }
 
     #[test]
     fn phrases_stand_on_word_boundaries() {
-        assert_eq!(
-            phrases("gift card\nsale # comment\n", "A Gift Card for sale!"),
-            ["gift card", "sale"]
-        );
-        assert!(phrases("sale\n", "wholesale salesman").is_empty());
-        assert_eq!(phrases("paypal\n", "call PayPal, now"), ["paypal"]);
-        assert_eq!(phrases("größe\n", "die Größe zählt"), ["größe"]);
-        assert_eq!(phrases("пароль\n", "Ваш пароль истёк"), ["пароль"]);
-        assert_eq!(
-            phrases("当選\nパスワード\n", "おめでとう当選です、パスワードを"),
-            ["当選", "パスワード"]
-        );
-        assert_eq!(phrases("密码\n", "请更新您的密码以继续"), ["密码"]);
+        check("gift card\nsale # comment\n", "A Gift Card for sale!", &["gift card", "sale"]);
+        check("sale\n", "wholesale salesman", &[]);
+        check("paypal\n", "call PayPal, now", &["paypal"]);
+        check("größe\n", "die Größe zählt", &["größe"]);
+        check("пароль\n", "Ваш пароль истёк", &["пароль"]);
+        check("当選\nパスワード\n", "おめでとう当選です、パスワードを", &["当選", "パスワード"]);
+        check("密码\n", "请更新您的密码以继续", &["密码"]);
+    }
+
+    #[test]
+    fn accents_white_space_and_digits_between_letters_do_not_matter() {
+        check("vérifiez votre\n", "Verifiez  votre", &["vérifiez votre"]);
+        check("истёк срок\n", "истек\nсрок", &["истёк срок"]);
+        check("iptal\nşifreniz\n", "İPTAL ŞİFRENİZ", &["iptal", "şifreniz"]);
+        check("account\n", "your acc0unt", &["account"]);
+        check("パスワードの期限\n", "パスワード\nの 期限", &["パスワードの期限"]);
+        check("one two\n", "one\n\ntwo", &[]);
+        check("don't\n", "I don’t", &["don't"]);
+    }
+
+    #[test]
+    fn stems_run_on() {
+        check("парол*\n", "смена паролей", &["парол*"]);
+        check("*konto\n", "Ihr Bankkonto ist", &["*konto"]);
+        check("парол*\n", "суперпароль", &[]);
+    }
+
+    #[test]
+    fn pieces_stand_near_each_other() {
+        let list = "@act = verify, confirm*\n@act = log in\n@thing = account*, mailbox\n@act + @thing\n@thing + full\n";
+        check(list, "please confirm the new accounts", &["@act + @thing"]);
+        check(list, "your mailbox: log in now", &["@act + @thing"]);
+        check(list, "The mailbox is full. Verify", &["@thing + full", "@act + @thing"]);
+        check(list, "verify nothing", &[]);
+        check(list, &format!("verify {} account", "word ".repeat(20)), &[]);
+        check(list, "verify it\n\nmailbox", &[]);
+        check("pay + pay\n", "pay", &[]);
+        check("a + b + c\n", "c and b or a", &["a + b + c"]);
+        check("not ~ made\n", "made it, not so; not made", &["not ~ made"]);
+        check("not ~ made\n", "not what anybody here would have made", &[]);
+        check("a ~ b + c\n", "b a or much later on even c", &["a ~ b + c"]);
+        check("a ~ b + c\n", "b or much later on even c and a", &[]);
+        check("@x\n@x = one, two\n", "two one", &["@x"]);
+    }
+
+    #[test]
+    fn an_unknown_set_is_told() {
+        let book = Arc::new(Book::default());
+        let (list, warnings) =
+            WordList::compile(&book, &sources("x.txt", [("x.txt", "@no + word\n")]));
+        assert_eq!(warnings, ["x.txt:1: no set `@no`"]);
+        assert!(list.is_empty());
+    }
+
+    #[test]
+    fn other_files_add_sections() {
+        let files = [
+            ("lures.de.txt", "@geld = geld\n[x]\nfrei + @geld\n[y]\nwort\n"),
+            ("x.txt", "one # first\n[y]\nmore\n"),
+        ];
+        let texts = |name| {
+            let book = Arc::new(Book::default());
+            let (list, warnings) = WordList::compile(&book, &sources(name, files));
+            assert!(warnings.is_empty(), "{warnings:?}");
+            list.entries.into_iter().map(|entry| entry.text).collect::<Vec<_>>()
+        };
+        assert_eq!(texts("x.txt"), ["frei + @geld", "one"]);
+        assert_eq!(texts("y.txt"), ["wort", "more"]);
+        assert!(sources("z.txt", files).is_empty());
     }
 
     #[test]
     fn domains_cover_what_is_below() {
-        let list = WordList::compile("d.txt", "example.com\nco.test | a\n");
+        let list = compile("example.com\nco.test | a\n");
         assert_eq!(list.domain("www.example.com"), Some(0));
         assert_eq!(list.domain("example.com"), Some(0));
         assert_eq!(list.domain("badexample.com"), None);
@@ -229,7 +253,7 @@ mod tests {
 
     #[test]
     fn entries_own_domains() {
-        let list = WordList::compile("b.txt", "PayPal | paypal.com, paypal.me\nother\n");
+        let list = compile("PayPal | paypal.com, paypal.me\nother\n");
         assert!(list.has_owners());
         assert!(list.owns(0, "mail.paypal.com"));
         assert!(!list.owns(0, "paypal.com.evil.test"));
@@ -239,8 +263,28 @@ mod tests {
 
     #[test]
     fn any_file_compiles() {
-        for text in ["", "#\n|||\n \n", "\u{0}\n\u{feff}x", "a\na\n"] {
-            let _ = WordList::compile("x", text).phrases("a").count();
+        for text in [
+            "",
+            "#\n|||\n \n",
+            "\u{0}\n\u{feff}x",
+            "a\na\n",
+            "@ = \n@\n@a = @a\n@a + @a",
+            "*\n* + *",
+            "[",
+            "[]\n[x",
+            " + ",
+            "+",
+        ] {
+            let list = compile(text);
+            let _ = list.book.read("a x * + @a").len();
         }
+    }
+
+    /// One text is read in one pass, whatever it repeats.
+    #[test]
+    fn a_long_text_gives_each_entry_once() {
+        let list = compile("a\n@x = a, b\n@x + @x\na b\n");
+        let notes = list.book.read(&"a b ".repeat(200_000));
+        assert_eq!(notes.len(), 3);
     }
 }

@@ -293,6 +293,19 @@ pub(super) fn phone_contexts<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Ans
     }))
 }
 
+pub(super) fn loose_phones<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Answer<'f> {
+    all(e.loose_phones.iter().map(|(text, words)| {
+        let place = e.texts.get(*text).map_or(Place::Event(e.event), |text| text.place);
+        (Value::Text(words.as_str().into()), place)
+    }))
+}
+
+pub(super) fn summary_links<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
+    let in_summary =
+        |link: &&Link<'_>| matches!(link.place, Place::Property(_, p) if p.name == "SUMMARY");
+    number(e, own_links(e, f).filter(in_summary).filter(|link| !link.unwrapped).count())
+}
+
 pub(super) fn markup<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Answer<'f> {
     let mut found = Vec::new();
     let mut push = |text: Cow<'f, str>, place| {

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::ops::Range;
 
 use super::attachments::{self, Attachments};
 use super::links::{Collector, Source};
 use super::mail::Mail;
-use super::numbers;
+use super::numbers::{self, Form};
 use super::text::{self, Disguise};
 use super::unwrap::percent_decode;
 use super::{Facts, History, Origin, Place, html};
@@ -15,6 +16,9 @@ use crate::message::{Body, Envelope, Message, base64_octets};
 
 /// Octets of mail text looked at; a longer body is no invitation's.
 const MAIL_TEXT: usize = 256 * 1024;
+
+/// Groups of digits kept that may be a phone number.
+const LOOSE: usize = 50;
 
 /// Properties whose text a calendar shows.
 const TEXTS: [&str; 11] = [
@@ -45,12 +49,14 @@ pub struct EventFacts<'f> {
     pub texts: Vec<TextValue<'f>>,
     /// Distinct phone numbers.
     pub phones: Vec<PhoneNumber>,
+    /// Groups of digits that may be a phone number: index of the text, and the few words around.
+    pub loose_phones: Vec<(usize, String)>,
     /// Amounts of money in all texts: index of the text and the amount as written.
     pub amounts: Vec<(usize, String)>,
     /// Mail addresses in all texts, lower case: index of the text and the address.
     pub emails: Vec<(usize, String)>,
     /// Range of the event's links in [`super::Links::all`].
-    pub links: std::ops::Range<usize>,
+    pub links: Range<usize>,
     /// Inline files, pictures, QR codes.
     pub attachments: Attachments<'f>,
 }
@@ -97,6 +103,8 @@ pub struct PhoneNumber {
     pub text: usize,
     /// The paragraph around it, at most 200 characters either side.
     pub context: String,
+    /// It is dressed up: letters for digits, digits apart, odd signs between.
+    pub obscured: bool,
 }
 
 /// A body of the mail as a reader sees it.
@@ -193,27 +201,34 @@ fn gather_event<'f>(
     }
 
     let mut phones: Vec<PhoneNumber> = Vec::new();
+    let mut loose_phones = Vec::new();
     let mut amounts = Vec::new();
     let mut emails = Vec::new();
     for (at, value) in texts.iter().enumerate() {
         let normal = value.normal();
         if normal.bytes().any(|b| b.is_ascii_digit()) {
+            let sums = numbers::amounts(normal);
             for phone in numbers::phones(normal) {
-                if phones.iter().all(|known| known.number != phone.number) {
+                if phone.form == Form::Loose {
+                    let is_sum = |sum: &Range<usize>| {
+                        sum.start < phone.range.end && phone.range.start < sum.end
+                    };
+                    if loose_phones.len() < LOOSE && !sums.iter().any(is_sum) {
+                        loose_phones.push((at, words_around(normal, &phone.range)));
+                    }
+                } else if phones.iter().all(|known| known.number != phone.number) {
                     let context = around(normal, &phone.range);
-                    phones.push(PhoneNumber { number: phone.number, text: at, context });
+                    let obscured = phone.form == Form::Obscured;
+                    phones.push(PhoneNumber { number: phone.number, text: at, context, obscured });
                 }
             }
-            amounts.extend(
-                numbers::amounts(normal)
-                    .into_iter()
-                    .map(|range| (at, around_few(normal, &range).to_owned())),
-            );
+            amounts
+                .extend(sums.into_iter().map(|range| (at, around_few(normal, &range).to_owned())));
         }
         emails.extend(numbers::emails(normal).into_iter().map(|mail| (at, mail.to_lowercase())));
     }
     let links = first_link..links.len();
-    EventFacts { index, event, texts, phones, amounts, emails, links, attachments }
+    EventFacts { index, event, texts, phones, loose_phones, amounts, emails, links, attachments }
 }
 
 /// What is collected of one event.
@@ -345,7 +360,7 @@ fn text_value<'f>(
 }
 
 /// The paragraph around a range, at most 200 characters either side.
-fn around(text: &str, range: &std::ops::Range<usize>) -> String {
+fn around(text: &str, range: &Range<usize>) -> String {
     let before = text.get(..range.start).unwrap_or_default();
     let after = text.get(range.start..).unwrap_or_default();
     let from = before.rfind("\n\n").map_or(0, |at| at + 2);
@@ -356,8 +371,17 @@ fn around(text: &str, range: &std::ops::Range<usize>) -> String {
     before.chars().skip(skip).chain(after.chars().take(230)).collect()
 }
 
+/// A range with up to 40 characters before and 24 after it in its paragraph.
+fn words_around(text: &str, range: &Range<usize>) -> String {
+    let before = text.get(..range.start).unwrap_or_default();
+    let start = before.char_indices().rev().take(40).last().map_or(range.start, |(at, _)| at);
+    let after = text.get(range.end..).unwrap_or_default();
+    let end = after.char_indices().nth(24).map_or(text.len(), |(at, _)| range.end + at);
+    text.get(start..end).unwrap_or_default().to_owned()
+}
+
 /// An amount with the sign or code beside it.
-fn around_few<'t>(text: &'t str, range: &std::ops::Range<usize>) -> &'t str {
+fn around_few<'t>(text: &'t str, range: &Range<usize>) -> &'t str {
     let mut from = range.start;
     for (at, _) in text.get(..range.start).unwrap_or_default().char_indices().rev().take(4) {
         from = at;

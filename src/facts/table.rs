@@ -9,6 +9,7 @@ mod bodies;
 mod calendars;
 mod history;
 mod links;
+mod lures;
 mod mail;
 mod object;
 mod people;
@@ -56,6 +57,7 @@ const THEMES: &[&[Fact]] = &[
     texts::FACTS,
     links::FACTS,
     attachments::FACTS,
+    lures::FACTS,
     time::FACTS,
     people::FACTS,
     roles::FACTS,

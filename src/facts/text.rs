@@ -236,6 +236,126 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
+/// Lower case as word lists and comparisons see it. The dot that Turkish `İ` leaves over its
+/// `i` goes, so that capitals of every language meet their small letters.
+pub fn fold(text: &str) -> String {
+    let lower = text.to_lowercase();
+    if lower.contains('\u{307}') { lower.replace("i\u{307}", "i") } else { lower }
+}
+
+/// A folded text as phrases are looked for in it: without accents, runs of white space as one
+/// space (the end of a paragraph as a line feed, between Chinese or Japanese letters nothing),
+/// typographic quotes and dashes as plain ones, and digits that stand for letters inside a word
+/// (`acc0unt`) as these.
+pub fn plain(folded: &str) -> String {
+    let mut out = String::with_capacity(folded.len());
+    out.extend(Plain::new(folded).map(|(_, c)| c));
+    out
+}
+
+/// The part of a folded text that a byte range of the [`plain`] text made of it comes from.
+pub fn part_of_plain(folded: &str, start: usize, end: usize) -> &str {
+    let mut length = 0;
+    let mut from = None;
+    let mut to = folded.len();
+    for (at, c) in Plain::new(folded) {
+        if length >= end {
+            to = at;
+            break;
+        }
+        if length >= start {
+            from.get_or_insert(at);
+        }
+        length += c.len_utf8();
+    }
+    from.and_then(|from| folded.get(from..to)).unwrap_or_default().trim()
+}
+
+/// The letters of a plain text, each with the place in the folded text it comes from.
+struct Plain<'t> {
+    rest: std::iter::Peekable<std::str::CharIndices<'t>>,
+    previous: char,
+}
+
+impl<'t> Plain<'t> {
+    fn new(folded: &'t str) -> Self {
+        Self { rest: folded.char_indices().peekable(), previous: ' ' }
+    }
+}
+
+impl Iterator for Plain<'_> {
+    type Item = (usize, char);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (at, c) = self.rest.next()?;
+        let out = match c {
+            'a'..='z' => c,
+            '0' | '1' | '3' | '5' => {
+                let inside = self.previous.is_ascii_lowercase()
+                    && self.rest.peek().is_some_and(|(_, next)| next.is_ascii_lowercase());
+                match c {
+                    '0' if inside => 'o',
+                    '1' if inside => 'i',
+                    '3' if inside => 'e',
+                    '5' if inside => 's',
+                    other => other,
+                }
+            }
+            _ if c.is_whitespace() => {
+                let mut feeds = usize::from(c == '\n');
+                while let Some((_, next)) = self.rest.next_if(|(_, next)| next.is_whitespace()) {
+                    feeds += usize::from(next == '\n');
+                }
+                let wide = |c: char| matches!(c, '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}');
+                if feeds < 2
+                    && wide(self.previous)
+                    && self.rest.peek().is_some_and(|(_, next)| wide(*next))
+                {
+                    return self.next();
+                }
+                if feeds >= 2 { '\n' } else { ' ' }
+            }
+            _ if c.is_ascii() => c,
+            _ => without_accent(c),
+        };
+        self.previous = out;
+        Some((at, out))
+    }
+}
+
+/// The letter below the accent, for Latin and for the Russian letter that is often written
+/// without; plain quotes and dashes.
+fn without_accent(c: char) -> char {
+    match c {
+        'à'..='å' => 'a',
+        'è'..='ë' => 'e',
+        'ì'..='ï' | 'ı' => 'i',
+        'ò'..='ö' | 'ø' => 'o',
+        'ù'..='ü' => 'u',
+        'ç' | 'ć' | 'č' => 'c',
+        'ñ' | 'ń' => 'n',
+        'ß' | 'ś' | 'š' | 'ş' => 's',
+        'ł' => 'l',
+        'ż' | 'ź' | 'ž' => 'z',
+        'ą' => 'a',
+        'ę' => 'e',
+        'ğ' => 'g',
+        'đ' => 'd',
+        'ё' => 'е',
+        '\u{2018}' | '\u{2019}' | '\u{2bc}' | '\u{b4}' => '\'',
+        '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
+        // Latin Extended: whatever stands below the marks.
+        '\u{fd}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' => {
+            let mut below = None;
+            unicode_normalization::char::decompose_canonical(c, |part| {
+                below.get_or_insert(part);
+            });
+            below.filter(char::is_ascii_lowercase).unwrap_or(c)
+        }
+        other => other,
+    }
+}
+
 /// Words of four letters or more in lower case, for comparing texts.
 pub(super) fn significant_words(text: &str) -> impl Iterator<Item = String> + '_ {
     words(text).filter(|word| word.chars().count() >= 4).map(str::to_lowercase)

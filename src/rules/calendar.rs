@@ -178,6 +178,9 @@ fn listed(
         return Err(line.error(operator, "nothing stands after `in`").into());
     }
     let list = compiler.list(line, file)?;
+    if fact.fact().kind == Kind::Text {
+        compiler.ask_texts(file.text);
+    }
     if rest.text.is_empty() {
         return Ok(Check::List { list, unless: None });
     }
@@ -190,6 +193,8 @@ fn listed(
         })??;
     match unless.fact().kind {
         Kind::Domain | Kind::Address => {}
+        // A text that is a host is its own owner's.
+        Kind::Text if unless == fact => {}
         kind @ (Kind::Text | Kind::Number | Kind::Duration | Kind::Size | Kind::Flag) => {
             let message = format!("`unless` needs a domain, `{}` is {}", owner.text, a(kind));
             return Err(line.error(owner, message).into());

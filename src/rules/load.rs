@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::wordlists::WordList;
+use crate::wordlists::{self, Book, WordList};
 
 use super::attributes::{Attributes, Cap, Expectation};
 use super::diagnostic::closest;
@@ -122,6 +122,10 @@ pub(super) struct Compiler<'t> {
     pub(super) diagnostics: Vec<Diagnostic>,
     files: &'t [File],
     lists: BTreeMap<String, Arc<WordList>>,
+    /// The phrases of the lists.
+    book: Arc<Book>,
+    /// Lists that texts are asked about.
+    in_texts: BTreeSet<String>,
     patterns: HashMap<(String, Switches, Dialect), Arc<Pattern>>,
     tags: Tags<'t>,
     /// True while the definition read is of a rule whose tags are replaced.
@@ -190,14 +194,38 @@ impl Compiler<'_> {
             return Ok(Arc::clone(list));
         }
         // As with rules, a later file of the same name replaces an earlier one.
-        let Some(file) = self.files.iter().rev().find(|file| file.name == token.text) else {
+        let files = self.files.iter().enumerate().filter(|(at, file)| {
+            !self.files.iter().skip(at + 1).any(|later| later.name == file.name)
+        });
+        let files = files.map(|(_, file)| (file.name.as_str(), file.text.as_str()));
+        let sources = wordlists::sources(token.text, files);
+        if sources.is_empty() {
             let guess = closest(token.text, self.files.iter().map(|file| file.name.as_str()));
             let message = format!("there is no list `{}`", token.text);
             return Err(line.error(token, message).with_guess(guess).into());
-        };
-        let list = Arc::new(WordList::compile(&file.name, &file.text));
+        }
+        let (list, warnings) = WordList::compile(&self.book, &sources);
+        for warning in warnings {
+            self.diagnostics.push(
+                line.warning(token, warning)
+                    .with_hint("a set is written `@name = word, word` in the same section"),
+            );
+        }
+        let list = Arc::new(list);
         self.lists.insert(token.text.to_owned(), Arc::clone(&list));
         Ok(list)
+    }
+
+    /// Notes that texts are asked about a list.
+    pub(super) fn ask_texts(&mut self, name: &str) {
+        self.in_texts.insert(name.to_owned());
+    }
+
+    /// Makes one automaton of the phrases of all lists that texts are asked about.
+    pub(super) fn close_book(&self) {
+        let asked = self.lists.iter().filter(|(name, _)| self.in_texts.contains(*name));
+        let lists: Vec<&WordList> = asked.map(|(_, list)| &**list).collect();
+        self.book.close(&lists);
     }
 }
 
@@ -233,6 +261,8 @@ impl<'l> Loader<'l> {
                 diagnostics: Vec::new(),
                 files: lists,
                 lists: BTreeMap::new(),
+                book: Arc::default(),
+                in_texts: BTreeSet::new(),
                 patterns: HashMap::new(),
                 tags: Tags::default(),
                 replacing: false,

@@ -11,7 +11,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::facts::{Answer, Datum, FactId, Kind, Place, Value};
+use crate::facts::{Answer, Datum, FactId, Kind, Place, Value, text};
 use crate::wordlists::WordList;
 
 use super::domain::Known;
@@ -243,7 +243,8 @@ impl Test {
             }
             (Check::List { list, .. }, Value::Text(text)) => {
                 let other = other.unwrap_or(NOTHING);
-                listed(list, self.fact.fact().kind, datum, text, other)
+                let itself = self.other() == Some(self.fact);
+                listed(list, self.fact.fact().kind, datum, text, other, itself)
             }
             (Check::Fact { comparison, .. }, _) => {
                 let others = other.map_or(&[][..], Answer::values);
@@ -295,8 +296,8 @@ impl Test {
                 Value::Text(text) => text.get(start..end).unwrap_or(text).to_owned(),
                 Value::Number(_) | Value::Flag(_) => value,
             },
-            (_, Shown::Folded(start, end)) => {
-                datum.folded().get(start..end).unwrap_or_default().to_owned()
+            (_, Shown::Phrase(start, end)) => {
+                text::part_of_plain(datum.folded(), start, end).to_owned()
             }
             (Check::Fact { comparison, other: id }, Shown::Against(index)) => {
                 let operand = other.and_then(|other| other.values().get(index));
@@ -324,15 +325,20 @@ impl Test {
 
 const NOTHING: &Answer<'_> = &Answer::Known(Vec::new());
 
-/// Looks a value up in a list; entries that own one of the other fact's values do not count.
+/// Looks a value up in a list; entries that own one of the other fact's values, or with `itself`
+/// the value looked up, do not count.
 fn listed(
     list: &WordList,
     kind: Kind,
     datum: &Datum<'_>,
     text: &str,
     unless: &Answer<'_>,
+    itself: bool,
 ) -> Relation {
     let owned = |entry: usize| {
+        if itself {
+            return list.owns(entry, text);
+        }
         unless.values().iter().any(|value| match &value.value {
             Value::Text(domain) => {
                 let host = domain.rsplit_once('@').map_or(&**domain, |(_, host)| host);
@@ -345,9 +351,9 @@ fn listed(
         Kind::Domain => list.domain(text).filter(|e| !owned(*e)).map(|_| Shown::Value),
         Kind::Address => list.address(text).filter(|e| !owned(*e)).map(|_| Shown::Value),
         Kind::Text => list
-            .phrases(datum.folded())
-            .find(|found| !owned(found.entry))
-            .map(|found| Shown::Folded(found.start, found.end)),
+            .phrases(datum.notes(|text| list.book().read(text)))
+            .find(|found| !owned(found.entry as usize))
+            .map(|found| Shown::Phrase(found.start as usize, found.end as usize)),
         Kind::Number | Kind::Duration | Kind::Size | Kind::Flag => None,
     };
     match (found, unless) {
@@ -386,8 +392,8 @@ enum Shown {
     Value,
     /// A byte range of the text.
     Part(usize, usize),
-    /// A byte range of the folded text.
-    Folded(usize, usize),
+    /// A byte range of the plain text.
+    Phrase(usize, usize),
     /// The value, and the one of the other fact it was compared with.
     Against(usize),
 }

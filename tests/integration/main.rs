@@ -48,5 +48,7 @@ mod authentication;
 mod attachments;
 // Every rule of the decision about an event.
 mod decision;
+// Sentences of lures in twelve languages.
+mod lures;
 // Boundaries of the modules, read from the source.
 mod architecture;
