@@ -123,14 +123,13 @@ impl<'f> Collector<'f, '_> {
     fn host(&mut self, host: Option<&str>, source: Source<'f>) {
         let Some(host) = host.filter(|_| self.wants(source.subject, source.origin)) else { return };
         // Many links lead to one host.
-        match self.found.hosts.get(host) {
-            Some(known) => self.found.again(*known, source),
-            None => {
-                let value = Value::of_host(host);
-                let known = value.and_then(|value| self.found.add(value, source, self.plan));
-                self.found.hosts.insert(host.to_owned(), known);
-            }
+        if let Some(known) = self.found.hosts.get(host) {
+            self.found.again(*known, source);
+            return;
         }
+        let value = Value::of_host(host);
+        let known = value.and_then(|value| self.found.add(value, source, self.plan));
+        self.found.hosts.insert(host.to_owned(), known);
     }
 
     fn people(&mut self) {

@@ -38,7 +38,7 @@ pub enum Digest {
     Sha1,
     /// SHA-256 in base32.
     Sha256,
-    /// BLAKE2b as Rspamd's lists have it: 32 digits of zbase32, `user.domain` for an address.
+    /// `BLAKE2b` as Rspamd's lists have it: 32 digits of zbase32, `user.domain` for an address.
     Blake2,
 }
 
@@ -192,7 +192,7 @@ impl List {
 
     /// The name to ask DNS for.
     pub(super) fn query(&self, name: &str) -> Arc<str> {
-        if self.zone.is_empty() { name.into() } else { format!("{name}.{}", self.zone).into() }
+        if self.zone.is_empty() { name.into() } else { [name, ".", &self.zone].concat().into() }
     }
 
     /// What an answer means.

@@ -41,7 +41,7 @@ const ROLES: [&str; 6] =
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Value {
     Ip(IpAddr),
-    /// Lower case, punycode.
+    /// A name that DNS takes, lower case, punycode.
     Host(String),
     /// Lower case.
     Address(String),
@@ -77,6 +77,8 @@ pub(super) struct Named {
     pub(super) shown: Arc<str>,
     /// The registered domain of a host.
     registered: Option<Arc<str>>,
+    /// An address as lists of hosts want it.
+    reversed: Option<Arc<str>>,
 }
 
 impl Named {
@@ -92,7 +94,12 @@ impl Named {
             }),
             Value::Ip(_) | Value::Address(_) | Value::Link(_) => None,
         };
-        Self { value, shown, registered }
+        let reversed = match &value {
+            Value::Ip(IpAddr::V4(ip)) => Some(reversed_four(*ip).into()),
+            Value::Ip(IpAddr::V6(ip)) => Some(reversed_six(*ip).into()),
+            Value::Host(_) | Value::Address(_) | Value::Link(_) => None,
+        };
+        Self { value, shown, registered, reversed }
     }
 
     /// True for a host that is one of these, or belongs to one.
@@ -105,8 +112,10 @@ impl Named {
     /// The names that a list is asked for, without its zone: two at most.
     pub(super) fn names(&self, list: &List) -> impl Iterator<Item = Arc<str>> + use<> {
         let names = match (&self.value, list.kind) {
-            (Value::Ip(ip), Kind::Ip) => [reversed(*ip, list.families), None],
-            (Value::Ip(ip), Kind::Name) if list.literals => [reversed(*ip, (true, false)), None],
+            (Value::Ip(ip), Kind::Ip) if list.knows(*ip) => [self.reversed.clone(), None],
+            (Value::Ip(IpAddr::V4(_)), Kind::Name) if list.literals => {
+                [self.reversed.clone(), None]
+            }
             (Value::Host(_), Kind::Name) => {
                 let (whole, domain) = (Some(Arc::clone(&self.shown)), self.registered.clone());
                 let names = match list.form {
@@ -128,7 +137,7 @@ impl Named {
             (Value::Ip(_) | Value::Host(_) | Value::Address(_) | Value::Link(_), _) => [None, None],
         };
         let longest = list.longest();
-        names.into_iter().flatten().filter(move |name| name.len() <= longest && is_askable(name))
+        names.into_iter().flatten().filter(move |name| name.len() <= longest)
     }
 }
 
@@ -140,6 +149,11 @@ fn is_name(host: &str) -> bool {
 }
 
 impl List {
+    fn knows(&self, ip: IpAddr) -> bool {
+        let (four, six) = self.families;
+        if ip.is_ipv4() { four } else { six }
+    }
+
     /// Longest name that can stand before its zone.
     fn longest(&self) -> usize {
         LONGEST.saturating_sub(if self.zone.is_empty() { 0 } else { 1 + self.zone.len() })
@@ -177,13 +191,6 @@ pub(super) fn is_public(ip: IpAddr) -> bool {
             // Global unicast; the rest is local, multicast or nobody's.
             ip.segments().first().is_some_and(|first| first & 0xE000 == 0x2000)
         }
-    }
-}
-
-fn reversed(ip: IpAddr, (four, six): (bool, bool)) -> Option<Arc<str>> {
-    match ip {
-        IpAddr::V4(ip) => four.then(|| reversed_four(ip).into()),
-        IpAddr::V6(ip) => six.then(|| reversed_six(ip).into()),
     }
 }
 

@@ -81,6 +81,14 @@ impl Class {
     /// In the order in which what the others left over is given out, with shares in percent.
     const SHARES: [(Self, usize); 4] =
         [(Self::People, 35), (Self::EventLinks, 35), (Self::Network, 15), (Self::MailLinks, 15)];
+
+    fn subjects(self) -> Subjects {
+        let mut subjects = Subjects::default();
+        for subject in Subject::ALL.iter().filter(|subject| subject.class() == self) {
+            subjects.add(*subject);
+        }
+        subjects
+    }
 }
 
 /// Several subjects.
@@ -200,8 +208,8 @@ pub fn questions<'f>(
 /// A question that could be asked.
 struct Draft<'f> {
     question: Question<'f>,
-    /// Classes that give a share for it.
-    classes: Vec<Class>,
+    /// Whose shares may pay for it.
+    subjects: Subjects,
     chosen: bool,
 }
 
@@ -213,12 +221,14 @@ fn choose<'f>(found: &Found<'f>, plan: &Plan<'_>, most: usize) -> Questions<'f> 
     // The shares first, then what is left of the whole.
     for round in [true, false] {
         for (class, share) in Class::SHARES {
+            let payers = class.subjects();
             let mut left = most.saturating_sub(order.len());
             if round {
                 left = left.min(most * share / 100);
             }
             let waiting = drafts.iter_mut().enumerate();
-            let mut waiting = waiting.filter(|(_, d)| !d.chosen && d.classes.contains(&class));
+            let mut waiting =
+                waiting.filter(|(_, d)| !d.chosen && !d.subjects.intersection(payers).is_empty());
             for (index, draft) in waiting.by_ref().take(left) {
                 draft.chosen = true;
                 order.push(index);
@@ -234,7 +244,7 @@ fn choose<'f>(found: &Found<'f>, plan: &Plan<'_>, most: usize) -> Questions<'f> 
 
 /// Every question once, in the order in which what it is about was found.
 fn drafts<'f>(found: &Found<'f>, plan: &Plan<'_>) -> Vec<Draft<'f>> {
-    let mut drafts: Vec<Draft<'f>> = Vec::new();
+    let mut drafts: Vec<Draft<'f>> = Vec::with_capacity(EXPECTED);
     let mut known: HashMap<(usize, Arc<str>), usize> = HashMap::with_capacity(EXPECTED);
     for (value, source) in found.values() {
         for (list, (definition, subjects)) in plan.lists.iter().zip(plan.subjects).enumerate() {
@@ -246,7 +256,8 @@ fn drafts<'f>(found: &Found<'f>, plan: &Plan<'_>) -> Vec<Draft<'f>> {
                 if index == drafts.len() {
                     let about = Arc::clone(&value.shown);
                     let question = Question { list, name, about, sources: Vec::new() };
-                    drafts.push(Draft { question, classes: Vec::new(), chosen: false });
+                    let subjects = Subjects::default();
+                    drafts.push(Draft { question, subjects, chosen: false });
                 }
                 if let Some(draft) = drafts.get_mut(index) {
                     draft.add(source);
@@ -259,10 +270,7 @@ fn drafts<'f>(found: &Found<'f>, plan: &Plan<'_>) -> Vec<Draft<'f>> {
 
 impl<'f> Draft<'f> {
     fn add(&mut self, source: Source<'f>) {
-        let class = source.subject.class();
-        if !self.classes.contains(&class) {
-            self.classes.push(class);
-        }
+        self.subjects.add(source.subject);
         // One of each sort, and the first few places.
         let sources = &mut self.question.sources;
         let is_new = sources.iter().all(|known| known.subject != source.subject);

@@ -204,6 +204,7 @@ impl Program {
         let started = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_calspamd"))
             .args(["serve", "--http", &address.to_string()])
+            .env_clear()
             .stderr(Stdio::null())
             .spawn()
             .unwrap();

@@ -68,6 +68,11 @@ fn program(name: &str) -> Command {
 
 impl Lab {
     fn start() -> Self {
+        // Somebody else may have taken a port that was free a moment ago.
+        (0..5).find_map(|_| Self::try_start()).unwrap()
+    }
+
+    fn try_start() -> Option<Self> {
         let folder = std::env::temp_dir().join(format!("calspamd-dns-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         for name in ["hosts.ip4", "names.dn", "hashes.dn"] {
@@ -100,22 +105,25 @@ impl Lab {
         unbound.args(["-d", "-c"]).arg(&path);
         let servers = vec![rbldnsd.spawn().unwrap(), unbound.spawn().unwrap()];
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let lab = Self { servers, folder, address };
-        lab.wait();
-        lab
+        let mut lab = Self { servers, folder, address };
+        lab.answers().then_some(lab)
     }
 
-    /// Until the test point of a zone is answered.
-    fn wait(&self) {
+    /// Waits until the test point of a zone is answered; false when a server has given up.
+    fn answers(&mut self) -> bool {
         let rules = rule_set(LAB_RULES);
-        for _ in 0..50 {
+        let end = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < end {
             let lists = lists(self.address);
             if lists.test(rules.lists()).iter().all(|report| report.off.is_none()) {
-                return;
+                return true;
             }
-            thread::sleep(Duration::from_millis(100));
+            if self.servers.iter_mut().any(|server| server.try_wait().unwrap().is_some()) {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(50));
         }
-        panic!("rbldnsd and unbound do not answer");
+        false
     }
 }
 
