@@ -70,8 +70,10 @@ impl WordList {
         let mut warnings = Vec::new();
         for source in sources {
             source.read(&mut warnings, |entry| {
-                if !index.contains_key(&entry.text) {
-                    index.insert(entry.text.clone(), entries.len());
+                // Two files mean different words by the same name of a set.
+                let has_set = entry.text.contains('@');
+                if has_set || !index.contains_key(&entry.text) {
+                    index.entry(entry.text.clone()).or_insert(entries.len());
                     entries.push(entry);
                 }
             });
@@ -227,6 +229,7 @@ mod tests {
     fn other_files_add_sections() {
         let files = [
             ("lures.de.txt", "@geld = geld\n[x]\nfrei + @geld\n[y]\nwort\n"),
+            ("lures.fr.txt", "[x]\n@geld = argent\nfrei + @geld\none\n"),
             ("x.txt", "one # first\n[y]\nmore\n"),
         ];
         let texts = |name| {
@@ -235,7 +238,7 @@ mod tests {
             assert!(warnings.is_empty(), "{warnings:?}");
             list.entries.into_iter().map(|entry| entry.text).collect::<Vec<_>>()
         };
-        assert_eq!(texts("x.txt"), ["frei + @geld", "one"]);
+        assert_eq!(texts("x.txt"), ["frei + @geld", "frei + @geld", "one"]);
         assert_eq!(texts("y.txt"), ["wort", "more"]);
         assert!(sources("z.txt", files).is_empty());
     }

@@ -243,7 +243,7 @@ pub fn fold(text: &str) -> String {
     if lower.contains('\u{307}') { lower.replace("i\u{307}", "i") } else { lower }
 }
 
-/// A folded text as phrases are looked for in it: without accents, runs of white space as one
+/// A folded text as phrases are looked for in it: without links and accents, runs of white space as one
 /// space (the end of a paragraph as a line feed, between Chinese or Japanese letters nothing),
 /// typographic quotes and dashes as plain ones, and digits that stand for letters inside a word
 /// (`acc0unt`) as these.
@@ -273,13 +273,29 @@ pub fn part_of_plain(folded: &str, start: usize, end: usize) -> &str {
 
 /// The letters of a plain text, each with the place in the folded text it comes from.
 struct Plain<'t> {
+    text: &'t str,
     rest: std::iter::Peekable<std::str::CharIndices<'t>>,
     previous: char,
 }
 
 impl<'t> Plain<'t> {
     fn new(folded: &'t str) -> Self {
-        Self { rest: folded.char_indices().peekable(), previous: ' ' }
+        Self { text: folded, rest: folded.char_indices().peekable(), previous: ' ' }
+    }
+
+    /// Words in a link are its host's and its path's, nobody's speech: `/login/verify` stands in
+    /// honest links, too.
+    fn skip_link(&mut self, at: usize) -> bool {
+        let rest = self.text.get(at..).unwrap_or_default();
+        let is_link = ["http://", "https://", "www."].iter().any(|start| rest.starts_with(start));
+        if is_link {
+            while self
+                .rest
+                .next_if(|(_, c)| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '"'))
+                .is_some()
+            {}
+        }
+        is_link
     }
 }
 
@@ -289,6 +305,7 @@ impl Iterator for Plain<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let (at, c) = self.rest.next()?;
         let out = match c {
+            'h' | 'w' if !self.previous.is_ascii_alphanumeric() && self.skip_link(at) => ' ',
             'a'..='z' => c,
             '0' | '1' | '3' | '5' => {
                 let inside = self.previous.is_ascii_lowercase()

@@ -201,7 +201,6 @@ fn together(
     for (to, from) in all.iter_mut().zip(places.iter()) {
         *to = (*from)?;
     }
-    all.sort_unstable();
     let tied = (1..places.len()).filter(|piece| group.close >> piece & 1 == 1);
     for piece in tied {
         let (one, other) = (all.get(piece - 1)?, all.get(piece)?);
