@@ -262,8 +262,9 @@ pub enum Place<'f> {
     Event(&'f Event),
     /// A property of a calendar: `VCALENDAR.NAME`.
     Calendar(&'f Property),
-    /// A QR code in a property's image: `VEVENT[0].ATTACH QR`.
-    Code(&'f Event, &'f Property),
+    /// A QR code in the image of a property, of an event or of a calendar:
+    /// `VEVENT[0].ATTACH QR`.
+    Code(Option<&'f Event>, &'f Property),
     /// A MIME part: `part[2]`.
     Part(usize),
     /// Words for anything else: `From`, `envelope`, `VCALENDAR`.
@@ -276,7 +277,8 @@ impl fmt::Display for Place<'_> {
             Self::Property(event, property) => f.write_str(&event.place(property)),
             Self::Event(event) => write!(f, "{}[{}]", event.kind.name(), event.ordinal),
             Self::Calendar(property) => write!(f, "VCALENDAR.{}", property.name),
-            Self::Code(event, property) => write!(f, "{} QR", event.place(property)),
+            Self::Code(Some(event), property) => write!(f, "{} QR", event.place(property)),
+            Self::Code(None, property) => write!(f, "VCALENDAR.{} QR", property.name),
             Self::Part(index) => write!(f, "part[{index}]"),
             Self::Name(name) => f.write_str(name),
         }

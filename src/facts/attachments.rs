@@ -191,8 +191,8 @@ impl<'f> Collector<'f> {
                     .unwrap_or_default()
             });
             let place = match place {
-                Place::Property(event, property) => Place::Code(event, property),
-                Place::Calendar(_) => Place::Name("VCALENDAR QR"),
+                Place::Property(event, property) => Place::Code(Some(event), property),
+                Place::Calendar(property) => Place::Code(None, property),
                 Place::Event(_) | Place::Code(..) | Place::Part(_) | Place::Name(_) => place,
             };
             into.codes.extend(texts.iter().map(|text| Code { text: text.clone(), place }));

@@ -344,8 +344,8 @@ impl Iterator for Plain<'_> {
 /// without; plain quotes and dashes.
 fn without_accent(c: char) -> char {
     match c {
-        'à'..='å' => 'a',
-        'è'..='ë' => 'e',
+        'à'..='å' | 'ą' => 'a',
+        'è'..='ë' | 'ę' => 'e',
         'ì'..='ï' | 'ı' => 'i',
         'ò'..='ö' | 'ø' => 'o',
         'ù'..='ü' => 'u',
@@ -354,8 +354,6 @@ fn without_accent(c: char) -> char {
         'ß' | 'ś' | 'š' | 'ş' => 's',
         'ł' => 'l',
         'ż' | 'ź' | 'ž' => 'z',
-        'ą' => 'a',
-        'ę' => 'e',
         'ğ' => 'g',
         'đ' => 'd',
         'ё' => 'е',

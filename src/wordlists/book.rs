@@ -151,14 +151,14 @@ impl Phrases {
         for hit in self.automaton.find_overlapping_iter(&*plain) {
             let Some((first, last)) = self.texts.get(hit.pattern().as_usize()) else { continue };
             let range = *first as usize..*last as usize;
-            let (runs_in, runs_on) = runs_over(&plain, hit.start(), hit.end());
+            let (begins_inside, ends_inside) = runs_over(&plain, hit.start(), hit.end());
             let at = (
                 u32::try_from(hit.start()).unwrap_or(u32::MAX),
                 u32::try_from(hit.end()).unwrap_or(u32::MAX),
             );
             for one in self.uses.get(range).unwrap_or_default() {
-                if (runs_in && !one.open_start)
-                    || (runs_on && !one.open_end)
+                if (begins_inside && !one.open_start)
+                    || (ends_inside && !one.open_end)
                     || seen.get(one.number as usize) != Some(&false)
                 {
                     continue;

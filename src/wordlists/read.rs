@@ -94,15 +94,16 @@ impl<'t> Source<'t> {
                     close |= 1 << pieces.len();
                 }
                 match piece.strip_prefix('@') {
-                    Some(name) => match sets.get(&fold(name)) {
-                        Some(set) => pieces.push(Arc::clone(set)),
-                        None => {
+                    Some(name) => {
+                        if let Some(set) = sets.get(&fold(name)) {
+                            pieces.push(Arc::clone(set));
+                        } else {
                             known = false;
                             if told.insert(name) {
                                 warnings.push(format!("{}:{number}: no set `@{name}`", self.file));
                             }
                         }
-                    },
+                    }
                     None => pieces.push(Word::read(piece).into_iter().collect()),
                 }
             }

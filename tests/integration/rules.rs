@@ -75,17 +75,18 @@ fn a_rule_is_shown_with_what_it_asks_and_needs() {
         "\n  rule    meta ",
         "\nfacts\n",
         "  text.phones         number    Distinct phone numbers",
-        "\ndepends on\n  calendar __CAL_PHONE ",
+        "\ndepends on\n  meta     __CAL_PHONE ",
         "\n    meta     __CAL_THREAT ",
         "\n      calendar __CAL_THREAT_WORDS ",
         "\n    __CAL_THREAT as above\n",
-        "\nused by\n  meta     CAL_X_CALLBACK_BRAND ",
+        "\nused by\n  meta     ",
+        "\n  meta     CAL_X_CALLBACK_BRAND ",
         "\nhistory\n  counts  stock/content.cf:",
     ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     let shown = ok(&["rules", "show", "__CAL_PHONE"]);
-    assert!(shown.contains("\nused by\n  meta     CAL_CALLBACK "), "{shown}");
+    assert!(shown.contains("\n  meta     CAL_CALLBACK "), "{shown}");
     assert!(!shown.contains("score"), "a helper has none: {shown}");
 }
 
