@@ -113,14 +113,7 @@ impl<'t> Candidate<'t> {
                 Some(c)
             } else {
                 // A letter stands for a digit only inside a number.
-                letter.filter(|_| {
-                    !candidate.digits.is_empty()
-                        && (separators > 0
-                            || bytes.get(at + 1).is_some_and(|b| {
-                                b.is_ascii_digit()
-                                    || matches!(b, b' ' | b'-' | b'.' | b'O' | b'o' | b'l' | b'I')
-                            }))
-                })
+                letter.filter(|_| !candidate.digits.is_empty() && is_group(bytes, at, separators))
             };
             if let Some(digit) = digit {
                 match candidate.groups.last_mut() {
@@ -162,7 +155,8 @@ impl<'t> Candidate<'t> {
         if self.text.trim_start_matches('(').starts_with('+') {
             return (8..=15).contains(&count).then(|| (format!("+{digits}"), sure));
         }
-        if self.looks_like_a_date() {
+        let is_card = count >= 12 && self.groups.iter().all(|group| *group == 4);
+        if is_card || self.looks_like_a_date() {
             return None;
         }
         if let Some(rest) = digits.strip_prefix("00")
@@ -177,12 +171,11 @@ impl<'t> Candidate<'t> {
         {
             return Some((digits.to_owned(), sure));
         }
-        // National form: trunk prefix 0 and at least two groups; cards have groups of four.
+        // National form: trunk prefix 0 and at least two groups.
         let national = digits.starts_with('0')
             && (9..=12).contains(&count)
             && self.groups.len() >= 2
             && self.groups.first().is_some_and(|first| *first >= 2)
-            && !self.groups.iter().all(|group| *group == 4)
             && !self.text.contains('.');
         if national {
             return Some((digits.to_owned(), sure));
@@ -208,6 +201,17 @@ impl<'t> Candidate<'t> {
         }
         years > 0 && short >= 2
     }
+}
+
+/// True when nothing but digits and their stand-ins follow up to the next separator, and behind a
+/// separator at least one digit: "118 I am" goes on with a word.
+fn is_group(bytes: &[u8], at: usize, separators: usize) -> bool {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let length = rest.iter().take_while(|b| b.is_ascii_alphanumeric()).take(LENGTH).count();
+    let group = rest.get(..length).unwrap_or_default();
+    let stands_in = |b: &u8| b.is_ascii_digit() || matches!(b, b'O' | b'o' | b'l' | b'I');
+    group.iter().all(stands_in)
+        && (separators == 0 && rest.len() > length || group.iter().any(u8::is_ascii_digit))
 }
 
 /// Signs that people write between the groups of a number.
@@ -509,6 +513,8 @@ mod tests {
         check("+48\u{a0}22\u{2011}555\u{2013}01 43", &["+48225550143"]);
         check("01-02-2026 10 30", &[]);
         check("0000 1234 5678", &[]);
+        check("+49 30 23125 118 (INNERHALB", &["+493023125118"]);
+        check("+49 30 23125 118 I am", &["+493023125118"]);
     }
 
     #[track_caller]

@@ -38,6 +38,8 @@ mod rules;
 mod lists;
 // Every rule of the decision about an event.
 mod decision;
+// Lure fixtures in twelve disguises.
+mod obfuscation;
 // Sentences of lures in twelve languages.
 mod lures;
 // Boundaries of the modules, read from the source.
