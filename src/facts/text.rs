@@ -276,11 +276,13 @@ struct Plain<'t> {
     text: &'t str,
     rest: std::iter::Peekable<std::str::CharIndices<'t>>,
     previous: char,
+    /// A letter still to come from the last place.
+    pending: Option<(usize, char)>,
 }
 
 impl<'t> Plain<'t> {
     fn new(folded: &'t str) -> Self {
-        Self { text: folded, rest: folded.char_indices().peekable(), previous: ' ' }
+        Self { text: folded, rest: folded.char_indices().peekable(), previous: ' ', pending: None }
     }
 
     /// Words in a link are its host's and its path's, nobody's speech: `/login/verify` stands in
@@ -303,6 +305,9 @@ impl Iterator for Plain<'_> {
     type Item = (usize, char);
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(pending) = self.pending.take() {
+            return Some(pending);
+        }
         let (at, c) = self.rest.next()?;
         let out = match c {
             'h' | 'w' if !self.previous.is_ascii_alphanumeric() && self.skip_link(at) => ' ',
@@ -333,6 +338,11 @@ impl Iterator for Plain<'_> {
                 if feeds >= 2 { '\n' } else { ' ' }
             }
             _ if c.is_ascii() => c,
+            // In capitals it is two letters.
+            'ß' => {
+                self.pending = Some((at, 's'));
+                's'
+            }
             _ => without_accent(c),
         };
         self.previous = out;
@@ -351,7 +361,7 @@ fn without_accent(c: char) -> char {
         'ù'..='ü' => 'u',
         'ç' | 'ć' | 'č' => 'c',
         'ñ' | 'ń' => 'n',
-        'ß' | 'ś' | 'š' | 'ş' => 's',
+        'ś' | 'š' | 'ş' => 's',
         'ł' => 'l',
         'ż' | 'ź' | 'ž' => 'z',
         'ğ' => 'g',

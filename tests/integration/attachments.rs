@@ -77,5 +77,5 @@ fn what_is_over_a_limit_makes_the_answer_partial() {
     check_cut("many large pictures", &large.join("\r\n"));
     let small: Vec<String> = (0..1_200).map(|n| inline(&gif(30, 30 + n))).collect();
     check_cut("very many pictures", &small.join("\r\n"));
-    check_cut("very many files", &[inline(b"Agenda: one word").as_str(); 6_000].join("\r\n"));
+    check_cut("very many files", &vec![inline(b"Agenda: one word"); 6_000].join("\r\n"));
 }

@@ -48,6 +48,8 @@ mod authentication;
 mod attachments;
 // Every rule of the decision about an event.
 mod decision;
+// Lure fixtures in twelve disguises.
+mod obfuscation;
 // Sentences of lures in twelve languages.
 mod lures;
 // Boundaries of the modules, read from the source.
