@@ -44,6 +44,46 @@ fn source(folder: &Path) -> Source {
     })
 }
 
+/// The stock rules, with the word files of a folder as the program adds them.
+fn stock_with_words(folder: &Path) -> Source {
+    let folder = folder.to_owned();
+    Box::new(move || {
+        let mut files = rules::built_in();
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            files.lists.push(File { name, text: std::fs::read_to_string(&path).unwrap() });
+        }
+        rules::load(&files).map_err(Refusal::Rules)
+    })
+}
+
+#[test]
+fn edited_words_and_brands_are_in_force_after_a_reload() {
+    let folder = Folder::with("our-words.txt", "[lure-prize]\nunicorn voucher\n");
+    let service = start(stock_with_words(folder.path()), test_settings(), scan::scan);
+    let event = calendar(
+        "REQUEST",
+        &["SUMMARY:Your unicorn voucher from Zorgbank\nDESCRIPTION:Sesame token expires today, https://zorgbank.page.example/x"],
+    );
+    let hits = || {
+        let reply = service.post("/checkv2", "Content-Type: text/calendar\r\n", &event);
+        let symbols = reply.json()["symbols"].clone();
+        ["CAL_LURE_PRIZE", "CAL_LURE_CRED", "CAL_URI_BRANDHOST"]
+            .map(|symbol| symbols.get(symbol).is_some())
+    };
+    assert_eq!(hits(), [true, false, false]);
+
+    // Words and a brand are added, another word is taken away.
+    folder.write(
+        "our-words.txt",
+        "[lure-credentials]\n@thing = sesame, acorn\n@thing + expire*\n[brand-hosts]\nzorgbank | zorgbank.example\n",
+    );
+    assert_eq!(hits(), [true, false, false], "not read yet");
+    assert_eq!(reload(&service).status, 200);
+    assert_eq!(hits(), [false, true, true]);
+}
+
 fn start(source: Source, settings: Settings, scan: Scan) -> Service {
     let rules = source().unwrap().rules;
     let mut state = State::new(rules, scan::Settings::default()).unwrap();

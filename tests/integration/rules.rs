@@ -75,7 +75,7 @@ fn a_rule_is_shown_with_what_it_asks_and_needs() {
         "\n  rule    meta ",
         "\nfacts\n",
         "  text.phones         number    Distinct phone numbers",
-        "\ndepends on\n  calendar __CAL_PHONE ",
+        "\ndepends on\n  meta     __CAL_PHONE ",
         "\n    meta     __CAL_THREAT ",
         "\n      calendar __CAL_THREAT_WORDS ",
         "\n    __CAL_THREAT as above\n",
