@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use calspamd::calendar;
+use calspamd::facts::{FOR_SITES, TABLE};
 use calspamd::message::{self, Body, Envelope, Message};
 
-use crate::support::{assert_none, messages, name, scan_file, stock};
+use crate::support::{assert_none, messages, name, repository, scan_file, stock};
 
 /// How a fixture says what its symbol finds.
 #[derive(Debug, PartialEq, Eq)]
@@ -100,8 +101,7 @@ fn every_scored_symbol_has_three_kinds_of_fixtures() {
             failures.push(format!("{symbol}: no look-alike in ham/"));
         }
         let fixtures = spam.get(symbol).map(Vec::as_slice).unwrap_or_default();
-        let forms: Vec<Form> =
-            fixtures.iter().filter_map(|path| Form::of(path, symbol)).collect();
+        let forms: Vec<Form> = fixtures.iter().filter_map(|path| Form::of(path, symbol)).collect();
         if forms.is_empty() {
             failures.push(format!("{symbol}: no fixture in spam/ that hits"));
         } else if forms.iter().all(|form| Some(form) == forms.first()) {
@@ -124,5 +124,30 @@ fn look_alikes_come_near() {
             failures.push(format!("ham/{}: no calendar", name(&path)));
         }
     }
+    assert_none(&failures);
+}
+
+/// A fact that no stock rule asks says why it is there; `rules/README.md` has all of them, which
+/// `readme.rs` compares with the table.
+#[test]
+fn no_fact_is_unused_or_undocumented() {
+    let read: BTreeSet<&str> = stock().facts_read().iter().map(|id| id.fact().name).collect();
+    let names: BTreeSet<&str> = TABLE.iter().map(|fact| fact.name).collect();
+    let stated: BTreeSet<&str> = FOR_SITES.iter().map(|(name, _)| *name).collect();
+    let document = std::fs::read_to_string(repository("rules/README.md")).unwrap();
+    let mut failures = Vec::new();
+    for name in &names {
+        match (read.contains(name), stated.contains(name)) {
+            (false, false) => {
+                failures.push(format!("{name}: no rule asks it, for no stated reason"))
+            }
+            (true, true) => failures.push(format!("{name}: said to be unused, but a rule asks it")),
+            (true, false) | (false, true) => {}
+        }
+        if !document.contains(&format!("| `{name}` |")) {
+            failures.push(format!("{name}: not in rules/README.md"));
+        }
+    }
+    failures.extend(stated.difference(&names).map(|name| format!("{name}: no such fact")));
     assert_none(&failures);
 }
