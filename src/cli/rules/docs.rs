@@ -106,10 +106,8 @@ fn facts(text: &mut Vec<u8>) -> io::Result<()> {
         }
     }
     writeln!(text, "\n### Asked by no stock rule\n")?;
-    writeln!(text, "| fact | why it is there |")?;
-    writeln!(text, "|---|---|")?;
     for (name, reason) in FOR_SITES {
-        writeln!(text, "| {} | {} |", code(name), cell(reason))?;
+        writeln!(text, "- `{name}`: {reason}")?;
     }
     Ok(())
 }
