@@ -94,7 +94,7 @@ fn no_rule_carries_the_rest() {
     rows.sort_by(|a, b| b.cmp(a));
     println!("{total} flagged fixtures; without the rule stay flagged");
     for (lost, name) in rows.iter().take(ROWS) {
-        println!("{:>6.1} %  {name}", 100.0 * (total - lost) as f64 / total as f64);
+        println!("{:>4} of {total}, {:>3} %  {name}", total - lost, (total - lost) * 100 / total);
     }
     let failures: Vec<String> = rows
         .iter()

@@ -139,7 +139,7 @@ fn no_fact_is_unused_or_undocumented() {
     for name in &names {
         match (read.contains(name), stated.contains(name)) {
             (false, false) => {
-                failures.push(format!("{name}: no rule asks it, for no stated reason"))
+                failures.push(format!("{name}: no rule asks it, for no stated reason"));
             }
             (true, true) => failures.push(format!("{name}: said to be unused, but a rule asks it")),
             (true, false) | (false, true) => {}
