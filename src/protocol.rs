@@ -8,4 +8,5 @@
 //!
 //! Nothing in here knows a socket.
 
+mod decision;
 pub mod rspamd;

@@ -70,6 +70,7 @@ struct Reading {
     upstream_score: Option<f64>,
     received_at: Option<i64>,
     deliver_to: Option<String>,
+    offline: bool,
     options: Options,
 }
 
@@ -99,14 +100,19 @@ impl Reading {
             "received-at" => first(&mut self.received_at, || time(value)),
             "content-type" => self.bare |= is_calendar_type(value),
             "url-format" => self.options.extended_urls |= value.eq_ignore_ascii_case("extended"),
-            "flags" => {
-                self.options.extended_urls |=
-                    value.split(',').any(|flag| flag.trim().eq_ignore_ascii_case("ext_urls"));
-            }
+            "flags" => value.split(',').for_each(|flag| self.flag(flag.trim())),
             "log-tag" => first(&mut self.options.log_tag, || log_tag(value)),
             "compression" | "content-encoding" => {
                 first(&mut self.options.compression, || compression(value));
             }
+            _ => {}
+        }
+    }
+
+    fn flag(&mut self, flag: &str) {
+        match flag.to_ascii_lowercase().as_str() {
+            "ext_urls" => self.options.extended_urls = true,
+            "no_dns" => self.offline = true,
             _ => {}
         }
     }
@@ -122,6 +128,7 @@ impl Reading {
             scope: self.scope.unwrap_or_default(),
             policy: self.policy,
             now: self.received_at.unwrap_or(now),
+            offline: self.offline,
             ..Request::default()
         };
         request.upstream.action = self.upstream_action;
@@ -273,7 +280,7 @@ mod tests {
                 ("Content-Type", "Text/Calendar; method=REQUEST"),
                 ("X-Unknown", "ignored"),
                 ("Log-Tag", "ab c\u{1b}[1m"),
-                ("Flags", "body_block, ext_urls"),
+                ("Flags", "body_block, ext_urls, No_DNS"),
             ],
             "",
         );
@@ -294,7 +301,7 @@ mod tests {
         assert_eq!(request.upstream.action, Some(Action::AddHeader));
         assert_eq!(request.upstream.score, Some(7.5));
         assert_eq!(request.now, 1_795_168_800);
-        assert!(request.bare);
+        assert!(request.bare && request.offline);
         assert!(options.extended_urls);
         assert_eq!(options.log_tag.as_deref(), Some("abc1m"));
         assert_eq!(options.compression, None);

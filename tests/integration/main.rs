@@ -20,6 +20,8 @@ mod ablation;
 mod corpus;
 // Replies over HTTP: paths, headers, connections, errors.
 mod http;
+// A real Rspamd with the plug-in.
+mod rspamd;
 // Rules changed under a running service.
 mod reload;
 // Every way to wrap a calendar in a mail: transfer encodings, types, folds.

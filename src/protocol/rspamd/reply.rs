@@ -1,12 +1,15 @@
 //! The JSON of the answer. Its structs exist for the wire alone, so that a change of ours
 //! inside cannot change what callers read.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::Options;
 use crate::facts::Origin;
 use crate::message::Defect;
+use crate::protocol::decision::{HEADER, header};
 use crate::rules::Evidence;
 use crate::scan::{EventOutcome, Outcome, Request};
 use crate::verdict::{Action, Decision, Symbol, Thresholds};
@@ -75,6 +78,7 @@ pub fn answer<'a>(
         emails: found.then_some(extracted.emails.as_slice()),
         message_id: outcome.message_id.as_deref().unwrap_or(NO_MESSAGE_ID),
         time_real: Float(outcome.timings.total.as_secs_f64()),
+        milter: Milter(outcome.has_calendar.then_some(&verdict.decision)),
         calendar: calendar(outcome, request),
     }
 }
@@ -121,7 +125,32 @@ struct Answer<'a> {
     #[serde(rename = "message-id")]
     message_id: &'a str,
     time_real: Float,
+    milter: Milter<'a>,
     calendar: Calendar<'a>,
+}
+
+/// Changes to the mail's headers: the decision for the calendar, and nobody else's.
+struct Milter<'a>(Option<&'a Decision>);
+
+impl Serialize for Milter<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = HEADER;
+        let mut milter = serializer.serialize_map(None)?;
+        if let Some(decision) = self.0 {
+            let added = Added { value: header(decision), order: 0 };
+            milter.serialize_entry("add_headers", &BTreeMap::from([(name, added)]))?;
+        }
+        // 0: all of that name.
+        milter.serialize_entry("remove_headers", &BTreeMap::from([(name, 0)]))?;
+        milter.end()
+    }
+}
+
+/// A header to add, and where: 0 is on top.
+#[derive(Serialize)]
+struct Added {
+    value: String,
+    order: i32,
 }
 
 /// Replies to the SMTP client; we have none to give.
@@ -500,7 +529,11 @@ mod tests {
             r#""symbols":{"CAL_CALLBACK":{"name":"CAL_CALLBACK","score":2.0,"metric_score":3.0,"#,
             r#""description":"Call us","options":["VEVENT[0].SUMMARY: call \"now\"","bare","#,
             r#""envelope"]}},"messages":{},"urls":["a.example.com"],"emails":["bob@example.com"],"#,
-            r#""message-id":"undef","time_real":0.0015,"calendar":{"events":[{"uid":"u1","#,
+            r#""message-id":"undef","time_real":0.0015,"milter":{"add_headers":{"#,
+            r#""X-Calspam-Decision":{"value":"insert=no; apply=create; target=default; "#,
+            r#"busy=tentative; alarms=keep; attachments=strip; notify=yes; manual=allowed; "#,
+            r#"reasons=CAL_CALLBACK","order":0}},"remove_headers":{"X-Calspam-Decision":0}},"#,
+            r#""calendar":{"events":[{"uid":"u1","#,
             r#""recurrence_id":null,"method":null,"sequence":null,"organizer":null,"#,
             r#""sent_by":null,"summary":null,"start":null,"end":null,"instances_1y":1,"#,
             r#""notifications_1y":0,"score":2.0,"symbols":["CAL_CALLBACK"]}],"#,
