@@ -70,6 +70,7 @@ struct Reading {
     upstream_score: Option<f64>,
     received_at: Option<i64>,
     deliver_to: Option<String>,
+    forget: bool,
     options: Options,
 }
 
@@ -98,10 +99,15 @@ impl Reading {
             "upstream-score" => first(&mut self.upstream_score, || number(value)),
             "received-at" => first(&mut self.received_at, || time(value)),
             "content-type" => self.bare |= is_calendar_type(value),
+            // As Rspamd has it: what is asked for a test is not to be counted.
+            "log" => self.forget |= value.eq_ignore_ascii_case("no"),
+            "no_stat" => self.forget |= !matches!(value, "0" | "false" | "no"),
             "url-format" => self.options.extended_urls |= value.eq_ignore_ascii_case("extended"),
             "flags" => {
-                self.options.extended_urls |=
-                    value.split(',').any(|flag| flag.trim().eq_ignore_ascii_case("ext_urls"));
+                let has =
+                    |name| value.split(',').any(|flag| flag.trim().eq_ignore_ascii_case(name));
+                self.options.extended_urls |= has("ext_urls");
+                self.forget |= has("no_stat");
             }
             "log-tag" => first(&mut self.options.log_tag, || log_tag(value)),
             "compression" | "content-encoding" => {
@@ -122,6 +128,7 @@ impl Reading {
             scope: self.scope.unwrap_or_default(),
             policy: self.policy,
             now: self.received_at.unwrap_or(now),
+            forget: self.forget,
             ..Request::default()
         };
         request.upstream.action = self.upstream_action;

@@ -22,7 +22,7 @@ use super::{Listener, Password, Refusal, Settings, State, access};
 use crate::lists::Report;
 use crate::metrics::{self, Rejection};
 use crate::protocol::rspamd;
-use crate::scan::{Extracted, Known, Outcome, Request, Timings};
+use crate::scan::{Extracted, Known, Outcome, Remembered, Request, Timings};
 use crate::verdict::{Action, Apply, Busy, Decision, ManualInsert, Target, Verdict};
 
 /// Label of this dialect in metrics.
@@ -64,7 +64,7 @@ pub(super) async fn run(
     shutdown: impl Future<Output = ()> + 'static,
 ) -> io::Result<()> {
     let workers = available_parallelism().map_or(1, usize::from);
-    let waits = state.settings.lists.may_wait();
+    let waits = state.settings.may_wait();
     let threads = if waits { WAITING_THREADS } else { BLOCKING_THREADS };
     let service = Service {
         state: Arc::clone(&state),
@@ -119,6 +119,8 @@ async fn answer(
         "/ping" => service.respond(&request, StatusCode::OK, TEXT, "pong\r\n"),
         "/metrics" => {
             state.metrics.lists(&state.settings.lists.report(), state.settings.lists.cache());
+            let memory = &state.settings.reputation;
+            state.metrics.store(&memory.report(), memory.is_off());
             let text = state.metrics.render();
             service.respond(&request, StatusCode::OK, metrics::CONTENT_TYPE, text)
         }
@@ -157,7 +159,7 @@ impl Service {
             Err(reason) => return self.refuse(request, reason),
         };
         // Who waits for DNS must not hold up the others either.
-        let inline = message.len() <= INLINE && !self.state.settings.lists.may_wait();
+        let inline = message.len() <= INLINE && !self.state.settings.may_wait();
         let body = if inline {
             scan(&self.state, &message, &scan_request, &options)
         } else {
@@ -382,6 +384,7 @@ fn not_scanned(size: usize, total: Duration) -> Outcome {
         has_calendar: false,
         size,
         authentication: Known::Nothing,
+        remembered: Remembered::default(),
         timings: Timings { total, ..Timings::default() },
     }
 }
@@ -406,6 +409,7 @@ fn log(number: u64, outcome: &Outcome, request: &Request, options: &rspamd::Opti
         message_ms = milliseconds(timings.message),
         calendar_ms = milliseconds(timings.calendar),
         facts_ms = milliseconds(timings.facts),
+        reputation_ms = milliseconds(timings.reputation),
         lists_ms = milliseconds(timings.lists),
         rules_ms = milliseconds(timings.rules),
         verdict_ms = milliseconds(timings.verdict),
