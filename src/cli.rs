@@ -60,6 +60,9 @@ struct Common {
     /// Leave out the built-in rules
     #[arg(long, global = true)]
     no_stock_rules: bool,
+    /// Directory of the service's state
+    #[arg(long, global = true, value_name = "DIR")]
+    state: Option<PathBuf>,
     #[arg(long, global = true, value_name = "ADDR")]
     #[arg(help = "Address of the HTTP service: IP:PORT or unix:/PATH")]
     http: Option<Address>,
@@ -146,6 +149,8 @@ enum Error {
     NotOurs(PathBuf),
     #[error("{0}")]
     Dns(#[from] crate::lists::Error),
+    #[error("{0}")]
+    Reputation(#[from] crate::reputation::Error),
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
 }
@@ -160,6 +165,7 @@ impl Error {
             | Self::NoRule { .. }
             | Self::Page(_)
             | Self::NotOurs(_)
+            | Self::Reputation(_)
             | Self::LogFilter(_) => ExitCode::from(2),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Metrics(_)
@@ -203,6 +209,9 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     }
     if !matches!(command, Command::Rules(_) | Command::Health) {
         config.scan.site = Site::open(config.site.clone())?;
+    }
+    if let Some(directory) = &common.state {
+        config.reputation.state = directory.clone();
     }
     if common.no_dns {
         config.dns.enabled = false;

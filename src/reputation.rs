@@ -225,6 +225,11 @@ impl Reputation {
         self.live().ok_or_else(|| Trouble::Failed("nothing is remembered here".to_owned()))
     }
 
+    /// False for the default, which knows nothing.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// True when the store may take longer to answer than a look into a file.
     pub fn may_wait(&self) -> bool {
         self.live().is_some_and(|live| live.store.may_wait())
@@ -255,7 +260,8 @@ impl Reputation {
         let is_stranger = |who: &Correspondent| who.first_seen.is_none() && !who.prior;
         let organizers = history.iter().filter_map(|history| history.organizers.as_ref());
         let stranger = organizers.flatten().any(is_stranger);
-        let remembers = shared.live.is_some();
+        let says = !seen.events.is_empty() || seen.user.is_some();
+        let remembers = shared.live.is_some() && says;
         Recalled {
             history: history.filter(|_| !stated),
             observation: remembers.then(|| Observation(seen, stranger)),

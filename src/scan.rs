@@ -339,7 +339,9 @@ pub fn observe(
     if let Some(history) = history {
         facts.history = history;
     }
-    timings.reputation = clock.lap(&timings);
+    if settings.reputation.is_on() {
+        timings.reputation = clock.lap(&timings);
+    }
 
     // Whose signature passed is asked about too, so lists come second and share the time.
     let left = clock.left().min(settings.lists.budget().saturating_sub(timings.authentication));

@@ -26,7 +26,10 @@ pub(super) fn line(key: &Key, entry: &Entry) -> String {
 pub(super) fn read<'l>(
     lines: impl Iterator<Item = &'l str>,
 ) -> Result<Vec<(Key, Entry)>, BadLine> {
-    let numbered = lines.enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let numbered = lines.enumerate().filter(|(_, line)| {
+        let line = line.trim();
+        !line.is_empty() && !line.starts_with('#')
+    });
     numbered.map(|(index, line)| parse(line.trim()).ok_or(BadLine(index + 1))).collect()
 }
 

@@ -3,6 +3,8 @@
 //! Comes in: a listening socket. Goes out: replies; the JSON in them is `protocol`'s.
 //! Not an error: a client that is slow, sends too much or hangs up.
 
+mod memory;
+
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -110,7 +112,11 @@ async fn answer(
     service: web::Data<Service>,
 ) -> HttpResponse {
     let state = &service.state;
-    match request.path().to_ascii_lowercase().as_str() {
+    let path = request.path().to_ascii_lowercase();
+    if let Some(ask) = memory::Ask::of(&path) {
+        return service.memory(&request, payload, ask).await;
+    }
+    match path.as_str() {
         "/symbols" if !has_body(&request) => {
             let body = rspamd::symbols(&state.current.load().symbols);
             service.respond(&request, StatusCode::OK, JSON, body)
@@ -309,8 +315,9 @@ fn reason_with_keep_alive(version: Version, status: StatusCode) -> Option<&'stat
 }
 
 fn is_scan(request: &HttpRequest) -> bool {
-    let path = request.path();
-    ["/checkv2", "/check", "/scan", "/symbols"].iter().any(|p| path.eq_ignore_ascii_case(p))
+    let path = request.path().to_ascii_lowercase();
+    matches!(path.as_str(), "/checkv2" | "/check" | "/scan" | "/symbols")
+        || memory::Ask::of(&path).is_some()
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {
