@@ -9,6 +9,7 @@
 
 mod facts;
 mod health;
+mod learn;
 mod mass_check;
 mod progress;
 mod lists;
@@ -17,6 +18,8 @@ mod rescore;
 mod rules;
 mod scan;
 mod serve;
+mod service;
+mod store;
 mod terminal;
 
 use std::io::{self, Write};
@@ -102,6 +105,12 @@ enum Command {
     Config(ConfigCommand),
     /// Ask a running service whether it is well
     Health,
+    /// Tell a running service what users say of their mail
+    #[command(subcommand)]
+    Learn(learn::Command),
+    /// Look at what a running service remembers
+    #[command(subcommand)]
+    Store(store::Command),
 }
 
 #[derive(Debug, Subcommand)]
@@ -207,7 +216,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     if let Some(address) = &common.http {
         config.http.listen = address.clone();
     }
-    if !matches!(command, Command::Rules(_) | Command::Health) {
+    let asks_service = matches!(command, Command::Health | Command::Learn(_) | Command::Store(_));
+    if !asks_service && !matches!(command, Command::Rules(_)) {
         config.scan.site = Site::open(config.site.clone())?;
     }
     if let Some(directory) = &common.state {
@@ -232,7 +242,9 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Rules(command) => rules::run(&command, &common, &config, paint, out)?,
         Command::Lists(command) => lists::run(&command, &common, &config, paint, out)?,
         Command::Config(ConfigCommand::Check { print }) => check(print, &common, &config, out)?,
-        Command::Health => health::run(&config.http.listen, out)?,
+        Command::Health => health::run(&config.http, out)?,
+        Command::Learn(command) => learn::run(&command, &config, out)?,
+        Command::Store(command) => store::run(&command, &config.http, out)?,
     };
     out.flush()?;
     Ok(code)
