@@ -52,5 +52,7 @@ mod decision;
 mod obfuscation;
 // Sentences of lures in twelve languages.
 mod lures;
+// What every store does.
+mod stores;
 // Boundaries of the modules, read from the source.
 mod architecture;
