@@ -1,0 +1,3 @@
+//! What was seen and reported before.
+
+pub mod campaign;
