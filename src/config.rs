@@ -17,7 +17,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{lists, scan, server, site};
+use crate::{lists, reputation, scan, server, site};
 use sections::Sections;
 
 pub use environment::variables;
@@ -107,6 +107,8 @@ pub struct Config {
     pub scan: scan::Settings,
     /// Asking DNS lists.
     pub dns: lists::Settings,
+    /// Remembering what was seen; the store is not open yet.
+    pub reputation: reputation::Settings,
     /// What the site knows; its files are not read yet.
     pub site: site::Settings,
     /// Directories with a site's rules, in order.
@@ -319,7 +321,7 @@ mod tests {
             (
                 "[web]\n",
                 "calspamd.toml:1:2: web: unknown key `web`\n    [web]\n  hint: known here: \
-                 `http`, `rules`, `dns`, `limits`, `site`, `actions`, `policy`, `log`",
+                 `http`, `rules`, `dns`, `reputation`, `limits`, `site`, `actions`, `policy`, `log`",
             ),
             (
                 "\n[limits]\n  time = \"3 parsecs\"\n",

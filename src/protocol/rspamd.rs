@@ -15,7 +15,9 @@ use crate::rules::EvidenceScope;
 use crate::scan::Request;
 use crate::verdict::{Action, Policy};
 
-pub use control::{ListState, not_reloaded, reloaded, stat};
+pub use control::{
+    ListState, contacts, learned, not_reloaded, records, reloaded, stat, store_stats,
+};
 pub use reply::{ListedSymbol, answer, failure, reply, symbols};
 
 /// Longest `Log-Tag` taken over into a log line.
@@ -30,6 +32,16 @@ pub struct Options {
     pub log_tag: Option<String>,
     /// Name of a compression that the body is declared to have.
     pub compression: Option<String>,
+    /// The message that something is asked of: its Message-ID without angle brackets.
+    pub message_id: Option<String>,
+    /// The same by a UID.
+    pub uid: Option<String>,
+    /// The same by the organizer's address.
+    pub organizer: Option<String>,
+    /// The same by the name of a campaign.
+    pub campaign: Option<String>,
+    /// The address that something is asked of.
+    pub address: Option<String>,
 }
 
 /// Splits a query string into the arguments that [`request`] takes.
@@ -70,6 +82,7 @@ struct Reading {
     upstream_score: Option<f64>,
     received_at: Option<i64>,
     deliver_to: Option<String>,
+    forget: bool,
     options: Options,
 }
 
@@ -98,11 +111,23 @@ impl Reading {
             "upstream-score" => first(&mut self.upstream_score, || number(value)),
             "received-at" => first(&mut self.received_at, || time(value)),
             "content-type" => self.bare |= is_calendar_type(value),
+            // As Rspamd has it: what is asked for a test is not to be counted.
+            "log" => self.forget |= value.eq_ignore_ascii_case("no"),
+            "no_stat" => self.forget |= !matches!(value, "0" | "false" | "no"),
             "url-format" => self.options.extended_urls |= value.eq_ignore_ascii_case("extended"),
             "flags" => {
-                self.options.extended_urls |=
-                    value.split(',').any(|flag| flag.trim().eq_ignore_ascii_case("ext_urls"));
+                let has =
+                    |name| value.split(',').any(|flag| flag.trim().eq_ignore_ascii_case(name));
+                self.options.extended_urls |= has("ext_urls");
+                self.forget |= has("no_stat");
             }
+            "message-id" | "message_id" => first(&mut self.options.message_id, || {
+                text(value.trim_matches(['<', '>']))
+            }),
+            "uid" => first(&mut self.options.uid, || text(value)),
+            "organizer" => first(&mut self.options.organizer, || address(value)),
+            "campaign" => first(&mut self.options.campaign, || text(value)),
+            "address" => first(&mut self.options.address, || address(value)),
             "log-tag" => first(&mut self.options.log_tag, || log_tag(value)),
             "compression" | "content-encoding" => {
                 first(&mut self.options.compression, || compression(value));
@@ -122,6 +147,7 @@ impl Reading {
             scope: self.scope.unwrap_or_default(),
             policy: self.policy,
             now: self.received_at.unwrap_or(now),
+            forget: self.forget,
             ..Request::default()
         };
         request.upstream.action = self.upstream_action;

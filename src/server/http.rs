@@ -3,6 +3,8 @@
 //! Comes in: a listening socket. Goes out: replies; the JSON in them is `protocol`'s.
 //! Not an error: a client that is slow, sends too much or hangs up.
 
+mod memory;
+
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +24,7 @@ use super::{Listener, Password, Refusal, Settings, State, access};
 use crate::lists::Report;
 use crate::metrics::{self, Rejection};
 use crate::protocol::rspamd;
-use crate::scan::{Extracted, Known, Outcome, Request, Timings};
+use crate::scan::{Extracted, Known, Outcome, Remembered, Request, Timings};
 use crate::verdict::{Action, Apply, Busy, Decision, ManualInsert, Target, Verdict};
 
 /// Label of this dialect in metrics.
@@ -64,7 +66,7 @@ pub(super) async fn run(
     shutdown: impl Future<Output = ()> + 'static,
 ) -> io::Result<()> {
     let workers = available_parallelism().map_or(1, usize::from);
-    let waits = state.settings.lists.may_wait();
+    let waits = state.settings.may_wait();
     let threads = if waits { WAITING_THREADS } else { BLOCKING_THREADS };
     let service = Service {
         state: Arc::clone(&state),
@@ -110,7 +112,11 @@ async fn answer(
     service: web::Data<Service>,
 ) -> HttpResponse {
     let state = &service.state;
-    match request.path().to_ascii_lowercase().as_str() {
+    let path = request.path().to_ascii_lowercase();
+    if let Some(ask) = memory::Ask::of(&path) {
+        return service.memory(&request, payload, ask).await;
+    }
+    match path.as_str() {
         "/symbols" if !has_body(&request) => {
             let body = rspamd::symbols(&state.current.load().symbols);
             service.respond(&request, StatusCode::OK, JSON, body)
@@ -119,6 +125,8 @@ async fn answer(
         "/ping" => service.respond(&request, StatusCode::OK, TEXT, "pong\r\n"),
         "/metrics" => {
             state.metrics.lists(&state.settings.lists.report(), state.settings.lists.cache());
+            let memory = &state.settings.reputation;
+            state.metrics.store(&memory.report(), memory.is_off());
             let text = state.metrics.render();
             service.respond(&request, StatusCode::OK, metrics::CONTENT_TYPE, text)
         }
@@ -157,7 +165,7 @@ impl Service {
             Err(reason) => return self.refuse(request, reason),
         };
         // Who waits for DNS must not hold up the others either.
-        let inline = message.len() <= INLINE && !self.state.settings.lists.may_wait();
+        let inline = message.len() <= INLINE && !self.state.settings.may_wait();
         let body = if inline {
             scan(&self.state, &message, &scan_request, &options)
         } else {
@@ -307,8 +315,9 @@ fn reason_with_keep_alive(version: Version, status: StatusCode) -> Option<&'stat
 }
 
 fn is_scan(request: &HttpRequest) -> bool {
-    let path = request.path();
-    ["/checkv2", "/check", "/scan", "/symbols"].iter().any(|p| path.eq_ignore_ascii_case(p))
+    let path = request.path().to_ascii_lowercase();
+    matches!(path.as_str(), "/checkv2" | "/check" | "/scan" | "/symbols")
+        || memory::Ask::of(&path).is_some()
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {
@@ -382,6 +391,7 @@ fn not_scanned(size: usize, total: Duration) -> Outcome {
         has_calendar: false,
         size,
         authentication: Known::Nothing,
+        remembered: Remembered::default(),
         timings: Timings { total, ..Timings::default() },
     }
 }
@@ -406,6 +416,7 @@ fn log(number: u64, outcome: &Outcome, request: &Request, options: &rspamd::Opti
         message_ms = milliseconds(timings.message),
         calendar_ms = milliseconds(timings.calendar),
         facts_ms = milliseconds(timings.facts),
+        reputation_ms = milliseconds(timings.reputation),
         lists_ms = milliseconds(timings.lists),
         rules_ms = milliseconds(timings.rules),
         verdict_ms = milliseconds(timings.verdict),
