@@ -48,6 +48,8 @@ mod authentication;
 mod attachments;
 // Every rule of the decision about an event.
 mod decision;
+// Digests of campaigns: what merges and what does not.
+mod campaign;
 // Lure fixtures in twelve disguises.
 mod obfuscation;
 // Sentences of lures in twelve languages.
