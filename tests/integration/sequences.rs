@@ -763,8 +763,8 @@ fn where_it_came_from() {
             assert_eq!(found[0]["authentication"][0], "dkim=pass");
             assert!(found[0]["message_id"].as_str().unwrap().starts_with('#'));
             let text = found[0].to_string();
-            for secret in [&mail.organizer, &mail.to, &mail.uid, "192.0.2.5"] {
-                assert!(!text.contains(&**secret), "{text}");
+            for secret in [&*mail.organizer, &*mail.to, &*mail.uid, "192.0.2.5"] {
+                assert!(!text.contains(secret), "{text}");
             }
         }
         assert!(ask("uid=nobody").is_empty());
