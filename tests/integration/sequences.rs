@@ -293,7 +293,7 @@ fn a_hijacked_uid() {
         let taken = first.clone().sent_by(EVE).with(|mail| {
             EVE.clone_into(&mut mail.organizer);
             (mail.sequence, mail.at) = (5, START + HOUR);
-            "Join at https://evil.example/login".clone_into(&mut mail.description);
+            "Join at https://login.phish.example/now".clone_into(&mut mail.description);
         });
         site.scan(&taken).check(&["CAL_UPD_ORG_CHANGED", "CAL_X_HIJACK"], &["CAL_UID_KNOWN"]);
         // It has not changed what is known: the real organizer is neither stale nor forged.
