@@ -18,7 +18,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("site", &["facts"]),
     ("wordlists", &["facts"]),
     ("lists", &["message", "calendar", "facts"]),
-    ("reputation", &["message", "calendar", "facts"]),
+    ("reputation", &["message", "calendar", "facts", "wordlists"]),
     ("rules", &["message", "calendar", "facts", "wordlists", "lists"]),
     ("verdict", &["calendar", "rules"]),
     (

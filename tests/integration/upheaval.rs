@@ -12,6 +12,7 @@ use calspamd::reputation::{Embedded, Memory, Provenance, Settings, Store};
 use serde_json::Value;
 
 use crate::sequences::{DAY, START, Site, invitation};
+use crate::cli::ok;
 use crate::stores::Folder;
 use crate::support::{Reply, ask, post};
 
@@ -297,20 +298,18 @@ fn a_store_moves_to_another_machine() {
     let one = Site::new(make(), &Settings::default());
     let (ann, bob) = ("ann@partner.example", "bob@corp.example");
     one.scan(&invitation(1, ann, bob, START));
-    let request = b"GET /calendar/store/export HTTP/1.0\r\n\r\n";
-    let exported = {
-        use std::io::{Read, Write};
-        let mut stream = one.service.connect();
-        stream.write_all(request).unwrap();
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).unwrap();
-        reply.split_once("\r\n\r\n").unwrap().1.to_owned()
-    };
+    let http = |site: &Site| site.service.address.to_string();
+    let exported = ok(&["store", "export", "--http", &http(&one)]);
     assert!(exported.lines().last().unwrap().starts_with("# end "), "{exported}");
     assert!(!holds(exported.as_bytes(), "ann"));
     let other = Site::new(make(), &Settings::default());
     let lines = exported.lines().count() as u64 - 1;
-    assert_eq!(other.report("/calendar/store/import", "", &exported), lines);
+    let folder = Folder::new();
+    let file = folder.write("export", &exported);
+    let said = ok(&["store", "import", &file, "--http", &http(&other)]);
+    assert_eq!(said, format!("entries taken over: {lines}\n"));
+    let said = ok(&["store", "stats", "--http", &http(&other)]);
+    assert!(said.starts_with("store: memory\nbytes: "), "{said}");
     let mut update = invitation(1, ann, bob, START + DAY);
     update.sequence = 1;
     assert!(other.scan(&update).has("CAL_UID_KNOWN"));
