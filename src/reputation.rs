@@ -254,9 +254,9 @@ impl Reputation {
             None => Ok(questions.asks.iter().map(nothing).collect()),
         };
         let failed = found.is_err();
-        let history = found.ok().map(|found| {
-            plan.read(&Answers(found), &mut seen, &shared.keys, &shared.settings)
-        });
+        let history = found
+            .ok()
+            .map(|found| plan.read(&Answers(found), &mut seen, &shared.keys, &shared.settings));
         let is_stranger = |who: &Correspondent| who.first_seen.is_none() && !who.prior;
         let organizers = history.iter().filter_map(|history| history.organizers.as_ref());
         let stranger = organizers.flatten().any(is_stranger);
@@ -363,7 +363,8 @@ impl Reputation {
         let keep = i64::try_from(live.settings.keep.records.as_secs()).unwrap_or(i64::MAX);
         let since = now.saturating_sub(keep);
         let key = live.keys.index(by, &text);
-        let ask = |asks: &[Ask]| self.look(|live| live.store.recall(asks, live.settings.budget * 10));
+        let ask =
+            |asks: &[Ask]| self.look(|live| live.store.recall(asks, live.settings.budget * 10));
         let index = ask(&[Ask::List { key, since, most: SHOWN }])?;
         let Some(Found::List(records)) = index.into_iter().next() else { return Ok(Vec::new()) };
         let asks: Vec<Ask> = records
@@ -401,13 +402,8 @@ impl Reputation {
         live.settle()?;
         let address = address.trim().to_lowercase();
         let mark = live.keys.address(&address);
-        let kinds = [
-            Kind::ByOrganizer,
-            Kind::ByRecipient,
-            Kind::Seen,
-            Kind::Contacts,
-            Kind::Reports,
-        ];
+        let kinds =
+            [Kind::ByOrganizer, Kind::ByRecipient, Kind::Seen, Kind::Contacts, Kind::Reports];
         let mut keys: Vec<store::Key> = kinds.iter().map(|kind| Keys::of(*kind, mark)).collect();
         keys.push(live.keys.key(Kind::ByAccount, &[address.as_bytes()]));
         keys.push(live.keys.index(By::Organizer, &address));

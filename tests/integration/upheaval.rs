@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use calspamd::reputation::{Embedded, Memory, Provenance, Settings, Store};
 use serde_json::Value;
 
-use crate::sequences::{DAY, START, Site, invitation};
 use crate::cli::ok;
+use crate::sequences::{DAY, START, Site, invitation};
 use crate::stores::Folder;
 use crate::support::{Reply, ask, post};
 
@@ -316,4 +316,59 @@ fn a_store_moves_to_another_machine() {
     let reply = other.service.post("/calendar/store/import", "", "nonsense\n");
     assert_eq!(reply.status, 400, "{reply:?}");
     assert!(reply.body.contains("line 1 is no entry"), "{reply:?}");
+}
+
+/// Processor time of this process so far.
+#[cfg(target_os = "linux")]
+fn processor() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn remembering_costs_a_quarter_of_a_scan_at_most() {
+    use calspamd::reputation::Reputation;
+    use calspamd::scan::{self, Request};
+
+    const SCANS: usize = 1_000;
+    let rules = crate::support::stock();
+    let samples: Vec<String> = ["README-callback.eml"]
+        .iter()
+        .map(|name| crate::support::repository("tests/messages/spam").join(name))
+        .chain(crate::support::messages("ham").into_iter().step_by(9))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "eml"))
+        .map(|path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned())
+        .filter(|text| text.contains("UID:"))
+        .collect();
+    let run = |settings: &scan::Settings, from: usize| {
+        let before = processor();
+        for number in from..from + SCANS {
+            // Nothing that was seen before, as good as all of it.
+            let text = samples[number % samples.len()].replace("UID:", &format!("UID:{number}-"));
+            let mut request = Request { now: START, ..Request::default() };
+            request.envelope.recipients.push(format!("user{}@corp.example", number % 300));
+            scan::scan(text.as_bytes(), &request, rules, settings);
+        }
+        settings.reputation.settle().unwrap();
+        processor() - before
+    };
+    let without = scan::Settings::default();
+    let folder = Folder::new();
+    let store = Arc::new(Embedded::open(&folder.0, 1 << 28).unwrap());
+    let clock = Arc::new(|| START);
+    let reputation = Reputation::over(store, b"secret", &Settings::default(), clock).unwrap();
+    let with = scan::Settings { reputation, ..scan::Settings::default() };
+    run(&without, 0);
+    let (mut bare, mut remembered) = (Duration::ZERO, Duration::ZERO);
+    for round in 0..3 {
+        bare += run(&without, round * SCANS);
+        remembered += run(&with, round * SCANS);
+    }
+    let share = remembered.as_secs_f64() / bare.as_secs_f64() - 1.0;
+    println!("{bare:?} without, {remembered:?} with: {:.0} % more", share * 100.0);
+    // A quarter in the optimised program; here the store is compiled for debugging as well.
+    assert!(share < 0.5, "{share}");
 }
