@@ -405,7 +405,8 @@ impl Metrics {
     /// Takes over what the memory has counted itself, as of now.
     pub fn store(&self, report: &[(Operation, OperationResult, u64)], is_off: bool) {
         for (operation, result, value) in report {
-            let counter = self.store_operations.with_label_values(&[operation.name(), result.name()]);
+            let counter =
+                self.store_operations.with_label_values(&[operation.name(), result.name()]);
             counter.inc_by(value.saturating_sub(counter.get()));
         }
         self.store_up.set(i64::from(!is_off));

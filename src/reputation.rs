@@ -34,6 +34,7 @@ mod portable;
 mod provenance;
 mod recall;
 mod record;
+mod redis;
 mod secret;
 mod seen;
 mod settings;
@@ -56,6 +57,7 @@ pub use live::{Operation, OperationResult};
 pub use memory::Memory;
 pub use portable::BadLine;
 pub use provenance::{Record, RecordedEvent};
+pub use redis::Redis;
 pub use settings::{Lifetimes, Limit, Place, Provenance, Rates, Settings};
 pub use store::{Stats, Store, Trouble};
 
@@ -186,9 +188,7 @@ impl Reputation {
                     }
                 })
             }
-            Place::Redis(_) => {
-                return Err(Error::Store("this program is built without Redis".to_owned()));
-            }
+            Place::Redis(url) => Some(Arc::new(Redis::open(url).map_err(Error::Store)?)),
         };
         let keys = Keys::new(&secret(settings, &place, warning.is_some())?);
         Ok((Self::with(store, keys, settings, clock)?, warning))
@@ -254,9 +254,9 @@ impl Reputation {
             None => Ok(questions.asks.iter().map(nothing).collect()),
         };
         let failed = found.is_err();
-        let history = found.ok().map(|found| {
-            plan.read(&Answers(found), &mut seen, &shared.keys, &shared.settings)
-        });
+        let history = found
+            .ok()
+            .map(|found| plan.read(&Answers(found), &mut seen, &shared.keys, &shared.settings));
         let is_stranger = |who: &Correspondent| who.first_seen.is_none() && !who.prior;
         let organizers = history.iter().filter_map(|history| history.organizers.as_ref());
         let stranger = organizers.flatten().any(is_stranger);
@@ -362,7 +362,8 @@ impl Reputation {
         let keep = i64::try_from(live.settings.keep.records.as_secs()).unwrap_or(i64::MAX);
         let since = now.saturating_sub(keep);
         let key = live.keys.index(by, &text);
-        let ask = |asks: &[Ask]| self.look(|live| live.store.recall(asks, live.settings.budget * 10));
+        let ask =
+            |asks: &[Ask]| self.look(|live| live.store.recall(asks, live.settings.budget * 10));
         let index = ask(&[Ask::List { key, since, most: SHOWN }])?;
         let Some(Found::List(records)) = index.into_iter().next() else { return Ok(Vec::new()) };
         let asks: Vec<Ask> = records
@@ -400,13 +401,8 @@ impl Reputation {
         live.settle()?;
         let address = address.trim().to_lowercase();
         let mark = live.keys.address(&address);
-        let kinds = [
-            Kind::ByOrganizer,
-            Kind::ByRecipient,
-            Kind::Seen,
-            Kind::Contacts,
-            Kind::Reports,
-        ];
+        let kinds =
+            [Kind::ByOrganizer, Kind::ByRecipient, Kind::Seen, Kind::Contacts, Kind::Reports];
         let mut keys: Vec<store::Key> = kinds.iter().map(|kind| Keys::of(*kind, mark)).collect();
         keys.push(live.keys.key(Kind::ByAccount, &[address.as_bytes()]));
         keys.push(live.keys.index(By::Organizer, &address));

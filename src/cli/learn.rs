@@ -111,7 +111,8 @@ impl Job<'_> {
     fn read(&mut self, path: &Path, read: Result<Vec<u8>, ReadError>) -> Result<(), Error> {
         match read {
             Ok(bytes) => {
-                let calendar = mailbox::is_calendar(path).then_some(("Content-Type", "text/calendar"));
+                let calendar =
+                    mailbox::is_calendar(path).then_some(("Content-Type", "text/calendar"));
                 self.post(&calendar.into_iter().collect::<Vec<_>>(), &bytes)
             }
             Err(error) => {

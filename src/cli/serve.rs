@@ -25,8 +25,7 @@ pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
     if let Err(error) = super::start_dns(&config.dns, &mut scan) {
         tracing::warn!("{error}; DNS is not asked");
     }
-    let (reputation, warning) =
-        Reputation::start(&config.reputation, Arc::new(server::now))?;
+    let (reputation, warning) = Reputation::start(&config.reputation, Arc::new(server::now))?;
     if let Some(warning) = warning {
         tracing::warn!("{warning}");
     }

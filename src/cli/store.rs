@@ -97,8 +97,10 @@ fn print(stats: &Value) -> String {
         Some(value) => value.to_string(),
         None => String::new(),
     };
-    let mut lines: Vec<String> =
-        ["store", "bytes", "max_bytes"].iter().map(|name| format!("{name}: {}", text(name))).collect();
+    let mut lines: Vec<String> = ["store", "bytes", "max_bytes"]
+        .iter()
+        .map(|name| format!("{name}: {}", text(name)))
+        .collect();
     let entries = stats.get("entries").and_then(Value::as_object);
     lines.extend(entries.into_iter().flatten().map(|(kind, count)| format!("{kind}: {count}")));
     lines.join("\n")

@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use super::Config;
-use crate::reputation;
 use super::values::{Size, Threshold, Time};
+use crate::reputation;
 
 /// Collects lines; a comment stands above its key.
 #[derive(Default)]

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::values::{Parsed, Server, Size, Threshold, Time, Word};
 use super::{Config, DEFAULT_RULES, Format, Level, Log};
-use crate::site::{self, Network, Who};
 use crate::reputation::{Limit, Place, Provenance};
+use crate::site::{self, Network, Who};
 use crate::verdict::Policy;
 use crate::{lists, reputation, scan, server};
 

@@ -121,9 +121,9 @@ impl Reading {
                 self.options.extended_urls |= has("ext_urls");
                 self.forget |= has("no_stat");
             }
-            "message-id" | "message_id" => first(&mut self.options.message_id, || {
-                text(value.trim_matches(['<', '>']))
-            }),
+            "message-id" | "message_id" => {
+                first(&mut self.options.message_id, || text(value.trim_matches(['<', '>'])))
+            }
             "uid" => first(&mut self.options.uid, || text(value)),
             "organizer" => first(&mut self.options.organizer, || address(value)),
             "campaign" => first(&mut self.options.campaign, || text(value)),

@@ -308,9 +308,8 @@ impl Store for Embedded {
         let file = self.file()?;
         let mut answers: Vec<Option<Found>> = {
             let fresh = lock(&self.fresh);
-            let answer = |ask: &Ask| {
-                fresh.get(&ask.key()).map(|entry| Entry::answer(entry.as_ref(), ask))
-            };
+            let answer =
+                |ask: &Ask| fresh.get(&ask.key()).map(|entry| Entry::answer(entry.as_ref(), ask));
             asks.iter().map(answer).collect()
         };
         // What is saved meanwhile is in both places, or in the file alone, and never nowhere:

@@ -58,8 +58,7 @@ impl Entry {
                     entry = Self::new(change)?;
                 }
                 if let Content::Fields(fields) = &mut entry.content {
-                    let new =
-                        Field { name: *name, at: *at, order: *order, value: value.clone() };
+                    let new = Field { name: *name, at: *at, order: *order, value: value.clone() };
                     put(fields, new, *wins, *most);
                 }
                 entry.until = entry.until.max(at.saturating_add(*life));

@@ -88,13 +88,9 @@ fn state(stored: &Stored) -> Vec<u8> {
         octets.push(u8::from(time.is_some()));
         octets.extend(time.unwrap_or(0).to_be_bytes());
     }
-    for marks in [
-        &stored.attendees,
-        &stored.links,
-        &stored.phones,
-        &stored.attachments,
-        &stored.properties,
-    ] {
+    for marks in
+        [&stored.attendees, &stored.links, &stored.phones, &stored.attachments, &stored.properties]
+    {
         let count = u16::try_from(marks.len()).unwrap_or(u16::MAX);
         octets.extend(count.to_be_bytes());
         octets.extend(marks.iter().take(usize::from(count)).flat_map(|mark| mark.0));

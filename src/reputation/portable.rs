@@ -23,9 +23,7 @@ pub(super) fn line(key: &Key, entry: &Entry) -> String {
     line
 }
 
-pub(super) fn read<'l>(
-    lines: impl Iterator<Item = &'l str>,
-) -> Result<Vec<(Key, Entry)>, BadLine> {
+pub(super) fn read<'l>(lines: impl Iterator<Item = &'l str>) -> Result<Vec<(Key, Entry)>, BadLine> {
     let numbered = lines.enumerate().filter(|(_, line)| {
         let line = line.trim();
         !line.is_empty() && !line.starts_with('#')
@@ -46,6 +44,7 @@ fn octets_of(hex: &str) -> Option<Vec<u8>> {
     if !rest.is_empty() {
         return None;
     }
-    let digit = |octet: u8| char::from(octet).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit =
+        |octet: u8| char::from(octet).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }

@@ -144,11 +144,7 @@ pub(super) fn plan(keys: &Keys, seen: &Seen, settings: &Settings) -> (Questions,
     let now = seen.now;
     let since = |life| now.saturating_sub(seconds(life));
     let keep = &settings.keep;
-    let events = seen
-        .events
-        .iter()
-        .map(|event| of_event(q, keys, event, now, settings))
-        .collect();
+    let events = seen.events.iter().map(|event| of_event(q, keys, event, now, settings)).collect();
 
     let mut organizers: Vec<(String, Mark)> = Vec::new();
     for event in &seen.events {
@@ -273,12 +269,8 @@ impl Plan {
         // What nobody could have seen proves nothing by not having been seen.
         let knows = !events.is_empty() || is_ripe || !seen.events.iter().any(|e| e.is_answer);
         let organizers = self.correspondents(answers);
-        let count = |by, limit: Limit, count| Rate {
-            by,
-            window: limit.window,
-            count,
-            limit: limit.count,
-        };
+        let count =
+            |by, limit: Limit, count| Rate { by, window: limit.window, count, limit: limit.count };
         // This message is one more.
         let mut rates: Vec<Rate> = self
             .rates
@@ -300,7 +292,9 @@ impl Plan {
             events: knows.then_some(events),
             uids: Some(each().map(|(of, event)| of.uid(answers, event)).collect()),
             campaigns: Some(each().map(|(of, event)| of.campaign(answers, event, seen)).collect()),
-            reports: Some(each().map(|(of, event)| of.reports(answers, event, seen, settings)).collect()),
+            reports: Some(
+                each().map(|(of, event)| of.reports(answers, event, seen, settings)).collect(),
+            ),
             organizers,
             rates: Some(rates),
             people: None,
@@ -322,17 +316,16 @@ impl Plan {
                 let owner = instance.as_ref().or(series.as_ref());
                 spot.may_change = owner.is_none_or(|owner| {
                     let who = event.organizer.as_ref();
-                    let is_his = who.is_some_and(|who| {
-                        owner.organizer == Some(who.mark) && who.aligned
-                    });
+                    let is_his =
+                        who.is_some_and(|who| owner.organizer == Some(who.mark) && who.aligned);
                     !owner.proven || is_his
                 });
                 let uid = &event.uid;
                 let named = |stored: Option<Stored>, recurrence_id: Option<&String>| {
                     let is_new = |known: &Vec<Stored>| {
-                        !known.iter().any(|k| {
-                            k.uid == *uid && k.recurrence_id.as_ref() == recurrence_id
-                        })
+                        !known
+                            .iter()
+                            .any(|k| k.uid == *uid && k.recurrence_id.as_ref() == recurrence_id)
                     };
                     stored.filter(|_| is_new(&found)).map(|stored| Stored {
                         uid: uid.clone(),
@@ -359,9 +352,7 @@ impl Plan {
         if self.known.is_empty() {
             return None;
         }
-        let time = |slot: Slot, index: usize| {
-            answers.count(slot).1.get(index).copied().flatten()
-        };
+        let time = |slot: Slot, index: usize| answers.count(slot).1.get(index).copied().flatten();
         let all = self.organizers.iter().enumerate().map(|(index, (address, _))| Correspondent {
             address: address.clone(),
             first_seen: self.known.iter().filter_map(|(seen, _)| time(*seen, index)).min(),

@@ -52,7 +52,8 @@ fn make(path: &Path) -> io::Result<()> {
     let text: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let draft = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     let written = file.write_all(format!("{text}\n").as_bytes()).and_then(|()| file.sync_all());
     // A link appears with its whole content, or not at all.
     let linked = written.and_then(|()| fs::hard_link(&draft, path));

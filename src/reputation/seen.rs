@@ -222,8 +222,8 @@ impl Seen {
             domains.push(keys.marker.pieces(0, &[]));
         }
         let account = user.as_ref().and(envelope.user.as_deref());
-        let account = account
-            .map(|name| keys.key(Kind::ByAccount, &[name.trim().to_lowercase().as_bytes()]));
+        let account =
+            account.map(|name| keys.key(Kind::ByAccount, &[name.trim().to_lowercase().as_bytes()]));
         let client = envelope
             .client_ip
             .filter(|ip| !facts.site.is_trusted(*ip))

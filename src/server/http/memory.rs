@@ -223,8 +223,7 @@ fn provenance(state: &super::State, request: &Request, options: &Options) -> Ans
         (By::Organizer, &options.organizer),
         (By::Campaign, &options.campaign),
     ];
-    let Some((by, text)) =
-        asked.into_iter().find_map(|(by, text)| Some((by, text.as_deref()?)))
+    let Some((by, text)) = asked.into_iter().find_map(|(by, text)| Some((by, text.as_deref()?)))
     else {
         return bad("ask for message_id, uid, organizer or campaign");
     };
