@@ -507,6 +507,7 @@ mod tests {
             has_calendar: true,
             size: 1_000,
             authentication: Known::Nothing,
+            remembered: crate::scan::Remembered::default(),
             timings: Timings {
                 rules: Duration::from_micros(300),
                 total: Duration::from_micros(900),

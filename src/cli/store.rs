@@ -58,7 +58,7 @@ pub(super) fn run(
     match command {
         Command::Stats => {
             let stats = ask("GET", "/calendar/store/stats", Vec::new(), b"")?;
-            writeln!(out, "{}", clean(&print(&stats)))?;
+            writeln!(out, "{}", print(&stats))?;
         }
         Command::Export => export(&service, out)?,
         Command::Import { file } => {

@@ -46,6 +46,9 @@ const GIVE_WAY: usize = 16;
 /// Octets of a page that an entry takes beside its own.
 const SLACK: u64 = 40;
 
+/// Octets of pages that writing an entry touches.
+const TOUCHED: u64 = 6 << 10;
+
 /// Entries read at a time by whoever looks on.
 const PAGE: usize = 1_000;
 
@@ -241,7 +244,7 @@ impl Embedded {
                 let gone = before.map_or(0, |before| length(before.value()));
                 octets = octets.saturating_sub(gone);
             }
-            let room = self.room();
+            let room = self.room(saving.len());
             let mut left = (saving.len() * SWEEP).max(LEAST);
             // Enough of it to keep up with what comes in, however little room there is.
             while left > 0 {
@@ -269,12 +272,17 @@ impl Embedded {
         Ok(())
     }
 
-    /// Octets of entries that the file may hold. It doubles when it is full, and a tree is never
-    /// full: so half of the file where twice of it would be too much.
-    fn room(&self) -> u64 {
+    /// Octets of entries that the file may hold while so many are written. It doubles when it is
+    /// full; a tree is never full; and a transaction needs a second place for each page that it
+    /// touches, and so did the one before.
+    fn room(&self, written: usize) -> u64 {
         let size = fs::metadata(&self.path).map_or(0, |data| data.len());
-        let most = self.max_size / 2;
-        if size.saturating_mul(2) > self.max_size { most.min(size / 2) } else { most }
+        if size.saturating_mul(2) <= self.max_size {
+            return self.max_size / 2;
+        }
+        let size = size.min(self.max_size);
+        let touched = u64::try_from(written).unwrap_or(u64::MAX).saturating_mul(2 * TOUCHED);
+        (size.saturating_sub(touched) / 5 * 3).max(size / 4)
     }
 
     /// Waits for the file where too much waits for it.
@@ -372,7 +380,7 @@ impl Store for Embedded {
             let table = transaction.open_table(ENTRIES).map_err(failed)?;
             let mut cursor = writing.cursor;
             let found = next(&table, &mut cursor, LEAST)?;
-            if !found.iter().any(|(_, until)| *until < now) && writing.octets <= self.room() {
+            if !found.iter().any(|(_, until)| *until < now) && writing.octets <= self.room(0) {
                 writing.cursor = cursor;
                 return Ok(());
             }

@@ -54,5 +54,9 @@ mod campaign;
 mod obfuscation;
 // Sentences of lures in twelve languages.
 mod lures;
+// What every store does.
+mod stores;
+// What a rule says after what came before, on each of them.
+mod sequences;
 // Boundaries of the modules, read from the source.
 mod architecture;

@@ -477,6 +477,7 @@ mod tests {
             has_calendar: true,
             size: 10,
             authentication: Known::Nothing,
+            remembered: crate::scan::Remembered::default(),
             timings: Timings { total: Duration::from_micros(1500), ..Timings::default() },
         }
     }
