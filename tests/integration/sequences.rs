@@ -10,8 +10,8 @@ use calspamd::scan;
 use calspamd::server::State;
 use serde_json::Value;
 
-use crate::support::{Service, load, test_settings};
 use crate::stores;
+use crate::support::{Service, load, test_settings};
 
 /// 2026-11-02T08:00:00Z
 pub(crate) const START: i64 = 1_793_606_400;
@@ -33,7 +33,8 @@ impl Site {
     }
 
     pub(crate) fn with(reputation: Reputation) -> Self {
-        let settings = scan::Settings { reputation: reputation.clone(), ..scan::Settings::default() };
+        let settings =
+            scan::Settings { reputation: reputation.clone(), ..scan::Settings::default() };
         let state = State::new(load(&rules::built_in()), settings).unwrap();
         let service = Service::with(test_settings(), Arc::new(state));
         Self { service, reputation }
@@ -173,7 +174,8 @@ impl Mail {
             chrono::DateTime::from_timestamp(seconds, 0).unwrap().format(form).to_string()
         };
         let stamp = |seconds| time(seconds, "%Y%m%dT%H%M%SZ");
-        let attendee = if matches!(self.method, "REPLY" | "COUNTER") { &self.from } else { &self.to };
+        let attendee =
+            if matches!(self.method, "REPLY" | "COUNTER") { &self.from } else { &self.to };
         format!(
             "From: {from}\r\nTo: {to}\r\nSubject: {summary}\r\nDate: {date}\r\nMessage-ID: \
              <{id}>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative; \
@@ -230,8 +232,10 @@ fn first_contact_then_known_after_outbound_mail() {
         let again = invitation(3, ANN, BOB, START + HOUR);
         site.scan(&again).check(&[], &["CAL_FIRST_CONTACT", "CAL_ORG_PRIOR"]);
         // Bob writes to her: a letter, no calendar in it.
-        let headers =
-            format!("User: {BOB}\r\nFrom: {BOB}\r\nRcpt: {ANN}\r\nReceived-At: {}\r\n", START + DAY);
+        let headers = format!(
+            "User: {BOB}\r\nFrom: {BOB}\r\nRcpt: {ANN}\r\nReceived-At: {}\r\n",
+            START + DAY
+        );
         let letter = format!("From: {BOB}\r\nTo: {ANN}\r\nSubject: hello\r\n\r\nhello\r\n");
         assert_eq!(site.service.post("/checkv2", &headers, &letter).status, 200);
         site.reputation.settle().unwrap();
@@ -241,8 +245,7 @@ fn first_contact_then_known_after_outbound_mail() {
         let forged = invitation(5, ANN, BOB, START + DAY + HOUR).sent_by(EVE);
         site.scan(&forged).check(&[], &["CAL_ORG_PRIOR"]);
         // Who says of himself that he is Bob is not Bob.
-        let headers =
-            format!("From: {BOB}\r\nRcpt: {EVE}\r\nReceived-At: {}\r\n", START + DAY);
+        let headers = format!("From: {BOB}\r\nRcpt: {EVE}\r\nReceived-At: {}\r\n", START + DAY);
         assert_eq!(site.service.post("/checkv2", &headers, &letter).status, 200);
         let eve = invitation(6, EVE, BOB, START + DAY + HOUR);
         site.scan(&eve).check(&["CAL_FIRST_CONTACT"], &["CAL_ORG_PRIOR"]);
@@ -368,7 +371,8 @@ fn answers_to_ones_own_event() {
         site.scan(&reply(ANN, START + HOUR)).check(&["CAL_REPLY_OWN"], &["CAL_REPLY_UNKNOWN"]);
         let crasher = site.scan(&reply(EVE, START + HOUR));
         crasher.check(&["CAL_REPLY_CRASHER"], &["CAL_REPLY_OWN", "CAL_REPLY_UNKNOWN"]);
-        let lies = site.scan(&reply(ANN, START + HOUR).with(|mail| mail.passing = vec![domain(EVE)]));
+        let lies =
+            site.scan(&reply(ANN, START + HOUR).with(|mail| mail.passing = vec![domain(EVE)]));
         lies.check(&[], &["CAL_REPLY_OWN"]);
     });
 }
@@ -390,9 +394,7 @@ fn answers_to_nothing_count_where_one_could_know() {
 #[test]
 fn old_mail_is_old() {
     each(&Settings::default(), |site| {
-        let at = |sequence, at| {
-            invitation(1, ANN, BOB, at).with(|mail| mail.sequence = sequence)
-        };
+        let at = |sequence, at| invitation(1, ANN, BOB, at).with(|mail| mail.sequence = sequence);
         site.scan(&at(0, START));
         site.scan(&at(2, START + HOUR)).check(&["CAL_UID_KNOWN"], &["CAL_SEQ_STALE"]);
         site.scan(&at(1, START + 2 * HOUR)).check(&["CAL_SEQ_STALE"], &["CAL_UID_KNOWN"]);
@@ -521,9 +523,8 @@ fn domains_accounts_and_clients_are_counted_too() {
 #[test]
 fn a_recipient_is_flooded_by_strangers() {
     each(&limits(), |site| {
-        let mail = |number: usize, at| {
-            invitation(number, &format!("who@host{number}.example"), BOB, at)
-        };
+        let mail =
+            |number: usize, at| invitation(number, &format!("who@host{number}.example"), BOB, at);
         for number in 0..4 {
             site.scan(&mail(number, START)).check(&[], &["CAL_RATE_RCPT"]);
         }

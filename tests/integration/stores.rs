@@ -57,9 +57,14 @@ pub(crate) fn embedded() -> Made {
     Made::new("embedded", store, Some(Box::new(folder)))
 }
 
+pub(crate) fn redis() -> Made {
+    let (store, server) = crate::redis::store();
+    Made::new("redis", store, Some(Box::new(server)))
+}
+
 /// An empty store of each sort that is at hand.
 pub(crate) fn all() -> Vec<Made> {
-    vec![memory(), embedded()]
+    vec![memory(), embedded(), redis()]
 }
 
 const SOON: Duration = Duration::from_secs(5);
@@ -133,7 +138,10 @@ fn sets_slide_exactly_and_are_bounded() {
         let more: Vec<Change> = (10..16).map(|who| note(key, who, 1_110)).collect();
         store.record(&more).unwrap();
         assert_eq!(count(store, key, 0, &[2, 10, 11, 12, 15]).0, 4);
-        assert_eq!(count(store, key, 0, &[2, 11, 12, 15]).1, [None, None, Some(1_110), Some(1_110)]);
+        assert_eq!(
+            count(store, key, 0, &[2, 11, 12, 15]).1,
+            [None, None, Some(1_110), Some(1_110)]
+        );
         let list = one(store, Ask::List { key, since: 0, most: 2 });
         assert_eq!(list, Found::List(vec![(member(15), 1_110), (member(14), 1_110)]));
         store.record(&[Change::Remove { key, name: member(15) }]).unwrap();
@@ -248,14 +256,10 @@ fn what_is_to_be_forgotten_is_gone_everywhere() {
 #[test]
 fn entries_move_from_one_store_to_another() {
     let time = 4_000_000_000;
-    let one = Entry {
-        until: time,
-        content: Content::Times(vec![(3, member(1)), (4, member(2))]),
-    };
+    let one = Entry { until: time, content: Content::Times(vec![(3, member(1)), (4, member(2))]) };
     let field = Field { name: member(1), at: 3, order: 7, value: b"v".to_vec() };
     let two = Entry { until: time, content: Content::Fields(vec![field]) };
-    let entries =
-        vec![(key(Kind::Seen, 1), one.clone()), (key(Kind::Record, 2), two.clone())];
+    let entries = vec![(key(Kind::Seen, 1), one.clone()), (key(Kind::Record, 2), two.clone())];
     each(|store| {
         store.restore(entries.clone()).unwrap();
         let mut shown = Vec::new();
