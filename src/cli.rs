@@ -221,7 +221,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         config.scan.site = Site::open(config.site.clone())?;
     }
     if let Some(directory) = &common.state {
-        config.reputation.state = directory.clone();
+        config.reputation.state.clone_from(directory);
     }
     if common.no_dns {
         config.dns.enabled = false;

@@ -264,16 +264,17 @@ impl Reputation {
         let remembers = shared.live.is_some() && says;
         Recalled {
             history: history.filter(|_| !stated),
-            observation: remembers.then(|| Observation(seen, stranger)),
+            observation: remembers.then_some(Observation(seen, stranger)),
             failed,
         }
     }
 
     /// Has a message remembered, some time.
-    pub fn record(&self, observation: Observation, judgement: Judgement) {
+    pub fn record(&self, observation: Observation, mut judgement: Judgement) {
         let Observation(seen, stranger) = observation;
         if let Some(live) = self.live().filter(|live| live.settings.learn) {
-            live.record(seen, Judgement { stranger, ..judgement });
+            judgement.stranger = stranger;
+            live.record(seen, judgement);
         }
     }
 
@@ -329,15 +330,15 @@ impl Reputation {
     pub fn contacts(&self, user: &str, addresses: &[String], now: i64) -> Result<usize, Trouble> {
         let live = self.alive()?;
         let now = self.0.as_ref().map_or(now, |shared| shared.possible(now));
-        let life = i64::try_from(live.settings.keep.contacts.as_secs()).unwrap_or(i64::MAX);
+        let keep = i64::try_from(live.settings.keep.contacts.as_secs()).unwrap_or(i64::MAX);
         let key = Keys::of(Kind::Contacts, live.keys.address(user));
         let note = |address: &String| store::Change::Note {
             key,
             member: short(live.keys.address(address)),
             at: now,
-            window: life,
+            window: keep,
             most: CONTACTS,
-            life,
+            life: keep,
         };
         let changes: Vec<store::Change> = addresses.iter().take(CONTACTS).map(note).collect();
         let count = changes.len();

@@ -83,7 +83,7 @@ pub(super) fn run(
         match mailbox::open(&file.path, limit) {
             Ok(Opened::Message(message)) => job.read(&file.path, message.read(limit))?,
             Ok(Opened::Mbox(mut mbox)) => {
-                while let Some(piece) = mbox.next() {
+                for piece in mbox.by_ref() {
                     job.read(Path::new("mbox"), piece.message)?;
                 }
             }

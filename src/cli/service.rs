@@ -1,5 +1,6 @@
 //! Talks to a running service over its HTTP address: one request a connection.
 
+use std::fmt::Display;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -13,7 +14,7 @@ const HEAD: u64 = 64 * 1024;
 const BODY: u64 = 64 * 1024 * 1024;
 
 /// A service that says nothing for so long is not well.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A service at an address.
 pub(super) struct Service<'c> {
@@ -60,8 +61,9 @@ impl<'c> Service<'c> {
     }
 
     /// Why the service cannot be asked.
-    pub(super) fn not_well(&self, reason: impl ToString) -> Error {
-        Error::NotWell { address: self.settings.listen.clone(), reason: reason.to_string() }
+    pub(super) fn not_well(&self, reason: impl Display) -> Error {
+        let reason = format!("{reason}");
+        Error::NotWell { address: self.settings.listen.clone(), reason }
     }
 
     /// Asks, and reads the head of the reply.
@@ -69,14 +71,14 @@ impl<'c> Service<'c> {
         let mut stream = self.connect()?;
         let clean = |value: &str| value.replace(['\r', '\n'], " ");
         // HTTP/1.0: the reply ends with the connection, and nobody need count its pieces.
-        let mut head = format!("{} {} HTTP/1.0\r\n", request.method, clean(request.path));
+        let mut head = vec![format!("{} {} HTTP/1.0", request.method, clean(request.path))];
         let password = self.settings.enable_password.as_ref();
         let password = password.map(|password| ("Password", password.0.as_str()));
         for (name, value) in request.headers.iter().copied().chain(password) {
-            head += &format!("{name}: {}\r\n", clean(value));
+            head.push(format!("{name}: {}", clean(value)));
         }
-        head += &format!("Content-Length: {}\r\n\r\n", request.body.len());
-        stream.write_all(head.as_bytes())?;
+        head.push(format!("Content-Length: {}\r\n\r\n", request.body.len()));
+        stream.write_all(head.join("\r\n").as_bytes())?;
         stream.write_all(request.body)?;
         stream.flush()?;
 

@@ -193,8 +193,7 @@ impl Embedded {
         let file = self.file()?;
         let saving = {
             let mut fresh = lock(&self.fresh);
-            let waiting = std::mem::take(&mut fresh.waiting);
-            fresh.saving = Arc::new(waiting);
+            fresh.saving = Arc::new(std::mem::take(&mut fresh.waiting));
             Arc::clone(&fresh.saving)
         };
         let result = self.transact(&file, &saving, writing);
@@ -282,7 +281,7 @@ impl Embedded {
         }
         let size = size.min(self.max_size);
         let touched = u64::try_from(written).unwrap_or(u64::MAX).saturating_mul(2 * TOUCHED);
-        (size.saturating_sub(touched) / 5 * 3).max(size / 4)
+        (size.saturating_sub(touched) / 5 * 3).max(size / 6)
     }
 
     /// Waits for the file where too much waits for it.

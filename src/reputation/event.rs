@@ -115,19 +115,24 @@ impl Octets<'_> {
         self.take().map(i64::from_be_bytes)
     }
 
-    fn time(&mut self) -> Option<Option<i64>> {
+    /// Reads what may be missing, into its place.
+    fn maybe<T>(
+        &mut self,
+        place: &mut Option<T>,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<()> {
         let is_there = self.flag()?;
-        self.number().map(|time| is_there.then_some(time))
+        *place = Some(read(self)?).filter(|_| is_there);
+        Some(())
     }
 
-    fn mark(&mut self) -> Option<Option<Mark>> {
-        let is_there = self.flag()?;
-        self.take().map(|mark| is_there.then_some(Mark(mark)))
+    fn mark(&mut self) -> Option<Mark> {
+        self.take().map(Mark)
     }
 
     fn marks(&mut self) -> Option<Vec<Mark>> {
         let count = u16::from_be_bytes(self.take()?);
-        (0..count).map(|_| self.take().map(Mark)).collect()
+        (0..count).map(|_| self.mark()).collect()
     }
 }
 
@@ -157,8 +162,8 @@ fn read_owner(octets: &mut Octets<'_>, stored: &mut Stored) -> Option<()> {
         return None;
     }
     stored.proven = octets.flag()?;
-    stored.organizer = octets.mark()?;
-    stored.organizer_domain = octets.mark()?;
+    octets.maybe(&mut stored.organizer, Octets::mark)?;
+    octets.maybe(&mut stored.organizer_domain, Octets::mark)?;
     Some(())
 }
 
@@ -168,8 +173,8 @@ fn read_state(octets: &mut Octets<'_>, stored: &mut Stored) -> Option<()> {
     }
     stored.clean = octets.flag()?;
     stored.sequence = octets.number()?;
-    stored.dtstamp = octets.time()?;
-    stored.start = octets.time()?;
+    octets.maybe(&mut stored.dtstamp, Octets::number)?;
+    octets.maybe(&mut stored.start, Octets::number)?;
     stored.attendees = octets.marks()?;
     stored.links = octets.marks()?;
     stored.phones = octets.marks()?;

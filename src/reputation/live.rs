@@ -201,9 +201,10 @@ impl Live {
         // That somebody else has the file costs no time.
         let is_well = !matches!(result, Err(Trouble::Late | Trouble::Failed(_)));
         if self.breaker.note(is_well, Instant::now()) {
-            match &result {
-                Err(trouble) => tracing::warn!("store: {trouble}; left alone for a while"),
-                Ok(_) => tracing::info!("store: it answers again"),
+            if let Err(trouble) = &result {
+                tracing::warn!("store: {trouble}; left alone for a while");
+            } else {
+                tracing::info!("store: it answers again");
             }
         }
         result

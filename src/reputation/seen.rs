@@ -7,7 +7,7 @@
 use crate::calendar::Party;
 use crate::facts::history::{Mark, Stored, snapshot};
 use crate::facts::{EventFacts, Facts, domain};
-use crate::message::{Envelope, Message};
+use crate::message::{AuthenticationResults, Envelope, Message};
 
 use super::campaign;
 use super::keys::{By, Keys, short};
@@ -366,7 +366,7 @@ fn organizer(
     let address = e.event.organizers.iter().find_map(|party| party.address.clone())?;
     let registered = host(&address).map(|host| domain::registered(host).into_owned());
     let domain = registered.as_deref().map(|name| keys.domain(name));
-    let passes = facts.authentication.iter().flat_map(|results| results.passing_domains());
+    let passes = facts.authentication.iter().flat_map(AuthenticationResults::passing_domains);
     let passes = passes.map(domain::registered);
     let aligned = match user {
         Some(user) => user.domain.is_some() && user.domain == domain,

@@ -296,7 +296,7 @@ fn a_hijacked_uid() {
         let taken = first.clone().sent_by(EVE).with(|mail| {
             EVE.clone_into(&mut mail.organizer);
             (mail.sequence, mail.at) = (5, START + HOUR);
-            "Join at https://evil.example/login".clone_into(&mut mail.description);
+            "Join at https://login.phish.example/now".clone_into(&mut mail.description);
         });
         site.scan(&taken).check(&["CAL_UPD_ORG_CHANGED", "CAL_X_HIJACK"], &["CAL_UID_KNOWN"]);
         // It has not changed what is known: the real organizer is neither stale nor forged.
@@ -764,8 +764,8 @@ fn where_it_came_from() {
             assert_eq!(found[0]["authentication"][0], "dkim=pass");
             assert!(found[0]["message_id"].as_str().unwrap().starts_with('#'));
             let text = found[0].to_string();
-            for secret in [&mail.organizer, &mail.to, &mail.uid, "192.0.2.5"] {
-                assert!(!text.contains(&**secret), "{text}");
+            for secret in [&*mail.organizer, &*mail.to, &*mail.uid, "192.0.2.5"] {
+                assert!(!text.contains(secret), "{text}");
             }
         }
         assert!(ask("uid=nobody").is_empty());

@@ -281,7 +281,7 @@ fn entries_move_from_one_store_to_another() {
 #[test]
 fn what_has_expired_goes_and_there_is_always_room() {
     let folder = Folder::new();
-    let most = 4 << 20;
+    let most = 16 << 20;
     let stores: [Arc<dyn Store>; 2] =
         [Arc::new(Memory::new(most)), Arc::new(Embedded::open(&folder.0, most as u64).unwrap())];
     for store in stores {

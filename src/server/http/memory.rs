@@ -235,7 +235,7 @@ fn provenance(state: &super::State, request: &Request, options: &Options) -> Ans
 
 fn stats(state: &super::State) -> Answer {
     match state.settings.reputation.stats() {
-        Ok(stats) => (StatusCode::OK, rspamd::store_stats(&stats)),
+        Ok(found) => (StatusCode::OK, rspamd::store_stats(&found)),
         Err(trouble) => refused(&trouble),
     }
 }
