@@ -39,13 +39,15 @@ run:
 	cargo run --release
 
 # What the tests need besides Rust: a C compiler for PCRE2, the test runner, the scanners that read
-# what `calspamd rules export` writes, servers of DNS lists, and Python for the broken one of the lab.
+# what `calspamd rules export` writes, servers of DNS lists, Python for the broken one of the lab, and
+# a Redis.
 tools:
 	@missing=; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v valgrind >/dev/null || missing="$$missing valgrind"; \
 	command -v unbound >/dev/null || [ -x /usr/sbin/unbound ] || missing="$$missing unbound"; \
 	command -v rbldnsd >/dev/null || [ -x /usr/sbin/rbldnsd ] || missing="$$missing rbldnsd"; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	command -v python3 >/dev/null || missing="$$missing python3"; \
 	command -v rspamadm >/dev/null || missing="$$missing rspamd"; \
 	command -v spamassassin >/dev/null || missing="$$missing spamassassin"; \

@@ -34,6 +34,7 @@ mod portable;
 mod provenance;
 mod recall;
 mod record;
+mod redis;
 mod secret;
 mod seen;
 mod settings;
@@ -56,6 +57,7 @@ pub use live::{Operation, OperationResult};
 pub use memory::Memory;
 pub use portable::BadLine;
 pub use provenance::{Record, RecordedEvent};
+pub use redis::Redis;
 pub use settings::{Lifetimes, Limit, Place, Provenance, Rates, Settings};
 pub use store::{Stats, Store, Trouble};
 
@@ -186,9 +188,7 @@ impl Reputation {
                     }
                 })
             }
-            Place::Redis(_) => {
-                return Err(Error::Store("this program is built without Redis".to_owned()));
-            }
+            Place::Redis(url) => Some(Arc::new(Redis::open(url).map_err(Error::Store)?)),
         };
         let keys = Keys::new(&secret(settings, &place, warning.is_some())?);
         Ok((Self::with(store, keys, settings, clock)?, warning))

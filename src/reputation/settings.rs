@@ -31,9 +31,10 @@ impl FromStr for Place {
         if let Some(directory) = text.strip_prefix("embedded:").filter(|path| !path.is_empty()) {
             return Ok(Self::Embedded(directory.into()));
         }
-        let is_redis = text
-            .split_once("://")
-            .is_some_and(|(scheme, rest)| scheme.starts_with("redis") && !rest.is_empty());
+        let is_redis = text.split_once("://").is_some_and(|(scheme, rest)| {
+            let is_known = scheme.starts_with("redis") || scheme.starts_with("valkey");
+            is_known && !rest.is_empty()
+        });
         if is_redis {
             return Ok(Self::Redis(text.to_owned()));
         }

@@ -92,11 +92,12 @@ const DOORS: &[(&str, &[&str])] = &[
     ("mail_auth", &["authentication"]),
     ("calcard", &["calendar"]),
     ("actix_web", &["server"]),
-    ("tokio", &["server", "authentication", "lists"]),
+    ("tokio", &["server", "authentication", "lists", "reputation"]),
     ("hickory_resolver", &["authentication", "lists"]),
     ("moka", &["lists"]),
     ("redb", &["reputation"]),
     ("redis", &["reputation"]),
+    ("rustls", &["reputation"]),
     ("sha1", &["lists"]),
     ("sha2", &["facts", "lists"]),
     ("arc_swap", &["server"]),
@@ -447,7 +448,9 @@ fn the_checker_sees_what_is_forbidden() {
     check(
         &["cli", "serve"],
         "fn f(x: &'static str) -> char { tokio::spawn(x); '\"' }",
-        &["cli::serve knows tokio: only [\"server\", \"authentication\", \"lists\"] may"],
+        &[
+            "cli::serve knows tokio: only [\"server\", \"authentication\", \"lists\", \"reputation\"] may",
+        ],
     );
     check(
         &["verdict"],

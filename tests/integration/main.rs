@@ -56,6 +56,8 @@ mod obfuscation;
 mod lures;
 // What every store does.
 mod stores;
+// The store that instances share: faults, and three processes that count like one.
+mod redis;
 // What a rule says after what came before, on each of them.
 mod sequences;
 // The memory when something goes wrong, and what can be read in it.

@@ -66,9 +66,14 @@ pub(crate) fn embedded() -> Made {
     Made::new("embedded", store, Some(Box::new(folder)))
 }
 
+pub(crate) fn redis() -> Made {
+    let (store, server) = crate::redis::store();
+    Made::new("redis", store, Some(Box::new(server)))
+}
+
 /// An empty store of each sort that is at hand.
 pub(crate) fn all() -> Vec<Made> {
-    vec![memory(), embedded()]
+    vec![memory(), embedded(), redis()]
 }
 
 const SOON: Duration = Duration::from_secs(5);
