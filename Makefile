@@ -3,12 +3,13 @@
 # make agreement  Debian's rules here and in the real SpamAssassin, every difference listed
 # make ablation  what stays flagged of the spam fixtures without any one rule
 # make bench  times by stage, and the ratio of a scan to the bare parse in instructions
+# make curve  latency and size of the store over five million messages
 # make run    the service with its defaults on 127.0.0.1:11380
 
 # One build profile for all of it: optimised like the release, quick to compile.
 PROFILE := --profile ci
 
-.PHONY: test check bench run tools lint fuzz agreement ablation
+.PHONY: test check bench curve run tools lint fuzz agreement ablation
 
 test: tools lint
 	cargo nextest run --locked --cargo-profile ci
@@ -27,6 +28,11 @@ bench:
 	cargo bench --locked $(PROFILE) --bench scan
 	benches/ratio.sh "$$(cargo bench --locked $(PROFILE) --bench scan --no-run --message-format=json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)"
 
+# Latency and size of the embedded store over millions of messages: half an hour.
+MESSAGES := 5000000
+curve:
+	cargo bench --locked $(PROFILE) --bench store -- $(MESSAGES)
+
 agreement: tools
 	cargo nextest run --locked --cargo-profile ci --no-capture agreement
 
@@ -37,13 +43,15 @@ run:
 	cargo run --release
 
 # What the tests need besides Rust: a C compiler for PCRE2, the test runner, the scanners that read
-# what `calspamd rules export` writes, servers of DNS lists, and Python for the broken one of the lab.
+# what `calspamd rules export` writes, servers of DNS lists, Python for the broken one of the lab, and
+# a Redis.
 tools:
 	@missing=; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v valgrind >/dev/null || missing="$$missing valgrind"; \
 	command -v unbound >/dev/null || [ -x /usr/sbin/unbound ] || missing="$$missing unbound"; \
 	command -v rbldnsd >/dev/null || [ -x /usr/sbin/rbldnsd ] || missing="$$missing rbldnsd"; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	command -v python3 >/dev/null || missing="$$missing python3"; \
 	command -v rspamadm >/dev/null || missing="$$missing rspamd"; \
 	command -v spamassassin >/dev/null || missing="$$missing spamassassin"; \

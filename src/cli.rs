@@ -9,6 +9,7 @@
 
 mod facts;
 mod health;
+mod learn;
 mod mass_check;
 mod progress;
 mod lists;
@@ -17,6 +18,8 @@ mod rescore;
 mod rules;
 mod scan;
 mod serve;
+mod service;
+mod store;
 mod terminal;
 
 use std::io::{self, Write};
@@ -60,6 +63,9 @@ struct Common {
     /// Leave out the built-in rules
     #[arg(long, global = true)]
     no_stock_rules: bool,
+    /// Directory of the service's state
+    #[arg(long, global = true, value_name = "DIR")]
+    state: Option<PathBuf>,
     #[arg(long, global = true, value_name = "ADDR")]
     #[arg(help = "Address of the HTTP service: IP:PORT or unix:/PATH")]
     http: Option<Address>,
@@ -99,6 +105,12 @@ enum Command {
     Config(ConfigCommand),
     /// Ask a running service whether it is well
     Health,
+    /// Tell a running service what users say of their mail
+    #[command(subcommand)]
+    Learn(learn::Command),
+    /// Look at what a running service remembers
+    #[command(subcommand)]
+    Store(store::Command),
 }
 
 #[derive(Debug, Subcommand)]
@@ -146,6 +158,8 @@ enum Error {
     NotOurs(PathBuf),
     #[error("{0}")]
     Dns(#[from] crate::lists::Error),
+    #[error("{0}")]
+    Reputation(#[from] crate::reputation::Error),
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
 }
@@ -160,6 +174,7 @@ impl Error {
             | Self::NoRule { .. }
             | Self::Page(_)
             | Self::NotOurs(_)
+            | Self::Reputation(_)
             | Self::LogFilter(_) => ExitCode::from(2),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Metrics(_)
@@ -201,8 +216,12 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     if let Some(address) = &common.http {
         config.http.listen = address.clone();
     }
-    if !matches!(command, Command::Rules(_) | Command::Health) {
+    let asks_service = matches!(command, Command::Health | Command::Learn(_) | Command::Store(_));
+    if !asks_service && !matches!(command, Command::Rules(_)) {
         config.scan.site = Site::open(config.site.clone())?;
+    }
+    if let Some(directory) = &common.state {
+        config.reputation.state.clone_from(directory);
     }
     if common.no_dns {
         config.dns.enabled = false;
@@ -223,7 +242,9 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Rules(command) => rules::run(&command, &common, &config, paint, out)?,
         Command::Lists(command) => lists::run(&command, &common, &config, paint, out)?,
         Command::Config(ConfigCommand::Check { print }) => check(print, &common, &config, out)?,
-        Command::Health => health::run(&config.http.listen, out)?,
+        Command::Health => health::run(&config.http, out)?,
+        Command::Learn(command) => learn::run(&command, &config, out)?,
+        Command::Store(command) => store::run(&command, &config.http, out)?,
     };
     out.flush()?;
     Ok(code)

@@ -17,7 +17,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{lists, scan, server, site};
+use crate::{lists, reputation, scan, server, site};
 use sections::Sections;
 
 pub use environment::variables;
@@ -107,6 +107,8 @@ pub struct Config {
     pub scan: scan::Settings,
     /// Asking DNS lists.
     pub dns: lists::Settings,
+    /// Remembering what was seen; the store is not open yet.
+    pub reputation: reputation::Settings,
     /// What the site knows; its files are not read yet.
     pub site: site::Settings,
     /// Directories with a site's rules, in order.
@@ -319,7 +321,7 @@ mod tests {
             (
                 "[web]\n",
                 "calspamd.toml:1:2: web: unknown key `web`\n    [web]\n  hint: known here: \
-                 `http`, `rules`, `dns`, `limits`, `site`, `actions`, `policy`, `log`",
+                 `http`, `rules`, `dns`, `reputation`, `limits`, `site`, `actions`, `policy`, `log`",
             ),
             (
                 "\n[limits]\n  time = \"3 parsecs\"\n",
@@ -447,6 +449,18 @@ mod tests {
             welcome_organizers = [\"ann@partner.example\", \"partner.test\"]
             block_addresses = [\"/etc/a\"]
             block_urls = [\"/etc/u\", \"v\"]
+            [reputation]
+            store = \"redis://192.0.2.1:6379/3\"
+            state = \"/srv/calspamd\"
+            secret_file = \"/etc/calspamd/secret\"
+            provenance = \"full\"
+            learn = false
+            rates.organizer = \"7/2h\"
+            rates.recipient = \"0/1d\"
+            keep.campaigns = \"3d\"
+            budget = \"50ms\"
+            max_size = \"2GiB\"
+            half_life = \"7d\"
             [actions]
             greylist = false
             add_header = 5.5

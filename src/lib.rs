@@ -23,6 +23,8 @@ pub mod wordlists;
 
 pub mod lists;
 
+pub mod reputation;
+
 pub mod rules;
 
 pub mod verdict;

@@ -22,7 +22,8 @@ use prometheus::{
 
 use crate::lists::{CacheReport, Report};
 use crate::message::DefectKind;
-use crate::scan::{DNS_BUDGET, Known, LISTS, Outcome, Timings};
+use crate::reputation::{Operation, OperationResult};
+use crate::scan::{DNS_BUDGET, Known, LISTS, Outcome, STORE, Timings};
 use crate::verdict::Action;
 
 /// Media type of what [`Metrics::render`] gives.
@@ -40,7 +41,7 @@ const SECONDS: [f64; 17] = [
 const PROTOCOLS: [&str; 1] = ["rspamd"];
 
 /// Reasons for a partial answer that are no defects of the input.
-const REASONS: [&str; 3] = [INTERNAL_ERROR, DNS_BUDGET, LISTS];
+const REASONS: [&str; 4] = [INTERNAL_ERROR, DNS_BUDGET, LISTS, STORE];
 
 /// Reason for a partial answer after a panic.
 pub const INTERNAL_ERROR: &str = "internal-error";
@@ -160,6 +161,10 @@ declare! {
         "Questions answered from the cache (hit), asked by somebody already (joined), asked (miss).";
     LIST_UP: "gauge" "calspamd_list_up" ["list"]
         "1 while a DNS list is asked, 0 while it is switched off.";
+    STORE_OPERATIONS: "counter" "calspamd_store_operations_total" ["operation", "result"]
+        "What the store was asked to do, and what became of it; nothing while there is none.";
+    STORE_UP: "gauge" "calspamd_store_up" []
+        "1 while the store is asked, 0 while it is left alone because it does not answer.";
     BUILD: "gauge" "calspamd_build_info" ["version", "rules"]
         "Always 1; version of calspamd and number of its rules.";
 }
@@ -214,6 +219,8 @@ pub struct Metrics {
     dns_questions: IntCounterVec,
     dns_cache: IntCounterVec,
     list_up: IntGaugeVec,
+    store_operations: IntCounterVec,
+    store_up: IntGauge,
 }
 
 impl Metrics {
@@ -291,6 +298,16 @@ impl Metrics {
         add(Box::new(dns_cache.clone()))?;
         let list_up = IntGaugeVec::new(options(&LIST_UP), LIST_UP.labels)?;
         add(Box::new(list_up.clone()))?;
+        let store_operations = counters(&STORE_OPERATIONS)?;
+        for operation in Operation::ALL {
+            for result in OperationResult::ALL {
+                store_operations.with_label_values(&[operation.name(), result.name()]);
+            }
+        }
+        add(Box::new(store_operations.clone()))?;
+        let store_up = IntGauge::with_opts(options(&STORE_UP))?;
+        store_up.set(1);
+        add(Box::new(store_up.clone()))?;
         let build = IntGaugeVec::new(options(&BUILD), BUILD.labels)?;
         add(Box::new(build.clone()))?;
         add(Box::new(ProcessCollector::for_self()))?;
@@ -313,6 +330,8 @@ impl Metrics {
             dns_questions,
             dns_cache,
             list_up,
+            store_operations,
+            store_up,
         })
     }
 
@@ -393,6 +412,16 @@ impl Metrics {
                 raise(&self.dns_questions.with_label_values(&[name, result.name()]), *value);
             }
         }
+    }
+
+    /// Takes over what the memory has counted itself, as of now.
+    pub fn store(&self, report: &[(Operation, OperationResult, u64)], is_off: bool) {
+        for (operation, result, value) in report {
+            let counter =
+                self.store_operations.with_label_values(&[operation.name(), result.name()]);
+            counter.inc_by(value.saturating_sub(counter.get()));
+        }
+        self.store_up.set(i64::from(!is_off));
     }
 
     /// Counts a scan as going on until the guard is dropped.
@@ -490,6 +519,7 @@ mod tests {
             has_calendar: true,
             size: 1_000,
             authentication: Known::Nothing,
+            remembered: crate::scan::Remembered::default(),
             timings: Timings {
                 rules: Duration::from_micros(300),
                 total: Duration::from_micros(900),

@@ -12,9 +12,10 @@ use crate::calendar::{self, Moment, Property, Reading};
 use crate::facts::{self, Facts, History, Origin};
 use crate::lists::{self, Listing, Listings, Lists};
 use crate::message::{self, Defect, DefectKind, Envelope, Message, Source};
+use crate::reputation::{Judgement, Observation, Recalled, Reputation};
 use crate::rules::{self, Evaluation, EvidenceScope, Hit, RuleSet};
 use crate::site::Site;
-use crate::verdict::{self, Circumstances, Policy, Upstream, Verdict};
+use crate::verdict::{self, Action, Apply, Circumstances, Policy, Upstream, Verdict};
 
 /// Rules named that ran into their limit.
 const EXHAUSTED: usize = 10;
@@ -24,6 +25,9 @@ pub const DNS_BUDGET: &str = "dns-budget";
 
 /// Reason for a partial answer: not every list has answered all that was to be asked.
 pub const LISTS: &str = "lists";
+
+/// Reason for a partial answer: nobody could say what was seen before.
+pub const STORE: &str = "store";
 
 /// Settings of all stages.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +46,15 @@ pub struct Settings {
     pub authentication: Option<Authenticator>,
     /// Who asks DNS lists; nobody by default.
     pub lists: Lists,
+    /// Who knows what was seen before; nobody by default.
+    pub reputation: Reputation,
+}
+
+impl Settings {
+    /// True when a scan may have to wait for somebody else's answer.
+    pub fn may_wait(&self) -> bool {
+        self.lists.may_wait() || self.reputation.may_wait()
+    }
 }
 
 /// Limits of a whole scan.
@@ -78,6 +91,8 @@ pub struct Request {
     pub offline: bool,
     /// What the caller knows of the past: a calendar server of its events. Unknown by default.
     pub history: History,
+    /// The message is not to be remembered.
+    pub forget: bool,
 }
 
 /// Time spent in each stage.
@@ -91,6 +106,8 @@ pub struct Timings {
     pub facts: Duration,
     /// `authentication`: waiting for it.
     pub authentication: Duration,
+    /// `reputation`: asking what was seen before.
+    pub reputation: Duration,
     /// `lists`.
     pub lists: Duration,
     /// `rules`.
@@ -103,12 +120,13 @@ pub struct Timings {
 
 impl Timings {
     /// Stage names with their times, in pipeline order.
-    pub fn stages(&self) -> [(&'static str, Duration); 7] {
+    pub fn stages(&self) -> [(&'static str, Duration); 8] {
         [
             ("message", self.message),
             ("calendar", self.calendar),
             ("facts", self.facts),
             ("authentication", self.authentication),
+            ("reputation", self.reputation),
             ("lists", self.lists),
             ("rules", self.rules),
             ("verdict", self.verdict),
@@ -220,6 +238,15 @@ pub struct Said {
     pub listing: Listing,
 }
 
+/// Where the message is remembered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// Number of its record; none where it is not kept.
+    pub record: Option<String>,
+    /// The campaign that it belongs to.
+    pub campaign: Option<String>,
+}
+
 /// The answer, free of any protocol.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -243,12 +270,28 @@ pub struct Outcome {
     pub size: usize,
     /// Who says what is known of the message's authentication.
     pub authentication: Known,
+    /// Where it is remembered.
+    pub remembered: Remembered,
     /// Where the time went.
     pub timings: Timings,
 }
 
-/// Scans one message.
+/// Scans one message, and has it remembered.
 pub fn scan(bytes: &[u8], request: &Request, rules: &RuleSet, settings: &Settings) -> Outcome {
+    let (outcome, observation) = observe(bytes, request, rules, settings);
+    if let Some(observation) = observation.filter(|_| !request.forget) {
+        settings.reputation.record(observation, judgement(&outcome.verdict));
+    }
+    outcome
+}
+
+/// Scans one message, and says what would be remembered of it.
+pub fn observe(
+    bytes: &[u8],
+    request: &Request,
+    rules: &RuleSet,
+    settings: &Settings,
+) -> (Outcome, Option<Observation>) {
     let clock = Stopwatch::start(settings.limits.time);
     let expired = || clock.expired();
     let mut timings = Timings::default();
@@ -260,7 +303,8 @@ pub fn scan(bytes: &[u8], request: &Request, rules: &RuleSet, settings: &Setting
     let has_calendar = !message.calendar_parts.is_empty();
     let concerns_calendar = has_calendar || facts::shares_calendar(&message);
     if !concerns_calendar && !rules.can_hit_without_calendar() {
-        return without_calendar(&message, request, rules, settings, &clock, timings);
+        let outcome = without_calendar(&message, request, rules, settings, &clock, timings);
+        return (outcome, None);
     }
 
     // Goes on while calendars are read.
@@ -292,6 +336,16 @@ pub fn scan(bytes: &[u8], request: &Request, rules: &RuleSet, settings: &Setting
         timings.authentication = clock.lap(&timings);
     }
 
+    // Whose event it is depends on who has signed.
+    let Recalled { history, observation, failed } =
+        settings.reputation.recall(&facts, clock.left());
+    if let Some(history) = history {
+        facts.history = history;
+    }
+    if settings.reputation.is_on() {
+        timings.reputation = clock.lap(&timings);
+    }
+
     // Whose signature passed is asked about too, so lists come second and share the time.
     let left = clock.left().min(settings.lists.budget().saturating_sub(timings.authentication));
     let listings = ask(&facts, request, rules, &settings.lists, left);
@@ -304,6 +358,7 @@ pub fn scan(bytes: &[u8], request: &Request, rules: &RuleSet, settings: &Setting
     let mut partial = partial(&defects, &evaluation);
     let unread = !partial.is_empty();
     partial.extend(unanswered(&listings));
+    partial.extend(failed.then(|| STORE.to_owned()));
     let verdict = verdict::decide(
         evaluation.hits,
         &settings.verdict,
@@ -322,10 +377,30 @@ pub fn scan(bytes: &[u8], request: &Request, rules: &RuleSet, settings: &Setting
         has_calendar,
         size: bytes.len(),
         authentication: known,
+        remembered: remembered(observation.as_ref(), request),
         timings,
     };
     outcome.timings.total = clock.elapsed();
-    outcome
+    (outcome, observation)
+}
+
+/// What the memory needs to know of a verdict.
+fn judgement(verdict: &Verdict) -> Judgement {
+    Judgement {
+        clean: verdict.action == Action::NoAction,
+        applies: verdict.decision.apply != Apply::Ignore,
+        score: verdict.score,
+        action: verdict.action.name(),
+        ..Judgement::default()
+    }
+}
+
+fn remembered(observation: Option<&Observation>, request: &Request) -> Remembered {
+    let Some(observation) = observation else { return Remembered::default() };
+    Remembered {
+        record: (!request.forget && observation.is_kept()).then(|| observation.record()),
+        campaign: observation.campaign(),
+    }
 }
 
 /// Measures the stages and the budget. Monotonic: it is not the time of the scan.
@@ -367,6 +442,9 @@ fn without_calendar(
     mut timings: Timings,
 ) -> Outcome {
     let reading = Reading::default();
+    if !request.forget {
+        settings.reputation.letter(message, &request.envelope, request.now);
+    }
     // A calendar may stand where nobody has looked.
     let partial =
         partial(&message.defects, &Evaluation { complete: true, ..Evaluation::default() });
@@ -387,6 +465,7 @@ fn without_calendar(
         has_calendar: false,
         size: message.raw.len(),
         authentication: Known::Nothing,
+        remembered: Remembered::default(),
         timings,
     }
 }

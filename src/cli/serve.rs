@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Common, Error, rules, terminal};
 use crate::config::{Config, Format, Level, Log};
+use crate::reputation::Reputation;
 use crate::server::{self, Application, Refusal, State};
 
 pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
@@ -24,13 +25,20 @@ pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
     if let Err(error) = super::start_dns(&config.dns, &mut scan) {
         tracing::warn!("{error}; DNS is not asked");
     }
+    let (reputation, warning) = Reputation::start(&config.reputation, Arc::new(server::now))?;
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
+    scan.reputation = reputation.clone();
     let state = State::new(loaded.rules, scan)?.with_source(Box::new(again));
     let state = Arc::new(state);
 
     let address = config.http.listen.clone();
     let application = Application::build(config.http, state)
         .map_err(|source| Error::Listen { address, source })?;
-    application.serve(server::stop_signal()).map_err(Error::Serve)?;
+    let served = application.serve(server::stop_signal()).map_err(Error::Serve);
+    reputation.stop();
+    served?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use super::Config;
 use super::values::{Size, Threshold, Time};
+use crate::reputation;
 
 /// Collects lines; a comment stands above its key.
 #[derive(Default)]
@@ -44,8 +45,61 @@ fn list(values: impl IntoIterator<Item = impl Display>) -> String {
     format!("[{}]", values.join(", "))
 }
 
+fn remember(page: &mut Page, settings: &reputation::Settings) {
+    page.section("reputation");
+    match &settings.store {
+        Some(store) => page.key("store", text(store), STORE),
+        None => page.comment(STORE),
+    }
+    page.key("state", text(settings.state.display()), "Directory of the service's state.");
+    match &settings.secret_file {
+        Some(path) => page.key("secret_file", text(path.display()), SECRET),
+        None => page.comment(SECRET),
+    }
+    page.key(
+        "provenance",
+        text(settings.provenance.name()),
+        "hashed: records can be looked up, and not read; full: they can be read.",
+    );
+    page.key("learn", settings.learn, "Remember what is scanned.");
+    page.key("budget", text(Time(settings.budget)), "A scan waits for the store at most so long.");
+    let size = usize::try_from(settings.max_size).unwrap_or(usize::MAX);
+    page.key("max_size", text(Size(size)), "Largest size of the store.");
+    page.key("half_life", text(Time(settings.half_life)), "Time after which a report weighs half.");
+    let rates = &settings.rates;
+    page.comment("NUMBER/TIME that is allowed in a window that slides; 0/1h allows any number.");
+    for (key, limit) in [
+        ("organizer", rates.organizer),
+        ("domain", rates.domain),
+        ("account", rates.account),
+        ("client", rates.client),
+        ("recipient", rates.recipient),
+    ] {
+        page.plain(&format!("rates.{key}"), text(limit));
+    }
+    let keep = &settings.keep;
+    page.comment("How long things are remembered after they were seen last.");
+    for (key, time) in [
+        ("events", keep.events),
+        ("contacts", keep.contacts),
+        ("campaigns", keep.campaigns),
+        ("reports", keep.reports),
+        ("records", keep.records),
+    ] {
+        page.plain(&format!("keep.{key}"), text(Time(time)));
+    }
+}
+
+/// What stands above the place of the store.
+const STORE: &str = "store: embedded:DIRECTORY, redis://HOST:PORT, memory, or none; without it, a \
+                     file in the state directory.";
+
+/// What stands above the name of the secret's file.
+const SECRET: &str = "secret_file: makes what is kept unreadable for others; one for all \
+                      instances. Made in the state directory where it is missing.";
+
 pub(super) fn print(config: &Config) -> String {
-    let Config { http, insecure, scan, site, dns, rule_directories, log } = config;
+    let Config { http, insecure, scan, site, dns, reputation, rule_directories, log } = config;
     let mut page = Page::default();
 
     page.section("http");
@@ -76,6 +130,8 @@ pub(super) fn print(config: &Config) -> String {
     page.key("servers", list(&dns.servers), "Resolvers, IP or IP:PORT; none: the system's.");
     page.key("budget", text(Time(dns.budget)), "A scan waits for lists at most so long.");
     page.key("max_questions", dns.most, "Questions to lists per message.");
+
+    remember(&mut page, reputation);
 
     page.section("limits");
     page.key("time", text(Time(scan.limits.time)), "A scan answers with what it has after this.");

@@ -7,9 +7,10 @@ use serde::Deserialize;
 
 use super::values::{Parsed, Server, Size, Threshold, Time, Word};
 use super::{Config, DEFAULT_RULES, Format, Level, Log};
+use crate::reputation::{Limit, Place, Provenance};
 use crate::site::{self, Network, Who};
 use crate::verdict::Policy;
-use crate::{lists, scan, server};
+use crate::{lists, reputation, scan, server};
 
 macro_rules! sections {
     ($($section:ident: $name:ident { $($key:ident: $value:ty,)+ })+) => {
@@ -56,6 +57,18 @@ sections! {
         budget: Time,
         max_questions: NonZeroUsize,
     }
+    reputation: ReputationSection {
+        store: Parsed<Place>,
+        state: PathBuf,
+        secret_file: PathBuf,
+        provenance: Word<Provenance>,
+        learn: bool,
+        rates: RatesSection,
+        budget: Time,
+        max_size: Size,
+        keep: KeepSection,
+        half_life: Time,
+    }
     limits: Limits {
         time: Time,
         parts: NonZeroUsize,
@@ -88,6 +101,35 @@ sections! {
     log: LogSection {
         level: Word<Level>,
         format: Word<Format>,
+    }
+}
+
+/// A table in a section.
+macro_rules! table {
+    ($name:ident { $($key:ident: $value:ty,)+ }) => {
+        #[derive(Debug, Default, Clone, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct $name { $($key: Option<$value>,)+ }
+    };
+}
+
+table! {
+    RatesSection {
+        organizer: Parsed<Limit>,
+        domain: Parsed<Limit>,
+        account: Parsed<Limit>,
+        client: Parsed<Limit>,
+        recipient: Parsed<Limit>,
+    }
+}
+
+table! {
+    KeepSection {
+        events: Time,
+        contacts: Time,
+        campaigns: Time,
+        reports: Time,
+        records: Time,
     }
 }
 
@@ -128,11 +170,42 @@ impl Sections {
             insecure: self.http.insecure.unwrap_or_default(),
             scan,
             site: site_settings(self.site),
+            reputation: reputation_settings(self.reputation),
             dns,
             rule_directories: directories.unwrap_or_else(|| vec![DEFAULT_RULES.into()]),
             log,
         }
     }
+}
+
+fn reputation_settings(section: ReputationSection) -> reputation::Settings {
+    let mut settings = reputation::Settings {
+        store: section.store.map(|store| store.0),
+        secret_file: section.secret_file,
+        ..reputation::Settings::default()
+    };
+    set(&mut settings.state, section.state);
+    set(&mut settings.provenance, section.provenance.map(|word| word.0));
+    set(&mut settings.learn, section.learn);
+    set(&mut settings.budget, section.budget.map(|time| time.0));
+    set(&mut settings.half_life, section.half_life.map(|time| time.0));
+    let size = section.max_size.map(|size| u64::try_from(size.0).unwrap_or(u64::MAX));
+    set(&mut settings.max_size, size);
+
+    let (rates, given) = (&mut settings.rates, section.rates.unwrap_or_default());
+    set(&mut rates.organizer, given.organizer.map(|limit| limit.0));
+    set(&mut rates.domain, given.domain.map(|limit| limit.0));
+    set(&mut rates.account, given.account.map(|limit| limit.0));
+    set(&mut rates.client, given.client.map(|limit| limit.0));
+    set(&mut rates.recipient, given.recipient.map(|limit| limit.0));
+
+    let (keep, given) = (&mut settings.keep, section.keep.unwrap_or_default());
+    set(&mut keep.events, given.events.map(|time| time.0));
+    set(&mut keep.contacts, given.contacts.map(|time| time.0));
+    set(&mut keep.campaigns, given.campaigns.map(|time| time.0));
+    set(&mut keep.reports, given.reports.map(|time| time.0));
+    set(&mut keep.records, given.records.map(|time| time.0));
+    settings
 }
 
 fn site_settings(site: Site) -> site::Settings {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error as _, Unexpected, Visitor};
 
 use super::{Format, Level};
+use crate::reputation::Provenance;
 use crate::verdict::Policy;
 
 /// A length of time: `3s`, `500ms`.
@@ -227,6 +228,12 @@ impl Words for Format {
 impl Words for Policy {
     fn words() -> Vec<(&'static str, Self)> {
         [Self::All, Self::Known, Self::Never].map(|policy| (policy.name(), policy)).to_vec()
+    }
+}
+
+impl Words for Provenance {
+    fn words() -> Vec<(&'static str, Self)> {
+        [Self::Hashed, Self::Full].map(|word| (word.name(), word)).to_vec()
     }
 }
 

@@ -17,6 +17,8 @@ use sha2::{Digest, Sha256};
 
 use super::{domain, text};
 
+pub use super::remembered::snapshot;
+
 /// What is remembered in place of a text: equal texts have equal marks under one secret, and
 /// nobody without the secret can tell or try out the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,11 +84,27 @@ impl Marker {
                 text
             }
         };
+        self.hash(sort as u8, &[text.as_bytes()])
+    }
+
+    /// The mark of pieces that belong together, for purposes that no [`Sort`] is for: equal only
+    /// for the same purpose and the same pieces, letter by letter.
+    pub fn pieces(&self, purpose: u8, pieces: &[&[u8]]) -> Mark {
+        // Far from the numbers of sorts.
+        self.hash(purpose | 0x80, pieces)
+    }
+
+    fn hash(&self, label: u8, pieces: &[&[u8]]) -> Mark {
         let mut hash = Sha256::new();
         hash.update((self.secret.len() as u64).to_be_bytes());
         hash.update(&self.secret);
-        hash.update([sort as u8]);
-        hash.update(text.as_bytes());
+        hash.update([label]);
+        for (index, piece) in pieces.iter().enumerate() {
+            if index > 0 || pieces.len() > 1 {
+                hash.update((piece.len() as u64).to_be_bytes());
+            }
+            hash.update(piece);
+        }
         let mut mark = [0; 16];
         mark.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
         Mark(mark)
@@ -233,6 +251,8 @@ pub struct Campaign {
     pub recipients: u32,
     /// Distinct organizers, this message's included.
     pub organizers: u32,
+    /// Distinct registered domains of theirs, this message's included.
+    pub domains: u32,
 }
 
 /// What users have reported of an event: its UID, its campaign, its organizer or its links.
@@ -269,6 +289,18 @@ impl History {
     /// The mark of an address.
     pub fn address(&self, address: &str) -> Mark {
         self.marker.mark(Sort::Address, address)
+    }
+
+    /// True when nobody has said anything of the past.
+    pub const fn is_unknown(&self) -> bool {
+        self.events.is_none()
+            && self.uids.is_none()
+            && self.organizers.is_none()
+            && self.rates.is_none()
+            && self.campaigns.is_none()
+            && self.reports.is_none()
+            && self.people.is_none()
+            && self.feed.is_none()
     }
 }
 

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::answers::{all, domain_of, flag, float, known, mail, own_links, recipients, values};
 use super::gather::EventFacts;
-use super::history::{By, Correspondent, FIXED, Person, Sort, Stored};
+use super::history::{By, Correspondent, FIXED, Marker, Person, Sort, Stored};
 use super::{Answer, Datum, Facts, Origin, Place, Value, domain};
 use crate::calendar::{Party, Property, Value as PropertyValue};
 
@@ -200,6 +200,45 @@ pub(super) fn changed<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f>
             differs.then(|| (name(), Place::Property(e.event, property)))
         }))
     })
+}
+
+/// What is to be remembered of an event, to compare the next message under its UID with: all but
+/// what only the store can know.
+pub fn snapshot(e: &EventFacts<'_>, f: &Facts<'_>, marker: &Marker, most: usize) -> Stored {
+    let most = most.min(MOST);
+    let organizer = addresses(&e.event.organizers).next();
+    let domain = organizer.and_then(domain_of);
+    let mut links: Vec<_> = own_links(e, f).filter_map(super::Link::domain).collect();
+    links.sort_unstable();
+    links.dedup();
+    let own = || e.event.properties.iter().filter(|p| p.within == 0);
+    let attached = own().filter(|p| p.name == "ATTACH").take(most);
+    let fixed = own().filter(|p| FIXED.contains(&&*p.name)).take(most);
+    Stored {
+        uid: e.event.uid.clone().unwrap_or_default(),
+        recurrence_id: e.event.recurrence_id.clone(),
+        organizer: organizer.map(|address| marker.mark(Sort::Address, address)),
+        organizer_domain: domain.map(|domain| marker.mark(Sort::Domain, &domain)),
+        sequence: e.event.sequence.unwrap_or(0),
+        dtstamp: e.event.dtstamp,
+        start: e.event.start.map(|start| start.timestamp),
+        attendees: addresses(&e.event.attendees)
+            .take(most)
+            .map(|address| marker.mark(Sort::Address, address))
+            .collect(),
+        links: links.iter().take(most).map(|host| marker.mark(Sort::Domain, host)).collect(),
+        phones: e
+            .phones
+            .iter()
+            .take(most)
+            .map(|phone| marker.mark(Sort::Phone, &phone.number))
+            .collect(),
+        attachments: attached.map(|p| marker.mark(Sort::Attachment, &content(p))).collect(),
+        properties: fixed
+            .map(|p| marker.mark(Sort::Property, &format!("{}:{}", p.name, content(p))))
+            .collect(),
+        ..Stored::default()
+    }
 }
 
 /// A number of an event that somebody keeps by UID; 0 for a UID without an entry.

@@ -17,7 +17,9 @@ use crate::rules::EvidenceScope;
 use crate::scan::Request;
 use crate::verdict::{Action, Policy};
 
-pub use control::{ListState, not_reloaded, reloaded, stat};
+pub use control::{
+    ListState, contacts, learned, not_reloaded, records, reloaded, stat, store_stats,
+};
 pub use reply::{ListedSymbol, answer, failure, reply, symbols};
 
 /// Longest `Log-Tag` taken over into a log line.
@@ -43,6 +45,16 @@ pub struct Options {
     pub accept: String,
     /// A file that holds the message (`File`, `Path`), in place of the body.
     pub file: Option<FileInput>,
+    /// The message that something is asked of: its Message-ID without angle brackets.
+    pub message_id: Option<String>,
+    /// The same by a UID.
+    pub uid: Option<String>,
+    /// The same by the organizer's address.
+    pub organizer: Option<String>,
+    /// The same by the name of a campaign.
+    pub campaign: Option<String>,
+    /// The address that something is asked of.
+    pub address: Option<String>,
 }
 
 /// A message that the caller has put where the service may read it.
@@ -95,6 +107,7 @@ struct Reading {
     received_at: Option<i64>,
     deliver_to: Option<String>,
     offline: bool,
+    forget: bool,
     options: Options,
 }
 
@@ -123,8 +136,18 @@ impl Reading {
             "upstream-score" => first(&mut self.upstream_score, || number(value)),
             "received-at" => first(&mut self.received_at, || time(value)),
             "content-type" => self.bare |= is_calendar_type(value),
+            // As Rspamd has it: what is asked for a test is not to be counted.
+            "log" => self.forget |= value.eq_ignore_ascii_case("no"),
+            "no_stat" => self.forget |= !matches!(value, "0" | "false" | "no"),
             "url-format" => self.options.extended_urls |= value.eq_ignore_ascii_case("extended"),
             "flags" => value.split(',').for_each(|flag| self.flag(flag.trim())),
+            "message-id" | "message_id" => {
+                first(&mut self.options.message_id, || text(value.trim_matches(['<', '>'])));
+            }
+            "uid" => first(&mut self.options.uid, || text(value)),
+            "organizer" => first(&mut self.options.organizer, || address(value)),
+            "campaign" => first(&mut self.options.campaign, || text(value)),
+            "address" => first(&mut self.options.address, || address(value)),
             "log-tag" => first(&mut self.options.log_tag, || log_tag(value)),
             "compression" | "content-encoding" => {
                 first(&mut self.options.compression, || compression(value));
@@ -153,6 +176,7 @@ impl Reading {
         match flag.to_ascii_lowercase().as_str() {
             "ext_urls" => self.options.extended_urls = true,
             "no_dns" => self.offline = true,
+            "no_stat" => self.forget = true,
             _ => {}
         }
     }
@@ -171,6 +195,7 @@ impl Reading {
             policy: self.policy,
             now: self.received_at.unwrap_or(now),
             offline: self.offline,
+            forget: self.forget,
             ..Request::default()
         };
         request.upstream.action = self.upstream_action;

@@ -4,6 +4,7 @@
 //! Not an error: a client that is slow, sends too much or hangs up.
 
 mod body;
+mod memory;
 
 use std::future::Future;
 use std::io;
@@ -25,7 +26,7 @@ use crate::lists::Report;
 use crate::metrics::{self, Rejection};
 use crate::protocol::compression;
 use crate::protocol::rspamd::{self, v3};
-use crate::scan::{Extracted, Known, Outcome, Request, Timings};
+use crate::scan::{Extracted, Known, Outcome, Remembered, Request, Timings};
 use crate::verdict::{Action, Apply, Busy, Decision, ManualInsert, Target, Verdict};
 
 /// Label of this dialect in metrics.
@@ -72,7 +73,7 @@ pub(super) async fn run(
     shutdown: impl Future<Output = ()> + 'static,
 ) -> io::Result<()> {
     let workers = available_parallelism().map_or(1, usize::from);
-    let waits = state.settings.lists.may_wait();
+    let waits = state.settings.may_wait();
     let threads = if waits { WAITING_THREADS } else { BLOCKING_THREADS };
     let service = Service {
         state: Arc::clone(&state),
@@ -119,7 +120,11 @@ async fn answer(
     service: web::Data<Service>,
 ) -> HttpResponse {
     let state = &service.state;
-    match request.path().to_ascii_lowercase().as_str() {
+    let path = request.path().to_ascii_lowercase();
+    if let Some(ask) = memory::Ask::of(&path) {
+        return service.memory(&request, payload, ask).await;
+    }
+    match path.as_str() {
         "/symbols" if !has_body(&request) => {
             let body = rspamd::symbols(&state.current.load().symbols);
             service.respond(&request, StatusCode::OK, JSON, body)
@@ -132,6 +137,8 @@ async fn answer(
         "/ping" => service.respond(&request, StatusCode::OK, TEXT, "pong\r\n"),
         "/metrics" => {
             state.metrics.lists(&state.settings.lists.report(), state.settings.lists.cache());
+            let memory = &state.settings.reputation;
+            state.metrics.store(&memory.report(), memory.is_off());
             let text = state.metrics.render();
             service.respond(&request, StatusCode::OK, metrics::CONTENT_TYPE, text)
         }
@@ -233,7 +240,7 @@ impl Service {
         options: rspamd::Options,
     ) -> Result<Vec<u8>, Stopping> {
         // Who waits for DNS must not hold up the others either.
-        if message.len() <= INLINE && !self.state.settings.lists.may_wait() {
+        if message.len() <= INLINE && !self.state.settings.may_wait() {
             return Ok(scan(&self.state, &message, &scan_request, &options));
         }
         let state = Arc::clone(&self.state);
@@ -411,7 +418,8 @@ fn is_scan(request: &HttpRequest) -> bool {
         "/report",
         "/report_ifspam",
     ];
-    SCANS.iter().any(|path| request.path().eq_ignore_ascii_case(path))
+    let path = request.path().to_ascii_lowercase();
+    SCANS.contains(&path.as_str()) || memory::Ask::of(&path).is_some()
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {
@@ -485,6 +493,7 @@ fn not_scanned(size: usize, total: Duration) -> Outcome {
         has_calendar: false,
         size,
         authentication: Known::Nothing,
+        remembered: Remembered::default(),
         timings: Timings { total, ..Timings::default() },
     }
 }
@@ -509,6 +518,7 @@ fn log(number: u64, outcome: &Outcome, request: &Request, options: &rspamd::Opti
         message_ms = milliseconds(timings.message),
         calendar_ms = milliseconds(timings.calendar),
         facts_ms = milliseconds(timings.facts),
+        reputation_ms = milliseconds(timings.reputation),
         lists_ms = milliseconds(timings.lists),
         rules_ms = milliseconds(timings.rules),
         verdict_ms = milliseconds(timings.verdict),

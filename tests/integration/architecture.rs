@@ -18,6 +18,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("site", &["facts"]),
     ("wordlists", &["facts"]),
     ("lists", &["message", "calendar", "facts"]),
+    ("reputation", &["message", "calendar", "facts", "wordlists"]),
     ("rules", &["message", "calendar", "facts", "wordlists", "lists"]),
     ("verdict", &["calendar", "rules"]),
     (
@@ -30,6 +31,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "site",
             "wordlists",
             "lists",
+            "reputation",
             "rules",
             "verdict",
         ],
@@ -37,10 +39,26 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("mailbox", &[]),
     ("mass_check", &["message", "calendar", "rules", "scan", "mailbox"]),
     ("rescore", &["rules", "mass_check"]),
-    ("protocol", &["message", "calendar", "facts", "rules", "verdict", "scan"]),
-    ("metrics", &["message", "lists", "verdict", "scan"]),
-    ("server", &["message", "lists", "rules", "verdict", "scan", "protocol", "metrics"]),
-    ("config", &["message", "calendar", "site", "lists", "rules", "verdict", "scan", "server"]),
+    ("protocol", &["message", "calendar", "facts", "reputation", "rules", "verdict", "scan"]),
+    ("metrics", &["message", "lists", "reputation", "verdict", "scan"]),
+    (
+        "server",
+        &["message", "lists", "reputation", "rules", "verdict", "scan", "protocol", "metrics"],
+    ),
+    (
+        "config",
+        &[
+            "message",
+            "calendar",
+            "site",
+            "lists",
+            "reputation",
+            "rules",
+            "verdict",
+            "scan",
+            "server",
+        ],
+    ),
     (
         "cli",
         &[
@@ -51,6 +69,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "site",
             "wordlists",
             "lists",
+            "reputation",
             "rules",
             "verdict",
             "scan",
@@ -73,9 +92,12 @@ const DOORS: &[(&str, &[&str])] = &[
     ("mail_auth", &["authentication"]),
     ("calcard", &["calendar"]),
     ("actix_web", &["server"]),
-    ("tokio", &["server", "authentication", "lists"]),
+    ("tokio", &["server", "authentication", "lists", "reputation"]),
     ("hickory_resolver", &["authentication", "lists"]),
     ("moka", &["lists"]),
+    ("redb", &["reputation"]),
+    ("redis", &["reputation"]),
+    ("rustls", &["reputation"]),
     ("sha1", &["lists"]),
     ("sha2", &["facts", "lists"]),
     ("arc_swap", &["server"]),
@@ -426,7 +448,9 @@ fn the_checker_sees_what_is_forbidden() {
     check(
         &["cli", "serve"],
         "fn f(x: &'static str) -> char { tokio::spawn(x); '\"' }",
-        &["cli::serve knows tokio: only [\"server\", \"authentication\", \"lists\"] may"],
+        &[
+            "cli::serve knows tokio: only [\"server\", \"authentication\", \"lists\", \"reputation\"] may",
+        ],
     );
     check(
         &["verdict"],

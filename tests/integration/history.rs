@@ -102,6 +102,8 @@ struct Group {
     uid: String,
     recipients: u32,
     organizers: u32,
+    /// As many as organizers where nothing else is said.
+    domains: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -176,6 +178,7 @@ impl Section {
             uid: group.uid,
             recipients: group.recipients,
             organizers: group.organizers,
+            domains: group.domains.unwrap_or(group.organizers),
         };
         let person = |who: Who| Person {
             name: marker.mark(Sort::Name, &who.name),

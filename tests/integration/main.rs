@@ -56,9 +56,19 @@ mod authentication;
 mod attachments;
 // Every rule of the decision about an event.
 mod decision;
+// Digests of campaigns: what merges and what does not.
+mod campaign;
 // Lure fixtures in twelve disguises.
 mod obfuscation;
 // Sentences of lures in twelve languages.
 mod lures;
+// What every store does.
+mod stores;
+// The store that instances share: faults, and three processes that count like one.
+mod redis;
+// What a rule says after what came before, on each of them.
+mod sequences;
+// The memory when something goes wrong, and what can be read in it.
+mod upheaval;
 // Boundaries of the modules, read from the source.
 mod architecture;

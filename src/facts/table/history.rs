@@ -148,6 +148,13 @@ pub(super) const FACTS: &[Fact] = &[
         |e, f| by_uid(e, f.history.campaigns.as_ref(), |c| &c.uid, |c| f64::from(c.organizers)),
     ),
     event(
+        "campaign.domains",
+        Number,
+        "Organizers' registered domains of near-identical events; 0 when there are no others.",
+        "12",
+        |e, f| by_uid(e, f.history.campaigns.as_ref(), |c| &c.uid, |c| f64::from(c.domains)),
+    ),
+    event(
         "reports.weight",
         Number,
         "Users who reported the UID, its campaign, its organizer or its links as spam, each with what time has left of the report; reports of the contrary are subtracted.",

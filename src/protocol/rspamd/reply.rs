@@ -398,12 +398,12 @@ fn calendar<'a>(outcome: &'a Outcome, request: &Request) -> Calendar<'a> {
         events: outcome.events.iter().map(event).collect(),
         decision: decision(&outcome.verdict.decision),
         provenance: Provenance {
-            record: None,
+            record: outcome.remembered.record.as_deref(),
             message_id: outcome.message_id.as_deref(),
             received_at: received_at(request.now),
             source_ip: request.envelope.client_ip.map(|ip| ip.to_string()),
             via: if request.bare { "itip" } else { "imip" },
-            campaign: None,
+            campaign: outcome.remembered.campaign.as_deref(),
         },
         defects: outcome.defects.iter().map(defect).collect(),
         extracted: WireExtracted {
@@ -571,6 +571,7 @@ mod tests {
             has_calendar: true,
             size: 10,
             authentication: Known::Nothing,
+            remembered: crate::scan::Remembered::default(),
             timings: Timings { total: Duration::from_micros(1500), ..Timings::default() },
         }
     }

@@ -1,0 +1,493 @@
+//! The store in a file of this machine, by redb: one process has it at a time.
+//!
+//! Changes are in memory first and in the file within a second, many in one transaction; what is
+//! not in the file yet is seen all the same. A crash loses what is not in the file, and never
+//! anything that is: redb writes into free places and changes over in one step.
+//! Not an error: a file that another process has, a full or read-only disk. The store says so,
+//! looks again every now and then, and takes over when it can.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+
+use super::entry::Entry;
+use super::store::{Ask, Change, Found, KEY, Key, Purge, Stats, Store, Trouble};
+
+/// Name of the file.
+const FILE: &str = "memory.redb";
+
+/// Version of keys and entries in the file.
+const ENTRIES: TableDefinition<'_, &[u8; KEY], &[u8]> = TableDefinition::new("entries-1");
+/// Numbers about the file.
+const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers-1");
+/// Octets of all entries.
+const OCTETS: &str = "octets";
+
+/// Pages of the file kept in memory.
+const CACHE: usize = 64 << 20;
+
+/// Changed entries that wait for the file; with more, recording waits too.
+const WAITING: usize = 50_000;
+
+/// Entries looked at for each entry written, in search of what has expired.
+const SWEEP: usize = 4;
+/// ... and at least so many.
+const LEAST: usize = 500;
+
+/// Of so many neighbours the first of a few to expire give way when there is no room.
+const SAMPLE: usize = 64;
+const GIVE_WAY: usize = 16;
+
+/// Octets of a page that an entry takes beside its own.
+const SLACK: u64 = 40;
+
+/// Octets of pages that writing an entry touches.
+const TOUCHED: u64 = 6 << 10;
+
+/// Entries read at a time by whoever looks on.
+const PAGE: usize = 1_000;
+
+type Overlay = HashMap<Key, Option<Entry>>;
+
+/// What is not in the file yet.
+#[derive(Default)]
+struct Fresh {
+    /// Changed since the last transaction began.
+    waiting: Overlay,
+    /// In the transaction going on.
+    saving: Arc<Overlay>,
+}
+
+impl Fresh {
+    fn get(&self, key: &Key) -> Option<&Option<Entry>> {
+        self.waiting.get(key).or_else(|| self.saving.get(key))
+    }
+}
+
+/// What one writer at a time has to know.
+#[derive(Default)]
+struct Writing {
+    /// Octets of all entries in the file.
+    octets: u64,
+    /// Where cleaning up goes on.
+    cursor: Option<Key>,
+    /// Latest time that the caller's clock has shown.
+    now: i64,
+    /// What was wrong last, to be said once.
+    told: Option<Trouble>,
+}
+
+/// Entries in a file.
+pub struct Embedded {
+    path: PathBuf,
+    max_size: u64,
+    file: Mutex<Result<Arc<Database>, Trouble>>,
+    fresh: Mutex<Fresh>,
+    writing: Mutex<Writing>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn failed(error: impl Into<redb::Error>) -> Trouble {
+    Trouble::Failed(error.into().to_string())
+}
+
+fn length(octets: &[u8]) -> u64 {
+    u64::try_from(octets.len()).unwrap_or(u64::MAX).saturating_add(SLACK)
+}
+
+fn open(path: &Path) -> Result<Database, Trouble> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE);
+    match builder.create(path) {
+        Ok(database) => Ok(database),
+        Err(DatabaseError::DatabaseAlreadyOpen) => Err(Trouble::Held),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+impl Embedded {
+    /// Opens the file in this directory, or makes it. An error: nothing can be written there.
+    pub fn open(directory: &Path, max_size: u64) -> io::Result<Self> {
+        let path = directory.join(FILE);
+        // Whether the directory can be written at all decides here; a file that is in use or
+        // broken comes right later, or somebody mends it.
+        let probe = directory.join(format!(".probe.{}", std::process::id()));
+        fs::write(&probe, b"")?;
+        drop(fs::remove_file(&probe));
+        let store = Self {
+            path,
+            max_size,
+            file: Mutex::new(Err(Trouble::Held)),
+            fresh: Mutex::default(),
+            writing: Mutex::default(),
+        };
+        store.take_over(&mut lock(&store.writing));
+        Ok(store)
+    }
+
+    /// Why it cannot be used now.
+    pub fn trouble(&self) -> Option<Trouble> {
+        lock(&self.file).as_ref().err().cloned()
+    }
+
+    fn file(&self) -> Result<Arc<Database>, Trouble> {
+        lock(&self.file).clone()
+    }
+
+    /// Opens the file, if nobody else has it.
+    fn take_over(&self, writing: &mut Writing) {
+        // Reads it once: what is wrong with it shows now, and not in the middle of a scan.
+        let opened = open(&self.path).and_then(|database| {
+            let transaction = database.begin_write().map_err(failed)?;
+            transaction.open_table(ENTRIES).map_err(failed)?;
+            let numbers = transaction.open_table(NUMBERS).map_err(failed)?;
+            let octets = numbers.get(OCTETS).map_err(failed)?.map_or(0, |number| number.value());
+            drop(numbers);
+            transaction.commit().map_err(failed)?;
+            Ok((Arc::new(database), octets))
+        });
+        let result = opened.map(|(database, octets)| {
+            writing.octets = octets;
+            database
+        });
+        let trouble = result.as_ref().err().cloned();
+        if trouble != writing.told {
+            let path = self.path.display();
+            match &trouble {
+                Some(trouble) => tracing::warn!("{path}: {trouble}; nothing is remembered for now"),
+                None if writing.told.is_some() => tracing::info!("{path}: taken over"),
+                None => {}
+            }
+            writing.told = trouble;
+        }
+        *lock(&self.file) = result;
+    }
+
+    /// Gives the file up after it failed: redb trusts nothing that it has read before.
+    fn give_up(&self, writing: &mut Writing, trouble: &Trouble) {
+        if writing.told.as_ref() != Some(trouble) {
+            tracing::error!("{}: {trouble}; nothing is remembered for now", self.path.display());
+            writing.told = Some(trouble.clone());
+        }
+        *lock(&self.file) = Err(trouble.clone());
+    }
+
+    fn read(
+        table: &impl ReadableTable<&'static [u8; KEY], &'static [u8]>,
+        key: &Key,
+    ) -> Result<Option<Entry>, Trouble> {
+        let octets = table.get(&key.0).map_err(failed)?;
+        Ok(octets.and_then(|octets| Entry::decode(octets.value())))
+    }
+
+    /// Writes what waits for the file, and cleans up a little.
+    fn save(&self, writing: &mut Writing) -> Result<(), Trouble> {
+        let file = self.file()?;
+        let saving = {
+            let mut fresh = lock(&self.fresh);
+            fresh.saving = Arc::new(std::mem::take(&mut fresh.waiting));
+            Arc::clone(&fresh.saving)
+        };
+        let result = self.transact(&file, &saving, writing);
+        let mut fresh = lock(&self.fresh);
+        match &result {
+            Ok(()) => fresh.saving = Arc::default(),
+            Err(trouble) => {
+                // Kept for the next try, unless there is too much of it.
+                let saving = std::mem::take(&mut fresh.saving);
+                if saving.len() + fresh.waiting.len() <= WAITING {
+                    for (key, entry) in saving.iter() {
+                        fresh.waiting.entry(*key).or_insert_with(|| entry.clone());
+                    }
+                }
+                drop(fresh);
+                drop(file);
+                self.give_up(writing, trouble);
+            }
+        }
+        result
+    }
+
+    fn transact(
+        &self,
+        file: &Database,
+        saving: &Overlay,
+        writing: &mut Writing,
+    ) -> Result<(), Trouble> {
+        let mut sorted: Vec<(&Key, &Option<Entry>)> = saving.iter().collect();
+        sorted.sort_unstable_by_key(|(key, _)| **key);
+        let mut transaction = file.begin_write().map_err(failed)?;
+        // Opening after a crash takes milliseconds with this, and minutes without it.
+        transaction.set_quick_repair(true);
+        let mut octets = writing.octets;
+        let mut cursor = writing.cursor;
+        {
+            let mut table = transaction.open_table(ENTRIES).map_err(failed)?;
+            for (key, entry) in sorted {
+                let before = match entry {
+                    Some(entry) => {
+                        let new = entry.encode();
+                        octets = octets.saturating_add(length(&new));
+                        table.insert(&key.0, new.as_slice()).map_err(failed)?
+                    }
+                    None => table.remove(&key.0).map_err(failed)?,
+                };
+                let gone = before.map_or(0, |before| length(before.value()));
+                octets = octets.saturating_sub(gone);
+            }
+            let room = self.room(saving.len());
+            let mut left = (saving.len() * SWEEP).max(LEAST);
+            // Enough of it to keep up with what comes in, however little room there is.
+            while left > 0 {
+                let full = octets > room;
+                let mut sample = next(&table, &mut cursor, SAMPLE)?;
+                left = left.saturating_sub(SAMPLE);
+                sample.sort_by_key(|(_, until)| *until);
+                let expired = sample.iter().take_while(|(_, until)| *until < writing.now).count();
+                let going = if full { expired.max(GIVE_WAY) } else { expired };
+                for (key, _) in sample.iter().take(going) {
+                    if let Some(before) = table.remove(&key.0).map_err(failed)? {
+                        octets = octets.saturating_sub(length(before.value()));
+                    }
+                }
+                if sample.is_empty() {
+                    break;
+                }
+            }
+            let mut numbers = transaction.open_table(NUMBERS).map_err(failed)?;
+            numbers.insert(OCTETS, octets).map_err(failed)?;
+        }
+        transaction.commit().map_err(failed)?;
+        writing.octets = octets;
+        writing.cursor = cursor;
+        Ok(())
+    }
+
+    /// Octets of entries that the file may hold while so many are written. It doubles when it is
+    /// full; a tree is never full; and a transaction needs a second place for each page that it
+    /// touches, and so did the one before.
+    fn room(&self, written: usize) -> u64 {
+        let size = fs::metadata(&self.path).map_or(0, |data| data.len());
+        if size.saturating_mul(2) <= self.max_size {
+            return self.max_size / 2;
+        }
+        let size = size.min(self.max_size);
+        let touched = u64::try_from(written).unwrap_or(u64::MAX).saturating_mul(2 * TOUCHED);
+        (size.saturating_sub(touched) / 5 * 3).max(size / 6)
+    }
+
+    /// Waits for the file where too much waits for it.
+    fn relieve(&self, writing: &mut Writing) -> Result<(), Trouble> {
+        if lock(&self.fresh).waiting.len() < WAITING {
+            return Ok(());
+        }
+        self.save(writing)
+    }
+}
+
+/// The next entries in the file, from the first again after the last.
+fn next(
+    table: &impl ReadableTable<&'static [u8; KEY], &'static [u8]>,
+    cursor: &mut Option<Key>,
+    most: usize,
+) -> Result<Vec<(Key, i64)>, Trouble> {
+    let start = cursor.map_or([0; KEY], |key| key.0);
+    let range = table.range::<&[u8; KEY]>(&start..).map_err(failed)?;
+    let mut found = Vec::with_capacity(most);
+    for item in range.take(most) {
+        let (key, octets) = item.map_err(failed)?;
+        found.push((Key(*key.value()), Entry::until_of(octets.value()).unwrap_or(i64::MIN)));
+    }
+    *cursor = if found.len() < most { None } else { found.last().map(|(key, _)| *key) };
+    Ok(found)
+}
+
+impl Store for Embedded {
+    fn recall(&self, asks: &[Ask], _: Duration) -> Result<Vec<Found>, Trouble> {
+        let file = self.file()?;
+        let mut answers: Vec<Option<Found>> = {
+            let fresh = lock(&self.fresh);
+            let answer =
+                |ask: &Ask| fresh.get(&ask.key()).map(|entry| Entry::answer(entry.as_ref(), ask));
+            asks.iter().map(answer).collect()
+        };
+        // What is saved meanwhile is in both places, or in the file alone, and never nowhere:
+        // the look into memory came first.
+        let transaction = file.begin_read().map_err(failed)?;
+        let table = transaction.open_table(ENTRIES).map_err(failed)?;
+        for (ask, answer) in asks.iter().zip(&mut answers) {
+            if answer.is_none() {
+                let entry = Self::read(&table, &ask.key())?;
+                *answer = Some(Entry::answer(entry.as_ref(), ask));
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    fn record(&self, changes: &[Change]) -> Result<(), Trouble> {
+        let mut writing = lock(&self.writing);
+        let file = self.file()?;
+        self.relieve(&mut writing)?;
+        // Only this thread changes entries now, so what is read stays true.
+        let mut current: Overlay = HashMap::new();
+        {
+            let fresh = lock(&self.fresh);
+            for key in changes.iter().map(Change::key) {
+                if let Some(entry) = fresh.get(&key) {
+                    current.insert(key, entry.clone());
+                }
+            }
+        }
+        let transaction = file.begin_read().map_err(failed)?;
+        let table = transaction.open_table(ENTRIES).map_err(failed)?;
+        for change in changes {
+            let key = change.key();
+            let before = match current.remove(&key) {
+                Some(entry) => entry,
+                None => Self::read(&table, &key)?,
+            };
+            current.insert(key, Entry::apply(before, change));
+        }
+        lock(&self.fresh).waiting.extend(current);
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), Trouble> {
+        let mut writing = lock(&self.writing);
+        self.save(&mut writing)
+    }
+
+    fn tend(&self, now: i64) -> Result<(), Trouble> {
+        let mut writing = lock(&self.writing);
+        writing.now = now;
+        if self.trouble().is_some() {
+            self.take_over(&mut writing);
+        }
+        let file = self.file()?;
+        let is_idle = lock(&self.fresh).waiting.is_empty();
+        if is_idle {
+            // Nothing to write: look only, and write when something has expired.
+            let transaction = file.begin_read().map_err(failed)?;
+            let table = transaction.open_table(ENTRIES).map_err(failed)?;
+            let mut cursor = writing.cursor;
+            let found = next(&table, &mut cursor, LEAST)?;
+            if !found.iter().any(|(_, until)| *until < now) && writing.octets <= self.room(0) {
+                writing.cursor = cursor;
+                return Ok(());
+            }
+        }
+        self.save(&mut writing)
+    }
+
+    fn stats(&self) -> Result<Stats, Trouble> {
+        let bytes = fs::metadata(&self.path).map_or(0, |data| data.len());
+        let mut counts = std::collections::BTreeMap::new();
+        let file = self.file()?;
+        let transaction = file.begin_read().map_err(failed)?;
+        let table = transaction.open_table(ENTRIES).map_err(failed)?;
+        for kind in super::store::Kind::ALL {
+            let (mut low, mut high) = ([0; KEY], [0xff; KEY]);
+            (low[0], high[0]) = (kind as u8, kind as u8);
+            let range = table.range::<&[u8; KEY]>(&low..=&high).map_err(failed)?;
+            let count = u64::try_from(range.count()).unwrap_or(u64::MAX);
+            if count > 0 {
+                counts.insert(kind, count);
+            }
+        }
+        Ok(Stats {
+            backend: "embedded",
+            entries: counts.into_iter().collect(),
+            bytes,
+            max_bytes: self.max_size,
+        })
+    }
+
+    fn visit(&self, see: &mut dyn FnMut(Key, Entry)) -> Result<(), Trouble> {
+        self.flush()?;
+        let file = self.file()?;
+        let mut cursor = [0; KEY];
+        loop {
+            // A long look at one state of the file would keep it from being cleaned up.
+            let transaction = file.begin_read().map_err(failed)?;
+            let table = transaction.open_table(ENTRIES).map_err(failed)?;
+            let range = table.range::<&[u8; KEY]>(&cursor..).map_err(failed)?;
+            let mut last = None;
+            for item in range.take(PAGE) {
+                let (key, octets) = item.map_err(failed)?;
+                let key = *key.value();
+                if let Some(entry) = Entry::decode(octets.value()) {
+                    see(Key(key), entry);
+                }
+                last = Some(key);
+            }
+            let Some(next) = last.and_then(successor) else { return Ok(()) };
+            cursor = next;
+        }
+    }
+
+    fn restore(&self, entries: Vec<(Key, Entry)>) -> Result<(), Trouble> {
+        let mut writing = lock(&self.writing);
+        self.file()?;
+        for entries in entries.chunks(PAGE) {
+            let new = entries.iter().map(|(key, entry)| (*key, entry.clone().remaining()));
+            lock(&self.fresh).waiting.extend(new);
+            self.relieve(&mut writing)?;
+        }
+        self.save(&mut writing)
+    }
+
+    fn purge(&self, purge: &Purge) -> Result<u64, Trouble> {
+        let mut writing = lock(&self.writing);
+        self.save(&mut writing)?;
+        let file = self.file()?;
+        let mut gone = 0;
+        let mut cursor = None;
+        loop {
+            // Nothing else writes, so pages are what they were when they were read.
+            let transaction = file.begin_read().map_err(failed)?;
+            let table = transaction.open_table(ENTRIES).map_err(failed)?;
+            let page = next(&table, &mut cursor, PAGE)?;
+            for (key, _) in page {
+                if purge.keys.contains(&key) {
+                    gone += 1;
+                    lock(&self.fresh).waiting.insert(key, None);
+                } else if let Some(mut entry) = Self::read(&table, &key)? {
+                    let less = entry.purge(purge);
+                    if less > 0 {
+                        gone += less;
+                        lock(&self.fresh).waiting.insert(key, entry.remaining());
+                    }
+                }
+            }
+            if cursor.is_none() {
+                break;
+            }
+        }
+        self.save(&mut writing)?;
+        Ok(gone)
+    }
+
+    fn may_wait(&self) -> bool {
+        false
+    }
+}
+
+/// The next larger key.
+fn successor(mut key: [u8; KEY]) -> Option<[u8; KEY]> {
+    for octet in key.iter_mut().rev() {
+        let (next, carry) = octet.overflowing_add(1);
+        *octet = next;
+        if !carry {
+            return Some(key);
+        }
+    }
+    None
+}

@@ -1,0 +1,276 @@
+//! What users report, and what administrators ask of the memory.
+//!
+//! Comes in: requests on the paths below. Goes out: what was learned, records, statistics.
+//! Not an error: a report about what nobody has seen; it is about no message then.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::{self, Bytes, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use tokio::sync::mpsc;
+
+use super::{JSON, Service, TEXT};
+use crate::metrics::Rejection;
+use crate::protocol::rspamd::{self, Options};
+use crate::reputation::{By, Report, Reporter, Subject, Trouble};
+use crate::scan::{self, Request};
+
+/// Lines of an export that wait for the network.
+const LINES: usize = 1_000;
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ask {
+    Learn(Report),
+    Contacts,
+    Provenance,
+    Stats,
+    Export,
+    Import,
+    Purge,
+}
+
+impl Ask {
+    /// What the path stands for, in lower case.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/learnspam" => Self::Learn(Report::Spam),
+            "/learnham" => Self::Learn(Report::Ham),
+            "/learnforget" => Self::Learn(Report::Forget),
+            "/learncontacts" => Self::Contacts,
+            "/calendar/provenance" => Self::Provenance,
+            "/calendar/store/stats" => Self::Stats,
+            "/calendar/store/export" => Self::Export,
+            "/calendar/store/import" => Self::Import,
+            "/calendar/store/purge" => Self::Purge,
+            _ => return None,
+        })
+    }
+
+    /// True when it changes something.
+    const fn changes(self) -> bool {
+        match self {
+            Self::Learn(_) | Self::Contacts | Self::Import | Self::Purge => true,
+            Self::Provenance | Self::Stats | Self::Export => false,
+        }
+    }
+}
+
+/// A reply without its frame.
+type Answer = (StatusCode, Vec<u8>);
+
+fn refused(trouble: &Trouble) -> Answer {
+    (StatusCode::SERVICE_UNAVAILABLE, rspamd::not_reloaded(&format!("store: {trouble}")))
+}
+
+fn bad(error: &str) -> Answer {
+    (StatusCode::BAD_REQUEST, rspamd::not_reloaded(error))
+}
+
+/// Who reports: a user by name, else the mailbox that the mail went to. An address that only
+/// the mail names could be anybody's.
+fn reporter(request: &Request, with_password: bool) -> Reporter {
+    let envelope = &request.envelope;
+    let user = envelope.user.as_ref().filter(|name| !name.trim().is_empty());
+    match user.or_else(|| envelope.recipients.first()) {
+        Some(name) => Reporter::User(name.trim().to_lowercase()),
+        None if with_password => Reporter::Administrator,
+        None => Reporter::Unnamed,
+    }
+}
+
+impl Service {
+    /// Answers on one of these paths.
+    pub(super) async fn memory(
+        &self,
+        request: &HttpRequest,
+        payload: Payload,
+        ask: Ask,
+    ) -> HttpResponse {
+        if ask.changes() && request.method() != Method::POST {
+            let mut response = self.refuse(request, Rejection::Method);
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            return response;
+        }
+        if !self.is_allowed(request) {
+            return self.refuse(request, Rejection::Unauthorized);
+        }
+        let headers = request.headers().iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let query = rspamd::query(request.query_string());
+        let (asked, options) = rspamd::request(headers, &query, super::super::now());
+        if ask == Ask::Export {
+            return self.export(request);
+        }
+        let body = match self.scanned(request, payload, &options).await {
+            Ok(body) => body,
+            Err(refusal) => return self.refuse_as(request, refusal),
+        };
+        let who = reporter(&asked, request.headers().contains_key("password"));
+        let state = Arc::clone(&self.state);
+        let work = move || match ask {
+            Ask::Learn(report) => learn(&state, &body, asked, &options, &who, report),
+            Ask::Contacts => contacts(&state, &body, &asked),
+            Ask::Provenance => provenance(&state, &asked, &options),
+            Ask::Stats => stats(&state),
+            Ask::Import => import(&state, &body),
+            Ask::Purge | Ask::Export => purge(&state, &options),
+        };
+        let (status, body) = web::block(work).await.unwrap_or_else(|_| {
+            (StatusCode::SERVICE_UNAVAILABLE, rspamd::failure("the service is stopping"))
+        });
+        self.respond(request, status, JSON, body)
+    }
+
+    /// Sends all entries as they are read: there may be many.
+    fn export(&self, request: &HttpRequest) -> HttpResponse {
+        let (send, receive) = mpsc::channel::<Bytes>(LINES);
+        let state = Arc::clone(&self.state);
+        // Ends by itself when the client goes away: nobody receives the lines then.
+        drop(web::block(move || {
+            let mut count = 0_u64;
+            let result = state.settings.reputation.export(&mut |line| {
+                if send.blocking_send(Bytes::from(line + "\n")).is_ok() {
+                    count += 1;
+                }
+            });
+            let end = match result {
+                Ok(()) => format!("# end {count}\n"),
+                Err(trouble) => format!("# failed {trouble}\n"),
+            };
+            drop(send.blocking_send(Bytes::from(end)));
+        }));
+        self.respond(request, StatusCode::OK, TEXT, Lines(receive))
+    }
+}
+
+/// A body that comes line by line.
+struct Lines(mpsc::Receiver<Bytes>);
+
+impl MessageBody for Lines {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        self.0.poll_recv(context).map(|line| line.map(Ok))
+    }
+}
+
+fn learn(
+    state: &super::State,
+    body: &[u8],
+    mut request: Request,
+    options: &Options,
+    who: &Reporter,
+    report: Report,
+) -> Answer {
+    let reputation = &state.settings.reputation;
+    let now = request.now;
+    let subject = if body.trim_ascii().is_empty() {
+        // The mail is gone, and somebody still knows its name.
+        match (&options.message_id, &options.uid) {
+            (Some(id), _) => Subject::MessageId(id.clone()),
+            (None, Some(uid)) => Subject::Uid(uid.clone()),
+            (None, None) => return bad("send the message, or its Message-ID or UID"),
+        }
+    } else {
+        // A user's name says who reports, and not that he has sent the mail.
+        request.envelope.user = None;
+        request.forget = true;
+        let rules = &state.current.load_full().rules;
+        match scan::observe(body, &request, rules, &state.settings).1 {
+            Some(observation) => Subject::Seen(observation),
+            None => return (StatusCode::OK, rspamd::learned(0)),
+        }
+    };
+    match reputation.learn(subject, who, report, now) {
+        Ok(messages) => (StatusCode::OK, rspamd::learned(messages)),
+        Err(trouble) => refused(&trouble),
+    }
+}
+
+fn contacts(state: &super::State, body: &[u8], request: &Request) -> Answer {
+    let user = request.envelope.user.as_ref().or_else(|| request.envelope.recipients.first());
+    let Some(user) = user.filter(|user| user.contains('@')) else {
+        return bad("say whose contacts they are: a User header with his mail address");
+    };
+    let addresses = rspamd::contacts(&String::from_utf8_lossy(body));
+    match state.settings.reputation.contacts(user, &addresses, request.now) {
+        Ok(count) => (StatusCode::OK, rspamd::learned(count)),
+        Err(trouble) => refused(&trouble),
+    }
+}
+
+fn provenance(state: &super::State, request: &Request, options: &Options) -> Answer {
+    let asked = [
+        (By::MessageId, &options.message_id),
+        (By::Uid, &options.uid),
+        (By::Organizer, &options.organizer),
+        (By::Campaign, &options.campaign),
+    ];
+    let Some((by, text)) = asked.into_iter().find_map(|(by, text)| Some((by, text.as_deref()?)))
+    else {
+        return bad("ask for message_id, uid, organizer or campaign");
+    };
+    match state.settings.reputation.provenance(by, text, request.now) {
+        Ok(records) => (StatusCode::OK, rspamd::records(&records)),
+        Err(trouble) => refused(&trouble),
+    }
+}
+
+fn stats(state: &super::State) -> Answer {
+    match state.settings.reputation.stats() {
+        Ok(found) => (StatusCode::OK, rspamd::store_stats(&found)),
+        Err(trouble) => refused(&trouble),
+    }
+}
+
+fn import(state: &super::State, body: &[u8]) -> Answer {
+    match state.settings.reputation.import(String::from_utf8_lossy(body).lines()) {
+        Ok(Ok(count)) => (StatusCode::OK, rspamd::learned(count)),
+        Ok(Err(line)) => bad(&line.to_string()),
+        Err(trouble) => refused(&trouble),
+    }
+}
+
+fn purge(state: &super::State, options: &Options) -> Answer {
+    let Some(address) = &options.address else { return bad("say which address") };
+    match state.settings.reputation.purge(address) {
+        Ok(gone) => (StatusCode::OK, rspamd::learned(usize::try_from(gone).unwrap_or(usize::MAX))),
+        Err(trouble) => refused(&trouble),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reporters_are_users_first() {
+        #[track_caller]
+        fn check(user: Option<&str>, rcpt: &[&str], password: bool, expected: &Reporter) {
+            let mut request = Request::default();
+            request.envelope.user = user.map(str::to_owned);
+            request.envelope.recipients = rcpt.iter().map(|&one| one.to_owned()).collect();
+            request.envelope.sender = Some("eve@evil.example".to_owned());
+            assert_eq!(reporter(&request, password), *expected);
+        }
+        let named = |name: &str| Reporter::User(name.to_owned());
+        check(Some("Ann@corp.example"), &["bob@corp.example"], true, &named("ann@corp.example"));
+        check(None, &["Bob@corp.example", "eve@corp.example"], true, &named("bob@corp.example"));
+        check(Some(" "), &[], true, &Reporter::Administrator);
+        check(None, &[], false, &Reporter::Unnamed);
+    }
+}
