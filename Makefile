@@ -55,6 +55,8 @@ tools:
 	command -v python3 >/dev/null || missing="$$missing python3"; \
 	command -v rspamadm >/dev/null || missing="$$missing rspamd"; \
 	command -v spamassassin >/dev/null || missing="$$missing spamassassin"; \
+	command -v spamc >/dev/null || missing="$$missing spamc"; \
+	command -v rspamc >/dev/null || missing="$$missing rspamd"; \
 	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 		else echo "install these packages first: $$missing"; exit 1; fi; \

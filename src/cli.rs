@@ -69,6 +69,9 @@ struct Common {
     #[arg(long, global = true, value_name = "ADDR")]
     #[arg(help = "Address of the HTTP service: IP:PORT or unix:/PATH")]
     http: Option<Address>,
+    #[arg(long, global = true, value_name = "ADDR")]
+    #[arg(help = "Address of spamd's protocol: IP:PORT or unix:/PATH")]
+    spamd: Option<Address>,
     /// Use colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: Color,
@@ -215,6 +218,10 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     let mut config = Config::read(common.config.as_deref(), config::variables())?;
     if let Some(address) = &common.http {
         config.http.listen = address.clone();
+    }
+    if let Some(address) = &common.spamd {
+        config.spamd.listen = Some(address.clone());
+        config.spamd_is_named = true;
     }
     let asks_service = matches!(command, Command::Health | Command::Learn(_) | Command::Store(_));
     if !asks_service && !matches!(command, Command::Rules(_)) {

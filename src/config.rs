@@ -101,6 +101,10 @@ pub struct Log {
 pub struct Config {
     /// The HTTP listener.
     pub http: server::Settings,
+    /// The listener for spamd's protocol.
+    pub spamd: server::spamd::Settings,
+    /// Somebody has named its address; otherwise one that is taken already is no reason to stop.
+    pub spamd_is_named: bool,
     /// Listen where other machines can connect, although nothing guards the service.
     pub insecure: bool,
     /// All stages of a scan.
@@ -188,6 +192,12 @@ pub enum Error {
          [http] where a firewall guards the port"
     )]
     Public(server::Address),
+    /// spamd's protocol, too, is open to the world.
+    #[error(
+        "spamd.listen: other machines can connect to {0}, and nobody is named who may\n  hint: listen \
+         on 127.0.0.1, or name them in spamd.allowed_ips"
+    )]
+    PublicSpamd(server::Address),
 }
 
 impl Config {
@@ -226,10 +236,15 @@ impl Config {
     /// Refuses to listen where other machines can connect, unless that is wanted. Asked last,
     /// because the command line has a say in the address.
     pub fn check_address(&self) -> Result<(), Error> {
-        if self.http.listen.is_local() || self.insecure {
-            Ok(())
-        } else {
-            Err(Error::Public(self.http.listen.clone()))
+        if !self.http.listen.is_local() && !self.insecure {
+            return Err(Error::Public(self.http.listen.clone()));
+        }
+        let spamd = &self.spamd;
+        match &spamd.listen {
+            Some(address) if !address.is_local() && spamd.allowed.written.is_empty() => {
+                Err(Error::PublicSpamd(address.clone()))
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -321,7 +336,7 @@ mod tests {
             (
                 "[web]\n",
                 "calspamd.toml:1:2: web: unknown key `web`\n    [web]\n  hint: known here: \
-                 `http`, `rules`, `dns`, `reputation`, `limits`, `site`, `actions`, `policy`, `log`",
+                 `http`, `spamd`, `rules`, `dns`, `reputation`, `limits`, `site`, `actions`, `policy`, `log`",
             ),
             (
                 "\n[limits]\n  time = \"3 parsecs\"\n",

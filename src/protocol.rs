@@ -11,3 +11,4 @@
 pub mod compression;
 mod decision;
 pub mod rspamd;
+pub mod spamd;

@@ -8,7 +8,9 @@
 
 mod access;
 mod http;
+mod perform;
 mod reload;
+pub mod spamd;
 
 use std::fmt;
 use std::future::Future;
@@ -25,6 +27,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use actix_web::rt::{self, System};
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::metrics::{self, HitCounters, Metrics};
 use crate::rules::RuleSet;
@@ -195,6 +198,7 @@ pub struct Application {
     address: Address,
     settings: Settings,
     state: Arc<State>,
+    spamd: Option<(Listener, Address, spamd::Settings)>,
 }
 
 #[derive(Debug)]
@@ -206,18 +210,26 @@ enum Listener {
 impl Application {
     /// Binds the address; port 0 takes any free port.
     pub fn build(settings: Settings, state: Arc<State>) -> io::Result<Self> {
-        let (listener, address) = match &settings.listen {
-            Address::Tcp(address) => {
-                let listener = TcpListener::bind(address)?;
-                let bound = listener.local_addr()?;
-                (Listener::Tcp(listener), Address::Tcp(bound))
-            }
-            Address::Unix(path) => {
-                remove_stale_socket(path)?;
-                (Listener::Unix(UnixListener::bind(path)?), settings.listen.clone())
-            }
-        };
-        Ok(Self { listener, address, settings, state })
+        let (listener, address) = bind(&settings.listen)?;
+        Ok(Self { listener, address, settings, state, spamd: None })
+    }
+
+    /// Binds the address for spamd's protocol too, if the settings name one.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be bound.
+    pub fn add_spamd(&mut self, settings: spamd::Settings) -> io::Result<()> {
+        if let Some(listen) = &settings.listen {
+            let (listener, address) = bind(listen)?;
+            self.spamd = Some((listener, address, settings));
+        }
+        Ok(())
+    }
+
+    /// The address of spamd's protocol, as bound.
+    pub fn spamd_address(&self) -> Option<&Address> {
+        self.spamd.as_ref().map(|(_, address, _)| address)
     }
 
     /// The address as bound.
@@ -235,14 +247,26 @@ impl Application {
         tracing::info!(%address, symbols, "listening");
         let can_reload = self.state.source.is_some();
         let reloader = can_reload.then(|| rt::spawn(reload::on_hangup(Arc::clone(&self.state))));
+        let (stop, stopped) = watch::channel(false);
+        let spamd = self.spamd.map(|(listener, address, settings)| {
+            tracing::info!(%address, "listening for spamc");
+            let state = Arc::clone(&self.state);
+            (rt::spawn(spamd::run(listener, settings, state, stopped)), address)
+        });
+        let shutdown = async move {
+            shutdown.await;
+            // Nobody is left to tell where spamd's protocol is off.
+            let _ = stop.send(true);
+        };
         let result = http::run(self.listener, self.settings, self.state, shutdown).await;
+        if let Some((task, address)) = spamd {
+            drop(task.await);
+            remove_socket(&address);
+        }
         if let Some(reloader) = reloader {
             reloader.abort();
         }
-        if let Address::Unix(path) = &address {
-            // Nobody listens there any more; a leftover file only misleads.
-            drop(std::fs::remove_file(path));
-        }
+        remove_socket(&address);
         tracing::info!(%address, "stopped");
         result
     }
@@ -250,6 +274,28 @@ impl Application {
     /// The same on this thread, without a runtime around it.
     pub fn serve(self, shutdown: impl Future<Output = ()> + 'static) -> io::Result<()> {
         System::new().block_on(self.run_until_stopped(shutdown))
+    }
+}
+
+/// Takes an address; port 0 is any free port.
+fn bind(listen: &Address) -> io::Result<(Listener, Address)> {
+    Ok(match listen {
+        Address::Tcp(address) => {
+            let listener = TcpListener::bind(address)?;
+            let bound = listener.local_addr()?;
+            (Listener::Tcp(listener), Address::Tcp(bound))
+        }
+        Address::Unix(path) => {
+            remove_stale_socket(path)?;
+            (Listener::Unix(UnixListener::bind(path)?), listen.clone())
+        }
+    })
+}
+
+/// Nobody listens there any more; a leftover file only misleads.
+fn remove_socket(address: &Address) {
+    if let Address::Unix(path) = address {
+        drop(std::fs::remove_file(path));
     }
 }
 

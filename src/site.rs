@@ -10,6 +10,7 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -77,6 +78,33 @@ impl FromStr for Network {
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Networks that may do something.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Allowed {
+    /// As written.
+    pub written: Vec<Network>,
+    networks: Networks,
+}
+
+impl Allowed {
+    /// True for an address in one of them.
+    pub fn covers(&self, ip: IpAddr) -> bool {
+        self.networks.holds(ip)
+    }
+}
+
+impl FromIterator<Network> for Allowed {
+    fn from_iter<I: IntoIterator<Item = Network>>(all: I) -> Self {
+        let written: Vec<Network> = all.into_iter().collect();
+        let mut networks = Networks::default();
+        for network in &written {
+            // Whoever made a `Network` has read it already.
+            drop(networks.add_trusted(&network.0));
+        }
+        Self { written, networks }
     }
 }
 
@@ -192,11 +220,7 @@ fn stamps(settings: &Settings) -> Vec<Option<Stamp>> {
 }
 
 fn read(settings: &Settings) -> Result<facts::Site, Error> {
-    let mut networks = Networks::default();
-    for network in &settings.trusted_networks {
-        // Whoever made a `Network` has read it already.
-        drop(networks.add_trusted(&network.0));
-    }
+    let Allowed { networks, .. } = settings.trusted_networks.iter().cloned().collect();
     let named_here =
         |names: &[Who]| Addresses::read_all(names.iter().map(|name| &*name.0)).unwrap_or_default();
     let addresses = Addresses::read_all(texts(&settings.block_addresses)?);

@@ -34,12 +34,31 @@ pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
     let state = Arc::new(state);
 
     let address = config.http.listen.clone();
-    let application = Application::build(config.http, state)
+    let mut application = Application::build(config.http, state)
         .map_err(|source| Error::Listen { address, source })?;
+    add_spamd(&mut application, config.spamd, config.spamd_is_named)?;
     let served = application.serve(server::stop_signal()).map_err(Error::Serve);
     reputation.stop();
     served?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Listens for spamd's protocol too. The default address may be taken by another service on the
+/// same machine: HTTP is served all the same.
+fn add_spamd(
+    application: &mut Application,
+    settings: server::spamd::Settings,
+    is_named: bool,
+) -> Result<(), Error> {
+    let address = settings.listen.clone();
+    match (application.add_spamd(settings), address) {
+        (Err(source), Some(address)) if is_named => Err(Error::Listen { address, source }),
+        (Err(error), _) => {
+            tracing::warn!(%error, "spamd's protocol is not served: its address is taken");
+            Ok(())
+        }
+        (Ok(()), _) => Ok(()),
+    }
 }
 
 /// Why rules cannot be read again, as the server tells it.

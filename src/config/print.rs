@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use super::Config;
 use super::values::{Size, Threshold, Time};
+use crate::protocol::spamd::ReportSafe;
 use crate::reputation;
 
 /// Collects lines; a comment stands above its key.
@@ -99,7 +100,18 @@ const SECRET: &str = "secret_file: makes what is kept unreadable for others; one
                       instances. Made in the state directory where it is missing.";
 
 pub(super) fn print(config: &Config) -> String {
-    let Config { http, insecure, scan, site, dns, reputation, rule_directories, log } = config;
+    let Config {
+        http,
+        spamd,
+        spamd_is_named: _,
+        insecure,
+        scan,
+        site,
+        dns,
+        reputation,
+        rule_directories,
+        log,
+    } = config;
     let mut page = Page::default();
 
     page.section("http");
@@ -117,6 +129,22 @@ pub(super) fn print(config: &Config) -> String {
         list(http.file_folders.iter().map(|folder| folder.display())),
         "Folders from which callers may name a file to scan (File, Shm).",
     );
+
+    page.section("spamd");
+    let listen = spamd.listen.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
+    page.key("listen", text(listen), "spamd's protocol: IP:PORT, unix:/PATH, or none.");
+    page.key("allowed_ips", list(&spamd.allowed.written), "Who may connect, beside this machine.");
+    page.key(
+        "required_score",
+        format_args!("{:?}", spamd.required_score),
+        "From here on its clients call it spam.",
+    );
+    page.key(
+        "report_safe",
+        u8::from(spamd.report_safe == ReportSafe::Attachment),
+        "PROCESS: 0 adds headers to spam, 1 attaches it to a report.",
+    );
+    page.key("allow_tell", spamd.allow_tell, "Whether TELL may teach.");
 
     page.section("rules");
     page.key(

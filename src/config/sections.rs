@@ -1,13 +1,16 @@
 //! The file's sections as written, and what they come to.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::values::{Parsed, Server, Size, Threshold, Time, Word};
+use super::values::{Listen, Parsed, Server, Size, Threshold, Time, Word};
 use super::{Config, DEFAULT_RULES, Format, Level, Log};
+use crate::protocol::spamd::ReportSafe;
 use crate::reputation::{Limit, Place, Provenance};
+use crate::server::{Address, spamd};
 use crate::site::{self, Network, Who};
 use crate::verdict::Policy;
 use crate::{lists, reputation, scan, server};
@@ -42,11 +45,18 @@ macro_rules! sections {
 
 sections! {
     http: Http {
-        listen: Parsed<server::Address>,
+        listen: Parsed<Address>,
         max_message: Size,
         insecure: bool,
         enable_password: String,
         file_folders: Vec<PathBuf>,
+    }
+    spamd: Spamd {
+        listen: Parsed<Listen>,
+        allowed_ips: Vec<Parsed<Network>>,
+        required_score: f64,
+        report_safe: u8,
+        allow_tell: bool,
     }
     rules: Rules {
         directories: Vec<PathBuf>,
@@ -139,6 +149,26 @@ fn set<T>(place: &mut T, value: Option<T>) {
     }
 }
 
+/// Where spamd's protocol is served.
+const SPAMD_PORT: u16 = 11783;
+
+fn spamd_settings(section: &Spamd, http: &server::Settings) -> spamd::Settings {
+    let mut settings = spamd::Settings {
+        listen: Some(Address::Tcp(SocketAddr::from(([127, 0, 0, 1], SPAMD_PORT)))),
+        max_message: http.max_message,
+        ..spamd::Settings::default()
+    };
+    set(&mut settings.listen, section.listen.clone().map(|listen| listen.0.0));
+    let allowed = section.allowed_ips.clone().unwrap_or_default();
+    settings.allowed = allowed.into_iter().map(|network| network.0).collect();
+    set(&mut settings.required_score, section.required_score.filter(|score| score.is_finite()));
+    if section.report_safe.is_some_and(|mode| mode > 0) {
+        settings.report_safe = ReportSafe::Attachment;
+    }
+    set(&mut settings.allow_tell, section.allow_tell);
+    settings
+}
+
 impl Sections {
     pub(super) fn into_config(self) -> Config {
         let mut http = server::Settings::default();
@@ -149,6 +179,8 @@ impl Sections {
         http.enable_password =
             self.http.enable_password.filter(|text| !text.is_empty()).map(server::Password);
         set(&mut http.file_folders, self.http.file_folders);
+
+        let spamd = spamd_settings(&self.spamd, &http);
 
         let mut log = Log::default();
         set(&mut log.level, self.log.level.map(|word| word.0));
@@ -167,6 +199,8 @@ impl Sections {
         set(&mut scan.message.trusted_authserv_ids, self.site.trusted_authserv_ids.clone());
         Config {
             http,
+            spamd,
+            spamd_is_named: self.spamd.listen.is_some(),
             insecure: self.http.insecure.unwrap_or_default(),
             scan,
             site: site_settings(self.site),

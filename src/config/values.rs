@@ -10,6 +10,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, Unexpected, Visitor};
 
 use super::{Format, Level};
 use crate::reputation::Provenance;
+use crate::server::Address;
 use crate::verdict::Policy;
 
 /// A length of time: `3s`, `500ms`.
@@ -200,6 +201,22 @@ pub(super) struct Parsed<T>(pub(super) T);
 impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Parsed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map(Parsed).map_err(D::Error::custom)
+    }
+}
+
+/// Where to listen, or `none`.
+#[derive(Debug, Clone)]
+pub(super) struct Listen(pub(super) Option<Address>);
+
+impl FromStr for Listen {
+    type Err = <Address as FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "none" {
+            Ok(Self(None))
+        } else {
+            text.parse().map(|address| Self(Some(address)))
+        }
     }
 }
 

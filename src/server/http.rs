@@ -8,12 +8,11 @@ mod memory;
 
 use std::future::Future;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::available_parallelism;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::http::header::{self, HeaderValue};
@@ -21,13 +20,13 @@ use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
 
+use super::perform::perform;
 use super::{Listener, Password, Refusal, Settings, State, access};
 use crate::lists::Report;
 use crate::metrics::{self, Rejection};
 use crate::protocol::compression;
 use crate::protocol::rspamd::{self, v3};
-use crate::scan::{Extracted, Known, Outcome, Remembered, Request, Timings};
-use crate::verdict::{Action, Apply, Busy, Decision, ManualInsert, Target, Verdict};
+use crate::scan::Request;
 
 /// Label of this dialect in metrics.
 const PROTOCOL: &str = "rspamd";
@@ -443,106 +442,8 @@ fn list_state(report: &Report) -> rspamd::ListState {
     }
 }
 
-/// Scans, counts, logs, and writes the reply.
+/// Scans, and writes the reply.
 fn scan(state: &State, message: &[u8], request: &Request, options: &rspamd::Options) -> Vec<u8> {
-    let _in_flight = state.metrics.in_flight();
-    // The scan keeps this set, also when another takes its place meanwhile.
-    let current = state.current.load_full();
-    let started = Instant::now();
-    // The state behind the references is atomics and things that nobody changes: a panic
-    // cannot leave it half written.
-    let scanned = catch_unwind(AssertUnwindSafe(|| {
-        (state.scan)(message, request, &current.rules, &state.settings)
-    }));
-    let outcome = scanned.unwrap_or_else(|_| {
-        state.metrics.panicked();
-        not_scanned(message.len(), started.elapsed())
-    });
-    state.metrics.observe(&outcome, &current.hits, PROTOCOL);
-    let number = state.scans.fetch_add(1, Ordering::Relaxed);
-    log(number, &outcome, request, options);
+    let outcome = perform(state, message, request, PROTOCOL, options.log_tag.as_deref());
     rspamd::reply(&outcome, request, options, &state.settings.verdict.thresholds)
-}
-
-/// The answer when our own mistake ended the scan: the mail goes on, nothing is inserted.
-fn not_scanned(size: usize, total: Duration) -> Outcome {
-    let reasons = vec![metrics::INTERNAL_ERROR.to_owned()];
-    Outcome {
-        verdict: Verdict {
-            score: 0.0,
-            action: Action::NoAction,
-            decision: Decision {
-                auto_insert: false,
-                apply: Apply::Ignore,
-                target: Target::None,
-                busy: Busy::Free,
-                keep_alarms: false,
-                keep_attachments: false,
-                notify_organizer: false,
-                manual_insert: ManualInsert::Warn,
-                reasons: reasons.clone(),
-            },
-            symbols: Vec::new(),
-        },
-        events: Vec::new(),
-        defects: Vec::new(),
-        extracted: Extracted::default(),
-        listings: Vec::new(),
-        partial: reasons,
-        message_id: None,
-        has_calendar: false,
-        size,
-        authentication: Known::Nothing,
-        remembered: Remembered::default(),
-        timings: Timings { total, ..Timings::default() },
-    }
-}
-
-/// One line a scan. Symbols and numbers only: addresses, subjects and text are nobody's
-/// business but the recipient's.
-fn log(number: u64, outcome: &Outcome, request: &Request, options: &rspamd::Options) {
-    let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
-    let timings = &outcome.timings;
-    let symbols: Vec<&str> =
-        outcome.verdict.symbols.iter().map(|symbol| &*symbol.hit.symbol).collect();
-    let id = options.log_tag.clone().unwrap_or_else(|| format!("{number:08x}"));
-    tracing::info!(
-        id,
-        queue_id = request.envelope.queue_id.as_deref().unwrap_or_default(),
-        size = outcome.size,
-        calendar = outcome.has_calendar,
-        action = outcome.verdict.action.name(),
-        score = (outcome.verdict.score * 1e3).round() / 1e3,
-        symbols = symbols.join(","),
-        partial = outcome.partial.join(","),
-        message_ms = milliseconds(timings.message),
-        calendar_ms = milliseconds(timings.calendar),
-        facts_ms = milliseconds(timings.facts),
-        reputation_ms = milliseconds(timings.reputation),
-        lists_ms = milliseconds(timings.lists),
-        rules_ms = milliseconds(timings.rules),
-        verdict_ms = milliseconds(timings.verdict),
-        total_ms = milliseconds(timings.total),
-        "scanned"
-    );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::verdict::Thresholds;
-
-    #[test]
-    fn a_scan_that_failed_inserts_nothing() {
-        let outcome = not_scanned(7, Duration::ZERO);
-        let (request, options) = (Request::default(), rspamd::Options::default());
-        let reply = rspamd::reply(&outcome, &request, &options, &Thresholds::default());
-        let reply: serde_json::Value = serde_json::from_slice(&reply).unwrap();
-        assert_eq!(reply["is_skipped"], true);
-        assert_eq!(reply["action"], "no action");
-        assert_eq!(reply["score"], 0.0);
-        assert_eq!(reply["calendar"]["partial"][0], "internal-error");
-        assert_eq!(reply["calendar"]["decision"]["auto_insert"], false);
-        assert_eq!(reply["calendar"]["decision"]["target"], "none");
-    }
 }

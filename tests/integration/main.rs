@@ -22,6 +22,8 @@ mod corpus;
 mod http;
 // Rspamd's protocol in full, and rspamc.
 mod dialect;
+// SpamAssassin's protocol, and spamc.
+mod spamd;
 // A real Rspamd with the plug-in.
 mod rspamd;
 // Rules changed under a running service.

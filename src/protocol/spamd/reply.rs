@@ -1,6 +1,5 @@
 //! Replies, byte by byte as spamd 4.0.1 writes them, in the forms that each version can read.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::request::{Command, Head, Places};
@@ -120,10 +119,8 @@ pub fn reply(answered: &Answered<'_>) -> Vec<u8> {
         }
         Command::Process | Command::Headers => {
             let whole = processed(answered);
-            let body = match answered.head.command {
-                Command::Headers => head_of(&whole),
-                _ => &whole,
-            };
+            let is_cut = answered.head.command == Command::Headers;
+            let body = if is_cut { head_of(&whole) } else { &whole };
             if version >= 1.3 {
                 with(&line, body)
             } else if version >= 1.2 {
@@ -158,13 +155,13 @@ pub fn exim(answered: &Answered<'_>, thresholds: &Thresholds) -> Vec<u8> {
     reply.into_bytes()
 }
 
-fn processed<'a>(answered: &'a Answered<'_>) -> Cow<'a, [u8]> {
+fn processed(answered: &Answered<'_>) -> Vec<u8> {
     let lines = headers(answered);
-    Cow::Owned(if answered.is_spam() && answered.report_safe == ReportSafe::Attachment {
+    if answered.is_spam() && answered.report_safe == ReportSafe::Attachment {
         as_attachment(answered.message, &lines, &report(answered))
     } else {
         with_headers(answered.message, &lines)
-    })
+    }
 }
 
 /// Headers in SpamAssassin's form, and the decision for the calendar.
@@ -175,7 +172,11 @@ fn headers(answered: &Answered<'_>) -> String {
         lines.push_str("X-Spam-Flag: YES\n");
     }
     let stars = outcome.verdict.score.clamp(0.0, 1_000.0);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 0 and 1000")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "within 0 and 1000"
+    )]
     let stars = (stars as usize).min(STARS);
     let _ = writeln!(lines, "X-Spam-Level: {}", "*".repeat(stars));
     let is = if answered.is_spam() { "Yes" } else { "No" };
@@ -227,7 +228,8 @@ fn report(answered: &Answered<'_>) -> String {
     let preview: String = text.chars().filter(|c| !c.is_control()).take(PREVIEW).collect();
     let _ = writeln!(report, "Content preview:  {preview} [...]");
     if outcome.has_calendar {
-        let _ = writeln!(report, "Calendar:         {}", decision::header(&outcome.verdict.decision));
+        let _ =
+            writeln!(report, "Calendar:         {}", decision::header(&outcome.verdict.decision));
     }
     let (score, required) = (answered.score(), answered.required);
     let _ = write!(

@@ -135,7 +135,9 @@ pub fn head(bytes: &[u8], ended: bool) -> Result<Taken, String> {
     let mut head = first_line(line).ok_or_else(|| shown(line))?;
     let mut at = end + 1;
     // Older clients send no headers, and a PING of theirs ends here.
-    if !head.is_exim && (head.version <= 1.0 || (head.command == Command::Ping && head.version < 1.5)) {
+    if !head.is_exim
+        && (head.version <= 1.0 || (head.command == Command::Ping && head.version < 1.5))
+    {
         return Ok(Taken::Head(Box::new(head), at));
     }
     for number in 0.. {
@@ -212,7 +214,9 @@ fn header(head: &mut Head, name: &str, value: &str) -> Result<(), String> {
             head.length = Some(value.parse().unwrap_or(usize::MAX));
         }
         "compress" if value.eq_ignore_ascii_case("zlib") => head.is_packed = true,
-        "compress" => return Err(format!("(compression type not supported: {})", shown(value.as_bytes()))),
+        "compress" => {
+            return Err(format!("(compression type not supported: {})", shown(value.as_bytes())));
+        }
         "user" if value.chars().any(char::is_control) => {
             return Err("(User header contains control chars)".to_owned());
         }
@@ -266,7 +270,8 @@ pub fn body<'b>(
         let text = "Service Unavailable: Compress requires Content-length header";
         return Err((UNAVAILABLE, text.to_owned()));
     }
-    let too_large = || (UNAVAILABLE, format!("Service Unavailable: message is larger than {limit} bytes"));
+    let too_large =
+        || (UNAVAILABLE, format!("Service Unavailable: message is larger than {limit} bytes"));
     let Some(length) = head.length else {
         if bytes.len() > limit {
             return Err(too_large());
@@ -337,7 +342,10 @@ mod tests {
             assert!((head.version - version).abs() < 0.001, "{line}");
         }
         assert_eq!(read("xxCHECK SPAMC/1.5\r\n\r\n").unwrap().0.command, Command::Check);
-        assert_eq!(read("REPORT_IFSPAM SPAMC/1.2\r\n\r\n").unwrap().0.command, Command::ReportIfSpam);
+        assert_eq!(
+            read("REPORT_IFSPAM SPAMC/1.2\r\n\r\n").unwrap().0.command,
+            Command::ReportIfSpam
+        );
     }
 
     #[test]
@@ -368,7 +376,10 @@ mod tests {
             ("CHECK SPAMC/1.5\r\nContent-length: 5\r\n", "(EOF during headers)"),
             (&format!("CHECK SPAMC/1.5\r\n{many}\r\n"), "(too many headers)"),
             ("CHECK SPAMC/1.5\r\nUser: a\tb\r\n\r\n", "(User header contains control chars)"),
-            ("CHECK SPAMC/1.5\r\nContent-length: -1\r\n\r\n", "(Content-Length contains non-numeric bytes)"),
+            (
+                "CHECK SPAMC/1.5\r\nContent-length: -1\r\n\r\n",
+                "(Content-Length contains non-numeric bytes)",
+            ),
             ("CHECK SPAMC/1.5\r\nCompress: gzip\r\n\r\n", "(compression type not supported: gzip)"),
         ] {
             assert_eq!(read(text).unwrap_err(), expected, "{text:?}");

@@ -36,7 +36,9 @@ pub fn envelope(message: &[u8]) -> Envelope {
                 envelope.sender.get_or_insert_with(|| address(&value));
             }
             "x-envelope-to" | "x-original-to" | "envelope-to" | "delivered-to" => {
-                envelope.recipients.extend(value.split(',').map(address).filter(|to| !to.is_empty()));
+                envelope
+                    .recipients
+                    .extend(value.split(',').map(address).filter(|to| !to.is_empty()));
             }
             _ => {}
         }
@@ -71,9 +73,8 @@ fn fields(message: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 /// True for headers that are ours to write.
 fn is_ours(name: &[u8]) -> bool {
-    let begins = |start: &[u8]| {
-        name.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
-    };
+    let begins =
+        |start: &[u8]| name.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
     begins(b"X-Spam-") || name.eq_ignore_ascii_case(crate::protocol::decision::HEADER.as_bytes())
 }
 
@@ -142,7 +143,8 @@ pub(super) fn as_attachment(message: &[u8], lines: &str, report: &str) -> Vec<u8
 
 /// A boundary that does not occur in the message.
 fn boundary_for(message: &[u8]) -> String {
-    (0_u32..)
+    // A message cannot hold as many as this.
+    (0..=u32::MAX)
         .map(|number| format!("----------=_calspamd-{number}"))
         .find(|boundary| memchr::memmem::find(message, boundary.as_bytes()).is_none())
         .unwrap_or_default()
@@ -177,10 +179,17 @@ mod tests {
         assert!(!out.replace("\r\n", "").contains('\n'), "{out}");
         let mbox = format!("From MAILER-DAEMON Fri Nov 20 23:58:08 2026\n{MAIL}");
         let out = String::from_utf8(with_headers(mbox.as_bytes(), added)).unwrap();
-        assert!(out.starts_with("From MAILER-DAEMON Fri Nov 20 23:58:08 2026\nReturn-Path"), "{out}");
+        assert!(
+            out.starts_with("From MAILER-DAEMON Fri Nov 20 23:58:08 2026\nReturn-Path"),
+            "{out}"
+        );
         for odd in ["", "\n", "no header\n", "\r\nbody", "Subject: x", ": x\n", "a b: c\n"] {
             let out = String::from_utf8(with_headers(odd.as_bytes(), added)).unwrap();
-            assert!(out.replace('\r', "").contains(added) && out.ends_with(odd.trim_start_matches("Subject: x")), "{out:?}");
+            assert!(
+                out.replace('\r', "").contains(added)
+                    && out.ends_with(odd.trim_start_matches("Subject: x")),
+                "{out:?}"
+            );
         }
     }
 
