@@ -8,4 +8,5 @@
 //!
 //! Nothing in here knows a socket.
 
+pub mod arf;
 pub mod rspamd;
