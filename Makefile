@@ -2,12 +2,13 @@
 # make check  formatting, lints, documentation, licences
 # make agreement  Debian's rules here and in the real SpamAssassin, every difference listed
 # make bench  times by stage, and the ratio of a scan to the bare parse in instructions
+# make curve  latency and size of the store over five million messages
 # make run    the service with its defaults on 127.0.0.1:11380
 
 # One build profile for all of it: optimised like the release, quick to compile.
 PROFILE := --profile ci
 
-.PHONY: test check bench run tools lint fuzz agreement
+.PHONY: test check bench curve run tools lint fuzz agreement
 
 test: tools lint
 	cargo nextest run --locked --cargo-profile ci
@@ -25,6 +26,11 @@ bench:
 	@command -v valgrind >/dev/null || $(MAKE) --no-print-directory tools
 	cargo bench --locked $(PROFILE) --bench scan
 	benches/ratio.sh "$$(cargo bench --locked $(PROFILE) --bench scan --no-run --message-format=json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)"
+
+# Latency and size of the embedded store over millions of messages: half an hour.
+MESSAGES := 5000000
+curve:
+	cargo bench --locked $(PROFILE) --bench store -- $(MESSAGES)
 
 agreement: tools
 	cargo nextest run --locked --cargo-profile ci --no-capture agreement

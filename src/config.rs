@@ -449,6 +449,18 @@ mod tests {
             welcome_organizers = [\"ann@partner.example\", \"partner.test\"]
             block_addresses = [\"/etc/a\"]
             block_urls = [\"/etc/u\", \"v\"]
+            [reputation]
+            store = \"redis://192.0.2.1:6379/3\"
+            state = \"/srv/calspamd\"
+            secret_file = \"/etc/calspamd/secret\"
+            provenance = \"full\"
+            learn = false
+            rates.organizer = \"7/2h\"
+            rates.recipient = \"0/1d\"
+            keep.campaigns = \"3d\"
+            budget = \"50ms\"
+            max_size = \"2GiB\"
+            half_life = \"7d\"
             [actions]
             greylist = false
             add_header = 5.5

@@ -38,7 +38,44 @@ pub(super) struct Reply {
     pub(super) status: u16,
     /// First line of the reply.
     pub(super) line: String,
+    stream: BufReader<Body>,
+}
+
+/// The body of a reply: pieces with their lengths, or all that comes.
+struct Body {
     stream: BufReader<Box<dyn Stream>>,
+    /// Octets left of a piece; `None` where nobody counts.
+    left: Option<u64>,
+    done: bool,
+}
+
+impl Read for Body {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.done {
+            return Ok(0);
+        }
+        let Some(left) = &mut self.left else { return self.stream.read(into) };
+        if *left == 0 {
+            let mut line = String::new();
+            // The end of the piece before, then a length in hex; a length of 0 ends it all.
+            while line.trim().is_empty() {
+                line.clear();
+                if self.stream.by_ref().take(HEAD).read_line(&mut line)? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            let length = line.split(';').next().unwrap_or_default().trim();
+            *left = u64::from_str_radix(length, 16)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            if *left == 0 {
+                self.done = true;
+                return Ok(0);
+            }
+        }
+        let count = self.stream.by_ref().take(*left).read(into)?;
+        *left -= u64::try_from(count).unwrap_or(*left).min(*left);
+        Ok(count)
+    }
 }
 
 impl Reply {
@@ -87,9 +124,15 @@ impl<'c> Service<'c> {
         let mut head = stream.by_ref().take(HEAD);
         head.read_line(&mut line)?;
         let mut field = String::new();
+        let mut left = None;
         while head.read_line(&mut field)? > 0 && !field.trim().is_empty() {
+            let lower = field.to_ascii_lowercase();
+            if lower.starts_with("transfer-encoding:") && lower.contains("chunked") {
+                left = Some(0);
+            }
             field.clear();
         }
+        let stream = BufReader::new(Body { stream, left, done: false });
         let line = line.trim().to_owned();
         let status = line.split_whitespace().nth(1).and_then(|status| status.parse().ok());
         Ok(Reply { status: status.unwrap_or(0), line, stream })

@@ -47,13 +47,10 @@ fn list(values: impl IntoIterator<Item = impl Display>) -> String {
 
 fn remember(page: &mut Page, settings: &reputation::Settings) {
     page.section("reputation");
-    let store = settings.store.clone();
-    let store = store.unwrap_or_else(|| reputation::Place::Embedded(settings.state.clone()));
-    page.key(
-        "store",
-        text(store),
-        "embedded:DIRECTORY, redis://HOST:PORT, memory, or none; without this key, in `state`.",
-    );
+    match &settings.store {
+        Some(store) => page.key("store", text(store), STORE),
+        None => page.comment(STORE),
+    }
     page.key("state", text(settings.state.display()), "Directory of the service's state.");
     match &settings.secret_file {
         Some(path) => page.key("secret_file", text(path.display()), SECRET),
@@ -92,6 +89,10 @@ fn remember(page: &mut Page, settings: &reputation::Settings) {
         page.plain(&format!("keep.{key}"), text(Time(time)));
     }
 }
+
+/// What stands above the place of the store.
+const STORE: &str = "store: embedded:DIRECTORY, redis://HOST:PORT, memory, or none; without it, a \
+                     file in the state directory.";
 
 /// What stands above the name of the secret's file.
 const SECRET: &str = "secret_file: makes what is kept unreadable for others; one for all \

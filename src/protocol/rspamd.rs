@@ -122,7 +122,7 @@ impl Reading {
                 self.forget |= has("no_stat");
             }
             "message-id" | "message_id" => {
-                first(&mut self.options.message_id, || text(value.trim_matches(['<', '>'])))
+                first(&mut self.options.message_id, || text(value.trim_matches(['<', '>'])));
             }
             "uid" => first(&mut self.options.uid, || text(value)),
             "organizer" => first(&mut self.options.organizer, || address(value)),

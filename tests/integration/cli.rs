@@ -98,6 +98,7 @@ impl Program {
             .arg(folder.path())
             .args(["--http", &address.to_string()])
             .env_clear()
+            .env("CALSPAMD_REPUTATION__STORE", "memory")
             .stderr(Stdio::null())
             .spawn()
             .unwrap();

@@ -205,6 +205,7 @@ impl Program {
         let child = Command::new(env!("CARGO_BIN_EXE_calspamd"))
             .args(["serve", "--http", &address.to_string()])
             .env_clear()
+            .env("CALSPAMD_REPUTATION__STORE", "memory")
             .stderr(Stdio::null())
             .spawn()
             .unwrap();

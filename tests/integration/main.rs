@@ -62,5 +62,7 @@ mod stores;
 mod redis;
 // What a rule says after what came before, on each of them.
 mod sequences;
+// The memory when something goes wrong, and what can be read in it.
+mod upheaval;
 // Boundaries of the modules, read from the source.
 mod architecture;

@@ -250,6 +250,7 @@ impl Program {
         let socket = folder.path().join("http.sock");
         let child = Command::new(env!("CARGO_BIN_EXE_calspamd"))
             .env_clear()
+            .env("CALSPAMD_REPUTATION__STORE", "memory")
             .args(["serve", "--no-stock-rules", "--rules"])
             .arg(folder.path())
             .arg("--http")

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use calspamd::reputation::{Limit, Reputation, Settings, Store};
 use calspamd::rules;
@@ -23,26 +24,26 @@ pub(crate) const DAY: i64 = 86_400;
 pub(crate) struct Site {
     pub(crate) service: Service,
     pub(crate) reputation: Reputation,
+    clock: Arc<AtomicI64>,
 }
 
 impl Site {
     pub(crate) fn new(store: Arc<dyn Store>, settings: &Settings) -> Self {
-        let clock = Arc::new(|| START + 3_000 * DAY);
-        let reputation = Reputation::over(store, b"the secret of tests", settings, clock).unwrap();
-        Self::with(reputation)
-    }
-
-    pub(crate) fn with(reputation: Reputation) -> Self {
+        let clock = Arc::new(AtomicI64::new(START));
+        let read = Arc::clone(&clock);
+        let read = Arc::new(move || read.load(Ordering::Relaxed));
+        let reputation = Reputation::over(store, b"the secret of tests", settings, read).unwrap();
         let settings =
             scan::Settings { reputation: reputation.clone(), ..scan::Settings::default() };
         let state = State::new(load(&rules::built_in()), settings).unwrap();
         let service = Service::with(test_settings(), Arc::new(state));
-        Self { service, reputation }
+        Self { service, reputation, clock }
     }
 
     /// Scans, and waits until it is remembered.
     #[track_caller]
     pub(crate) fn scan(&self, mail: &Mail) -> Answer {
+        self.clock.fetch_max(mail.at, Ordering::Relaxed);
         let reply = self.service.post("/checkv2", &mail.headers(), &mail.text());
         assert_eq!(reply.status, 200, "{reply:?}");
         self.reputation.settle().unwrap();
@@ -52,6 +53,10 @@ impl Site {
     /// Reports, and says of how many messages.
     #[track_caller]
     pub(crate) fn report(&self, path: &str, headers: &str, body: &str) -> u64 {
+        let at = headers.lines().find_map(|line| line.strip_prefix("Received-At: "));
+        if let Some(at) = at {
+            self.clock.fetch_max(at.parse().unwrap(), Ordering::Relaxed);
+        }
         let reply = self.service.post(path, headers, body);
         assert_eq!(reply.status, 200, "{reply:?}");
         reply.json()["count"].as_u64().unwrap()
