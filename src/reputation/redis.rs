@@ -389,7 +389,7 @@ fn now() -> i64 {
 
 /// Whether an entry is one of fields, as its kind says.
 fn has_fields(key: &Key) -> bool {
-    matches!(key.kind(), Some(Kind::Event | Kind::Reports | Kind::Record))
+    matches!(key.kind(), Some(Kind::Event | Kind::Reports | Kind::Record | Kind::Outbound))
 }
 
 /// What the script reads of a change.

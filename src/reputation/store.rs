@@ -48,7 +48,7 @@ pub enum Kind {
     Record = 13,
     /// Set: records of a Message-ID, a UID, an organizer or a campaign.
     Index = 14,
-    /// Set: domains whose outbound mail is seen.
+    /// Fields: since when the outbound mail of a domain is seen.
     Outbound = 15,
 }
 
