@@ -7,10 +7,12 @@
 
 mod control;
 mod reply;
+pub mod v3;
 
 use std::net::IpAddr;
 
 use crate::message::Envelope;
+use crate::protocol::compression::{ZSTD, takes_zstd};
 use crate::rules::EvidenceScope;
 use crate::scan::Request;
 use crate::verdict::{Action, Policy};
@@ -22,6 +24,7 @@ pub use reply::{ListedSymbol, answer, failure, reply, symbols};
 const LOG_TAG_LENGTH: usize = 64;
 
 /// What a request says about its answer, beside what it says about the scan.
+#[expect(clippy::struct_excessive_bools, reason = "callers ask for each by itself")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// Links as objects and not as host names (`URL-Format: extended`, `Flags: ext_urls`).
@@ -30,6 +33,27 @@ pub struct Options {
     pub log_tag: Option<String>,
     /// Name of a compression that the body is declared to have.
     pub compression: Option<String>,
+    /// The caller takes a reply packed with zstd: it says so, or has packed the request.
+    pub zstd: bool,
+    /// The reply as `MessagePack` (`Accept: application/msgpack`).
+    pub packed: bool,
+    /// The reply in the shape of the old commands: symbols in `default`, beside the score.
+    pub legacy: bool,
+    /// What the caller takes (`Accept`), for `/checkv3`.
+    pub accept: String,
+    /// A file that holds the message (`File`, `Path`), in place of the body.
+    pub file: Option<FileInput>,
+}
+
+/// A message that the caller has put where the service may read it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileInput {
+    /// Its path; for shared memory below `/dev/shm`.
+    pub path: String,
+    /// Where in it the message begins (`Shm-Offset`).
+    pub offset: u64,
+    /// How long it is (`Shm-Length`); to the end where nothing is said.
+    pub length: Option<u64>,
 }
 
 /// Splits a query string into the arguments that [`request`] takes.
@@ -104,9 +128,25 @@ impl Reading {
             "log-tag" => first(&mut self.options.log_tag, || log_tag(value)),
             "compression" | "content-encoding" => {
                 first(&mut self.options.compression, || compression(value));
+                self.options.zstd |= value.eq_ignore_ascii_case(ZSTD);
             }
+            // A method that nobody can undo without the dictionary.
+            "dictionary" => self.options.compression = Some("zstd with a dictionary".to_owned()),
+            "accept-encoding" => self.options.zstd |= takes_zstd(value),
+            "accept" => {
+                self.options.packed |= value.to_ascii_lowercase().contains("application/msgpack");
+                value.clone_into(&mut self.options.accept);
+            }
+            "file" | "path" => value.clone_into(&mut self.file().path),
+            "shm" => self.file().path = format!("/dev/shm/{}", value.trim_start_matches('/')),
+            "shm-offset" => self.file().offset = value.parse().unwrap_or(0),
+            "shm-length" => self.file().length = value.parse().ok(),
             _ => {}
         }
+    }
+
+    fn file(&mut self) -> &mut FileInput {
+        self.options.file.get_or_insert_default()
     }
 
     fn flag(&mut self, flag: &str) {
@@ -118,6 +158,8 @@ impl Reading {
     }
 
     fn finish(mut self, now: i64) -> (Request, Options) {
+        // An offset alone says nothing.
+        self.options.file = self.options.file.filter(|file| !file.path.is_empty());
         // A delivery agent that asks about one mailbox may name it in Deliver-To only.
         if self.envelope.recipients.is_empty() {
             self.envelope.recipients.extend(self.deliver_to);

@@ -22,6 +22,8 @@ mod ablation;
 mod corpus;
 // Replies over HTTP: paths, headers, connections, errors.
 mod http;
+// Rspamd's protocol in full, and rspamc.
+mod dialect;
 // A real Rspamd with the plug-in.
 mod rspamd;
 // Rules changed under a running service.
