@@ -8,4 +8,6 @@
 //!
 //! Nothing in here knows a socket.
 
+pub mod compression;
+mod decision;
 pub mod rspamd;
