@@ -7,6 +7,7 @@
 //!
 //! The only module that knows clap and indicatif.
 
+mod arf;
 mod facts;
 mod health;
 mod learn;
@@ -90,6 +91,8 @@ enum Command {
     Scan(scan::Arguments),
     /// Show what rules can ask about a message
     Facts(facts::Arguments),
+    /// Write abuse reports about mails (ARF); nothing is sent
+    Report(arf::Arguments),
     /// Scan labelled mail and count what hits it
     MassCheck(mass_check::Arguments),
     /// Propose scores, from logs of mass-checks
@@ -237,6 +240,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
             scan::run(&arguments, &common, &config, paint, out)?
         }
         Command::Facts(arguments) => facts::run(&arguments, &config, paint, out)?,
+        Command::Report(arguments) => arf::run(&arguments, &config, out)?,
         Command::MassCheck(arguments) => mass_check::run(&arguments, &common, &config, paint, out)?,
         Command::Rescore(arguments) => rescore::run(&arguments, &common, &config, paint, out)?,
         Command::Rules(command) => rules::run(&command, &common, &config, paint, out)?,

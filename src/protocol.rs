@@ -8,6 +8,7 @@
 //!
 //! Nothing in here knows a socket.
 
+pub mod arf;
 pub mod compression;
 mod decision;
 pub mod rspamd;

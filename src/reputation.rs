@@ -442,6 +442,13 @@ impl Reputation {
         Ok(Ok(count))
     }
 
+    /// A name that stands for another one in what leaves the house: always the same, and only
+    /// this installation could tell whose.
+    pub fn pseudonym(&self, name: &str) -> Option<String> {
+        let shared = self.0.as_ref()?;
+        Some(shared.keys.member(&[b"pseudonym", name.as_bytes()]).to_string())
+    }
+
     /// What was done so far, and how often.
     pub fn report(&self) -> Vec<(Operation, OperationResult, u64)> {
         self.live().map(|live| live.counters.read()).unwrap_or_default()

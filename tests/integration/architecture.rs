@@ -89,7 +89,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
 /// Libraries that only some modules may know.
 const DOORS: &[(&str, &[&str])] = &[
     ("mail_parser", &["message"]),
-    ("mail_auth", &["authentication"]),
+    ("mail_auth", &["authentication", "protocol"]),
+    ("mail_builder", &["protocol"]),
     ("calcard", &["calendar"]),
     ("actix_web", &["server"]),
     ("tokio", &["server", "authentication", "lists", "reputation"]),
@@ -109,7 +110,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("regex", &["rules"]),
     ("pcre2", &["rules"]),
     ("regex_syntax", &["rules"]),
-    ("aho_corasick", &["rules", "wordlists"]),
+    ("aho_corasick", &["rules", "wordlists", "protocol"]),
     ("psl", &["facts"]),
     ("idna", &["facts"]),
     ("url", &["facts"]),

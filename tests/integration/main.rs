@@ -62,6 +62,8 @@ mod campaign;
 mod obfuscation;
 // Sentences of lures in twelve languages.
 mod lures;
+// Abuse reports, read by another program.
+mod arf;
 // What every store does.
 mod stores;
 // The store that instances share: faults, and three processes that count like one.

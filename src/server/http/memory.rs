@@ -17,12 +17,16 @@ use tokio::sync::mpsc;
 
 use super::{JSON, Service, TEXT};
 use crate::metrics::Rejection;
+use crate::protocol::arf;
 use crate::protocol::rspamd::{self, Options};
-use crate::reputation::{By, Report, Reporter, Subject, Trouble};
+use crate::reputation::{By, Record, Report, Reporter, Subject, Trouble};
 use crate::scan::{self, Request};
 
 /// Lines of an export that wait for the network.
 const LINES: usize = 1_000;
+
+/// UIDs of a reported message that are looked up.
+const UIDS: usize = 20;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +34,7 @@ pub(super) enum Ask {
     Learn(Report),
     Contacts,
     Provenance,
+    Report,
     Stats,
     Export,
     Import,
@@ -45,6 +50,7 @@ impl Ask {
             "/learnforget" => Self::Learn(Report::Forget),
             "/learncontacts" => Self::Contacts,
             "/calendar/provenance" => Self::Provenance,
+            "/calendar/report" => Self::Report,
             "/calendar/store/stats" => Self::Stats,
             "/calendar/store/export" => Self::Export,
             "/calendar/store/import" => Self::Import,
@@ -56,7 +62,7 @@ impl Ask {
     /// True when it changes something.
     const fn changes(self) -> bool {
         match self {
-            Self::Learn(_) | Self::Contacts | Self::Import | Self::Purge => true,
+            Self::Learn(_) | Self::Contacts | Self::Report | Self::Import | Self::Purge => true,
             Self::Provenance | Self::Stats | Self::Export => false,
         }
     }
@@ -118,6 +124,7 @@ impl Service {
             Ask::Learn(report) => learn(&state, &body, asked, &options, &who, report),
             Ask::Contacts => contacts(&state, &body, &asked),
             Ask::Provenance => provenance(&state, &asked, &options),
+            Ask::Report => report(&state, &body, &asked, &query),
             Ask::Stats => stats(&state),
             Ask::Import => import(&state, &body),
             Ask::Purge | Ask::Export => purge(&state, &options),
@@ -228,6 +235,47 @@ fn provenance(state: &super::State, request: &Request, options: &Options) -> Ans
         Ok(records) => (StatusCode::OK, rspamd::records(&records)),
         Err(trouble) => refused(&trouble),
     }
+}
+
+/// Writes an abuse report about a message; nothing is sent.
+fn report(
+    state: &super::State,
+    body: &[u8],
+    request: &Request,
+    query: &[(String, String)],
+) -> Answer {
+    if body.trim_ascii().is_empty() {
+        return bad("send the message that the report is about");
+    }
+    let options = match arf::options(query) {
+        Ok(options) => options,
+        Err(error) => return bad(&error),
+    };
+    let (settings, reputation) = (&state.settings, &state.settings.reputation);
+    let records = |uid: &String| {
+        // Without the store the list is shorter.
+        reputation.provenance(By::Uid, uid, request.now).unwrap_or_default()
+    };
+    let uids = arf::uids(body, request, settings);
+    let delivered: Vec<arf::Delivered> =
+        uids.iter().take(UIDS).flat_map(records).flat_map(delivered).collect();
+    let pseudonym = |name: &str| reputation.pseudonym(name).unwrap_or_else(|| arf::pseudonym(name));
+    let report = arf::report(body, request, settings, &options, &pseudonym, &delivered);
+    (StatusCode::OK, arf::answer(&report, &options))
+}
+
+/// Whose calendars a message has reached, as its record shows it.
+fn delivered(record: Record) -> Vec<arf::Delivered> {
+    let Record { events, recipients, message_id, .. } = record;
+    let each = recipients.into_iter().flat_map(|recipient| {
+        let message_id = message_id.clone();
+        events.iter().map(move |event| arf::Delivered {
+            uid: event.uid.clone(),
+            recipient: recipient.clone(),
+            message_id: message_id.clone(),
+        })
+    });
+    each.collect()
 }
 
 fn stats(state: &super::State) -> Answer {
