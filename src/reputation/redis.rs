@@ -276,8 +276,8 @@ impl Store for Redis {
             Ok(String::from_redis_value(node)?)
         })?;
         let number = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+            let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            found.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
         };
         Ok(Stats {
             backend: "redis",
