@@ -109,9 +109,10 @@ impl Address {
             "redis+cluster" | "rediss+cluster" => {
                 cluster(&Parts::read(rest, scheme.starts_with("rediss"))?)?
             }
-            "redis" | "rediss" | "redis+unix" => Kind::Single(Box::new(
-                Client::open(format!("{scheme}://{rest}")).map_err(|error| told(&error))?,
-            )),
+            "redis" | "rediss" | "redis+unix" => {
+                let client = Client::open(format!("{scheme}://{rest}"));
+                Kind::Single(Box::new(client.map_err(|error| told(&error))?))
+            }
             _ => {
                 return Err(format!(
                     "`{scheme}` is no scheme of Redis: write redis, rediss, redis+unix, redis+sentinel or redis+cluster"
