@@ -106,8 +106,8 @@ struct Reading {
     upstream_score: Option<f64>,
     received_at: Option<i64>,
     deliver_to: Option<String>,
-    offline: bool,
     forget: bool,
+    offline: bool,
     options: Options,
 }
 
@@ -194,8 +194,8 @@ impl Reading {
             scope: self.scope.unwrap_or_default(),
             policy: self.policy,
             now: self.received_at.unwrap_or(now),
-            offline: self.offline,
             forget: self.forget,
+            offline: self.offline,
             ..Request::default()
         };
         request.upstream.action = self.upstream_action;

@@ -417,8 +417,9 @@ fn is_scan(request: &HttpRequest) -> bool {
         "/report",
         "/report_ifspam",
     ];
-    let path = request.path().to_ascii_lowercase();
-    SCANS.contains(&path.as_str()) || memory::Ask::of(&path).is_some()
+    let path = request.path();
+    SCANS.iter().any(|known| path.eq_ignore_ascii_case(known))
+        || memory::Ask::of(&path.to_ascii_lowercase()).is_some()
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {

@@ -77,8 +77,11 @@ pub(super) fn redacted(facts: &Facts<'_>, redactor: &Redactor) -> Vec<u8> {
 }
 
 fn parts<'x>(message: &Message<'_>, redactor: &Redactor) -> Vec<MimePart<'x>> {
-    let shown =
-        |text: &str| redactor.text(text.get(..text.floor_char_boundary(PART)).unwrap_or_default());
+    let shown = |text: &str| {
+        let text = text.get(..text.floor_char_boundary(PART)).unwrap_or_default();
+        // A carriage return alone is half a line end.
+        redactor.text(text).replace("\r\n", "\n").replace('\r', "\n")
+    };
     let texts = message.parts.iter().filter_map(|part| match &part.body {
         Body::Text(text) => Some(MimePart::new("text/plain", shown(text))),
         Body::Html(text) => Some(MimePart::new("text/html", shown(text))),

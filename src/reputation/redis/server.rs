@@ -37,7 +37,7 @@ pub(super) struct Address {
 }
 
 enum Kind {
-    Single(Client),
+    Single(Box<Client>),
     Sentinel(Box<tokio::sync::Mutex<SentinelClient>>),
     Cluster(Box<ClusterClient>),
 }
@@ -109,9 +109,10 @@ impl Address {
             "redis+cluster" | "rediss+cluster" => {
                 cluster(&Parts::read(rest, scheme.starts_with("rediss"))?)?
             }
-            "redis" | "rediss" | "redis+unix" => Kind::Single(
-                Client::open(format!("{scheme}://{rest}")).map_err(|error| told(&error))?,
-            ),
+            "redis" | "rediss" | "redis+unix" => {
+                let client = Client::open(format!("{scheme}://{rest}"));
+                Kind::Single(Box::new(client.map_err(|error| told(&error))?))
+            }
             _ => {
                 return Err(format!(
                     "`{scheme}` is no scheme of Redis: write redis, rediss, redis+unix, redis+sentinel or redis+cluster"
@@ -130,7 +131,8 @@ impl Address {
                     .set_response_timeout(Some(RESPONSE))
                     .set_number_of_retries(1)
                     .set_min_delay(Duration::from_millis(50));
-                ConnectionManager::new_lazy_with_config(client.clone(), config).map(Link::Single)
+                ConnectionManager::new_lazy_with_config((**client).clone(), config)
+                    .map(Link::Single)
             }
             Kind::Sentinel(client) => {
                 let config = AsyncConnectionConfig::new()
@@ -263,7 +265,7 @@ mod tests {
             let read = Address::read(url);
             match (read, prefix) {
                 (Ok(address), Some(prefix)) => {
-                    assert_eq!(address.prefix, prefix.as_bytes(), "{url}")
+                    assert_eq!(address.prefix, prefix.as_bytes(), "{url}");
                 }
                 (Err(_), None) => {}
                 (Ok(_), None) => panic!("{url} is taken"),
