@@ -265,7 +265,7 @@ mod tests {
             let read = Address::read(url);
             match (read, prefix) {
                 (Ok(address), Some(prefix)) => {
-                    assert_eq!(address.prefix, prefix.as_bytes(), "{url}")
+                    assert_eq!(address.prefix, prefix.as_bytes(), "{url}");
                 }
                 (Err(_), None) => {}
                 (Ok(_), None) => panic!("{url} is taken"),
