@@ -367,7 +367,7 @@ fn spamc_understands_every_answer() {
 
 /// A store in memory.
 fn memory() -> Reputation {
-    let settings = reputation::Settings { place: Place::Memory, ..reputation::Settings::default() };
+    let settings = reputation::Settings { store: Place::Memory, ..reputation::Settings::default() };
     Reputation::start(&settings, Arc::new(calspamd::server::now)).unwrap().0
 }
 
