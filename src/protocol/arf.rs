@@ -241,7 +241,7 @@ fn explanation(facts: &Facts<'_>, request: &Request, options: &Options) -> Strin
     let mut text = String::from("This is a report about a calendar invitation.\r\n\r\n");
     let mut line = |what: &str, value: Option<&str>| {
         if let Some(value) = value.map(one_line).filter(|value| !value.is_empty()) {
-            text += &format!("{what}: {value}\r\n");
+            text.extend([what, ": ", &value, "\r\n"]);
         }
     };
     line("Reported as", Some(options.sort.name()));
@@ -304,16 +304,14 @@ fn domains(facts: &Facts<'_>) -> BTreeSet<String> {
         .filter_map(|organizer| organizer.address.as_deref()?.rsplit_once('@'))
         .map(|(_, host)| domain::registered(host).into_owned());
     let links = facts.links.all.iter().filter(|link| link.origin == Origin::Calendar);
-    let links = links.filter_map(|link| link.domain()).map(std::borrow::Cow::into_owned);
+    let links = links.filter_map(facts::Link::domain).map(std::borrow::Cow::into_owned);
     hosts.chain(links).filter_map(|name| value(&name)).take(LINKS).collect()
 }
 
 /// What the report is about: a copy without names, or the message as it came.
 fn about<'x>(facts: &'x Facts<'_>, redactor: &Redactor) -> MimePart<'x> {
-    let content = match redactor.is_on() {
-        true => copy::redacted(facts, redactor),
-        false => copy::exact(facts.message),
-    };
+    let content =
+        if redactor.is_on() { copy::redacted(facts, redactor) } else { copy::exact(facts.message) };
     let whole = content.len() <= WHOLE;
     let kind = if whole { "message/rfc822" } else { "text/rfc822-headers" };
     let content = if whole { content } else { copy::header_of(content, WHOLE) };
@@ -344,7 +342,7 @@ fn value(text: &str) -> Option<String> {
         } else {
             let mut octets = [0; 4];
             for octet in c.encode_utf8(&mut octets).bytes() {
-                out += &format!("%{octet:02X}");
+                out.extend(['%', hex(octet >> 4), hex(octet & 15)]);
             }
         }
     }
@@ -374,7 +372,7 @@ pub fn options(query: &[(String, String)]) -> Result<Options, String> {
                 options.reporter.clone_from(value);
             }
             "redact" => {
-                options.redact = !matches!(&*value.to_ascii_lowercase(), "no" | "false" | "0")
+                options.redact = !matches!(&*value.to_ascii_lowercase(), "no" | "false" | "0");
             }
             _ => {}
         }
@@ -387,6 +385,10 @@ pub fn pseudonym(name: &str) -> String {
     static SECRET: OnceLock<RandomState> = OnceLock::new();
     let secret = SECRET.get_or_init(RandomState::new);
     format!("{:016x}", secret.hash_one(name))
+}
+
+fn hex(digit: u8) -> char {
+    char::from_digit(digit.into(), 16).unwrap_or_default().to_ascii_uppercase()
 }
 
 #[derive(Serialize)]

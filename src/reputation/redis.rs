@@ -8,7 +8,7 @@
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use redis::aio::ConnectionLike as _;
 use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Script, Value};
@@ -67,7 +67,8 @@ impl Redis {
             record: Arc::new(Script::new(include_str!("redis/record.lua"))),
             // Where the entries of a cluster are, only a key says.
             scan: Arc::new(Script::new(
-                "return redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])",
+                "local page = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])
+                return {page[1], page[2], tonumber(redis.call('TIME')[1])}",
             )),
         };
         // The service starts without it, too.
@@ -150,20 +151,23 @@ impl Redis {
         Some(Key(key))
     }
 
-    /// Goes over all entries of ours, page by page.
-    fn pages(&self, mut see: impl FnMut(Vec<Key>) -> Result<(), Trouble>) -> Result<(), Trouble> {
+    /// Goes over all entries of ours, page by page, each with the server's time.
+    fn pages(
+        &self,
+        mut see: impl FnMut(Vec<Key>, i64) -> Result<(), Trouble>,
+    ) -> Result<(), Trouble> {
         let pattern = [escaped(&self.address.prefix), b"*".to_vec()].concat();
         let mut cursor = b"0".to_vec();
         loop {
             let (mut link, scan) = (self.linked()?, Arc::clone(&self.scan));
             let (from, pattern, near) = (cursor, pattern.clone(), self.address.prefix.clone());
-            let page: (Vec<u8>, Vec<Vec<u8>>) = self.wait(PATIENCE, async move {
+            let page: (Vec<u8>, Vec<Vec<u8>>, i64) = self.wait(PATIENCE, async move {
                 let mut call = scan.prepare_invoke();
                 call.key(near).arg(from).arg(pattern).arg(PAGE);
                 call.invoke_async(&mut link).await
             })?;
             cursor = page.0;
-            see(page.1.iter().filter_map(|name| self.key(name)).collect())?;
+            see(page.1.iter().filter_map(|name| self.key(name)).collect(), page.2)?;
             if cursor == b"0" {
                 return Ok(());
             }
@@ -171,7 +175,7 @@ impl Redis {
     }
 
     /// Reads entries whole.
-    fn read(&self, keys: &[Key]) -> Result<Vec<(Key, Entry)>, Trouble> {
+    fn read(&self, keys: &[Key], now: i64) -> Result<Vec<(Key, Entry)>, Trouble> {
         let mut commands = Pipeline::new();
         for key in keys {
             let name = self.name(key);
@@ -183,7 +187,6 @@ impl Redis {
             }
         }
         let answers = self.ask(commands, PATIENCE)?;
-        let now = now();
         let each = keys.iter().zip(answers.chunks(2));
         Ok(each
             .filter_map(|(key, answers)| {
@@ -266,8 +269,8 @@ impl Store for Redis {
         let mut link = self.linked()?;
         let text: String = self.wait(PATIENCE, async move {
             let answer = link.req_packed_command(redis::cmd("INFO").arg("memory")).await?;
+            // A cluster answers once for each node.
             let node = if let Value::Map(nodes) = answer {
-                // A cluster answers once for each node.
                 nodes.into_iter().map(|(_, info)| info).next().unwrap_or(Value::Nil)
             } else {
                 answer
@@ -287,8 +290,8 @@ impl Store for Redis {
     }
 
     fn visit(&self, see: &mut dyn FnMut(Key, Entry)) -> Result<(), Trouble> {
-        self.pages(|keys| {
-            for (key, entry) in self.read(&keys)? {
+        self.pages(|keys, now| {
+            for (key, entry) in self.read(&keys, now)? {
                 see(key, entry);
             }
             Ok(())
@@ -296,17 +299,12 @@ impl Store for Redis {
     }
 
     fn restore(&self, entries: Vec<(Key, Entry)>) -> Result<(), Trouble> {
-        let now = now();
         for entries in entries.chunks(PAGE) {
             let mut commands = Pipeline::new();
             commands.atomic();
             for (key, entry) in entries {
                 let name = self.name(key);
                 commands.cmd("DEL").arg(&name).ignore();
-                let left = entry.until.saturating_sub(now).min(LIFE);
-                if left <= 0 {
-                    continue;
-                }
                 match &entry.content {
                     Content::Times(times) if !times.is_empty() => {
                         let add = commands.cmd("ZADD").arg(&name);
@@ -324,7 +322,8 @@ impl Store for Redis {
                     }
                     Content::Times(_) | Content::Fields(_) => continue,
                 }
-                commands.cmd("EXPIRE").arg(&name).arg(left).ignore();
+                // What has expired already goes at once.
+                commands.cmd("EXPIREAT").arg(&name).arg(entry.until).ignore();
             }
             self.ask(commands, PATIENCE)?;
         }
@@ -340,9 +339,9 @@ impl Store for Redis {
         for answer in self.ask(delete, PATIENCE)? {
             gone += u64::from_redis_value(answer).unwrap_or(0);
         }
-        self.pages(|keys| {
+        self.pages(|keys, now| {
             let mut commands = Pipeline::new();
-            for (key, entry) in self.read(&keys)? {
+            for (key, entry) in self.read(&keys, now)? {
                 let mut rest = entry.clone();
                 if rest.purge(purge) > 0 {
                     self.without(&mut commands, &key, &entry, &rest);
@@ -378,16 +377,6 @@ impl Redis {
             remove.arg(&name.0);
         }
     }
-}
-
-/// The time of this machine's clock, for what expires by the server's.
-fn now() -> i64 {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the server counts by a clock of its own; no scan is judged by it"
-    )]
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Whether an entry is one of fields, as its kind says.

@@ -6,7 +6,7 @@
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use crate::facts::Facts;
-use crate::message::Mailbox;
+use crate::message::{Header, Mailbox};
 
 /// People replaced; more are a list, which names nobody in the text.
 const PEOPLE: usize = 2_000;
@@ -82,7 +82,7 @@ impl Redactor {
         let mut people = People::default();
         let envelope = facts.envelope;
         let fields = message.headers.iter().filter(|header| is_recipients(&header.name));
-        let written: Vec<String> = fields.map(|header| header.decoded()).collect();
+        let written: Vec<String> = fields.map(Header::decoded).collect();
         let in_fields = written.iter().flat_map(|text| text.split([',', ';', ' ', '<', '>']));
         let addresses = envelope
             .recipients

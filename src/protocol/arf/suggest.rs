@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::facts::{Facts, domain};
-use crate::message::Mechanism;
+use crate::message::{Header, Mechanism};
 
 /// Suggestions made.
 const MOST: usize = 10;
@@ -95,7 +95,7 @@ pub(super) fn addresses(facts: &Facts<'_>) -> Vec<Suggestion> {
 fn is_signed(facts: &Facts<'_>, field: &str) -> bool {
     let signatures =
         facts.message.headers.iter().filter(|h| h.name.eq_ignore_ascii_case("dkim-signature"));
-    signatures.map(|header| header.decoded()).any(|signature| {
+    signatures.map(Header::decoded).any(|signature| {
         let tags = signature.split(';').filter_map(|tag| tag.split_once('='));
         let names =
             tags.filter(|(name, _)| name.trim().eq_ignore_ascii_case("h")).map(|(_, names)| names);
