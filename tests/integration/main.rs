@@ -12,6 +12,8 @@ mod support;
 
 // The fixtures below tests/messages/spam and ham against the stock rules.
 mod fixtures;
+// Facts that need a whole message.
+mod facts;
 // Spam in its usual and an unusual form, and look-alikes, for each symbol.
 mod kinds;
 // What is left of the score without any one rule.
