@@ -15,6 +15,7 @@ use calspamd::server::spamd::Settings;
 use calspamd::server::{Address, Application, State};
 use calspamd::{reputation, rules, scan};
 
+use crate::cli::Folder;
 use crate::support::{self, load};
 
 struct Spamd {
@@ -331,7 +332,8 @@ fn printed(output: &Output) -> String {
 
 #[test]
 fn spamc_understands_every_answer() {
-    let scan = scan::Settings { reputation: memory(), ..scan::Settings::default() };
+    let folder = Folder::new();
+    let scan = scan::Settings { reputation: memory(&folder), ..scan::Settings::default() };
     let spamd = Spamd::with(Settings::default(), scan);
     for (mail, is_spam) in [(abusive(), true), (good(), false)] {
         let check = spamc(&spamd, &["-c"], &mail);
@@ -365,15 +367,20 @@ fn spamc_understands_every_answer() {
     assert!(reported.status.code().is_some(), "{reported:?}");
 }
 
-/// A store in memory.
-fn memory() -> Reputation {
-    let settings = reputation::Settings { store: Place::Memory, ..reputation::Settings::default() };
+/// A store in memory; its secret is in the folder.
+fn memory(folder: &Folder) -> Reputation {
+    let settings = reputation::Settings {
+        store: Some(Place::Memory),
+        state: folder.path().to_owned(),
+        ..reputation::Settings::default()
+    };
     Reputation::start(&settings, Arc::new(calspamd::server::now)).unwrap().0
 }
 
 #[test]
 fn what_users_tell_is_remembered() {
-    let scan = scan::Settings { reputation: memory(), ..scan::Settings::default() };
+    let folder = Folder::new();
+    let scan = scan::Settings { reputation: memory(&folder), ..scan::Settings::default() };
     let spamd = Spamd::with(Settings::default(), scan);
     let text = |name: &str| {
         let event = format!(
