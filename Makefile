@@ -1,6 +1,7 @@
 # make test   everything CI runs: lints, unit tests, integration tests (installs what is missing)
 # make check  formatting, lints, documentation, licences
 # make agreement  Debian's rules here and in the real SpamAssassin, every difference listed
+# make ablation  what stays flagged of the spam fixtures without any one rule
 # make bench  times by stage, and the ratio of a scan to the bare parse in instructions
 # make curve  latency and size of the store over five million messages
 # make run    the service with its defaults on 127.0.0.1:11380
@@ -8,7 +9,7 @@
 # One build profile for all of it: optimised like the release, quick to compile.
 PROFILE := --profile ci
 
-.PHONY: test check bench curve run tools lint fuzz agreement
+.PHONY: test check bench curve run tools lint fuzz agreement ablation
 
 test: tools lint
 	cargo nextest run --locked --cargo-profile ci
@@ -34,6 +35,9 @@ curve:
 
 agreement: tools
 	cargo nextest run --locked --cargo-profile ci --no-capture agreement
+
+ablation:
+	cargo nextest run --locked --cargo-profile ci --no-capture ablation
 
 run:
 	cargo run --release

@@ -316,7 +316,7 @@ mod tests {
                 "[http]\nlisten = \"127.0.0.1:11380\"\nlisen = 1\n",
                 "calspamd.toml:3:1: http.lisen: unknown key `lisen`\n    lisen = 1\n  \
                  hint: known here: `listen`, `max_message`, `insecure`, \
-                 `enable_password`",
+                 `enable_password`, `file_folders`",
             ),
             (
                 "[web]\n",
@@ -395,7 +395,7 @@ mod tests {
             error("CALSPAMD_HTTP__LISEN", "x"),
             "environment: CALSPAMD_HTTP__LISEN: unknown key `lisen`\n  hint: known here: \
              `listen`, `max_message`, `insecure`, \
-                 `enable_password`"
+                 `enable_password`, `file_folders`"
         );
         assert_eq!(
             error("CALSPAMD_LISTEN", "x"),

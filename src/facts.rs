@@ -48,7 +48,7 @@ pub use gather::{EventFacts, MailText, PhoneNumber, TextValue, gather};
 pub use history::History;
 pub use links::{Link, Links};
 pub use site::Site;
-pub use table::TABLE;
+pub use table::{FOR_SITES, TABLE};
 
 /// What kind of value a fact has; decides which operators and operands fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

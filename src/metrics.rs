@@ -66,11 +66,17 @@ pub enum Rejection {
     Method,
     /// The path changes the service and the caller may not.
     Unauthorized,
+    /// A request of several parts that cannot be taken apart.
+    Parts,
+    /// No form of a reply that the caller takes.
+    NotAcceptable,
+    /// The message is said to stand in a file that is not there, or not allowed.
+    File,
 }
 
 impl Rejection {
     /// Every reason.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::TooLarge,
         Self::Timeout,
         Self::BrokenBody,
@@ -78,6 +84,9 @@ impl Rejection {
         Self::UnknownPath,
         Self::Method,
         Self::Unauthorized,
+        Self::Parts,
+        Self::NotAcceptable,
+        Self::File,
     ];
 
     /// Label value.
@@ -90,6 +99,9 @@ impl Rejection {
             Self::UnknownPath => "unknown-path",
             Self::Method => "method",
             Self::Unauthorized => "unauthorized",
+            Self::Parts => "parts",
+            Self::NotAcceptable => "not-acceptable",
+            Self::File => "file",
         }
     }
 }

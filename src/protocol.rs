@@ -9,4 +9,6 @@
 //! Nothing in here knows a socket.
 
 pub mod arf;
+pub mod compression;
+mod decision;
 pub mod rspamd;

@@ -87,6 +87,8 @@ pub struct Request {
     pub upstream: Upstream,
     /// Time of the scan, seconds since 1970 UTC.
     pub now: i64,
+    /// Ask no name server: the caller has done that, or only wants the calendar read.
+    pub offline: bool,
     /// What the caller knows of the past: a calendar server of its events. Unknown by default.
     pub history: History,
     /// The message is not to be remembered.
@@ -308,7 +310,8 @@ pub fn observe(
     // Goes on while calendars are read.
     let site = settings.site.current();
     let is_first_hop = request.envelope.client_ip.is_none_or(|ip| !site.is_trusted(ip));
-    let verifying = settings.authentication.as_ref().map_or_else(Pending::default, |verifier| {
+    let authenticator = settings.authentication.as_ref().filter(|_| !request.offline);
+    let verifying = authenticator.map_or_else(Pending::default, |verifier| {
         verifier.start(&message, &request.envelope, is_first_hop)
     });
 
@@ -329,7 +332,7 @@ pub fn observe(
         None => Known::Nothing,
     };
     facts.authentication = verified.results;
-    if settings.authentication.is_some() {
+    if authenticator.is_some() {
         timings.authentication = clock.lap(&timings);
     }
 
@@ -345,7 +348,7 @@ pub fn observe(
 
     // Whose signature passed is asked about too, so lists come second and share the time.
     let left = clock.left().min(settings.lists.budget().saturating_sub(timings.authentication));
-    let listings = ask(&facts, request.scope, rules, &settings.lists, left);
+    let listings = ask(&facts, request, rules, &settings.lists, left);
     timings.lists = clock.lap(&timings);
 
     let evaluation = rules::evaluate(rules, &facts, &listings, request.scope, &expired);
@@ -470,16 +473,16 @@ fn without_calendar(
 /// Asks DNS lists what rules want to know.
 fn ask<'f>(
     facts: &'f Facts<'f>,
-    scope: EvidenceScope,
+    request: &Request,
     rules: &RuleSet,
     lists: &Lists,
     left: Duration,
 ) -> Listings<'f> {
-    if !lists.is_on() {
+    if !lists.is_on() || request.offline {
         return Listings::default();
     }
     let plan = rules.plan();
-    let calendar_only = scope == EvidenceScope::Calendar;
+    let calendar_only = request.scope == EvidenceScope::Calendar;
     let questions = lists::questions(facts, &plan, calendar_only, lists.most());
     lists.look_up(&plan, questions, left)
 }

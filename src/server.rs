@@ -97,6 +97,9 @@ pub struct Settings {
     pub connections: usize,
     /// Asked from whoever wants to change the service from elsewhere.
     pub enable_password: Option<Password>,
+    /// Folders from which callers may have a file scanned (`File`, `Shm`). None by default:
+    /// whoever may ask would read along.
+    pub file_folders: Vec<PathBuf>,
 }
 
 /// A password, which shows itself nowhere.
@@ -122,6 +125,7 @@ impl Default for Settings {
             shutdown_timeout: Duration::from_secs(10),
             connections: 1_024,
             enable_password: None,
+            file_folders: Vec::new(),
         }
     }
 }

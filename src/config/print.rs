@@ -112,6 +112,11 @@ pub(super) fn print(config: &Config) -> String {
     );
     let set = if http.enable_password.is_some() { "set, and not shown" } else { "not set" };
     page.comment(&format!("enable_password is {set}: asked for POST /reload from elsewhere."));
+    page.key(
+        "file_folders",
+        list(http.file_folders.iter().map(|folder| folder.display())),
+        "Folders from which callers may name a file to scan (File, Shm).",
+    );
 
     page.section("rules");
     page.key(

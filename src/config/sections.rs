@@ -46,6 +46,7 @@ sections! {
         max_message: Size,
         insecure: bool,
         enable_password: String,
+        file_folders: Vec<PathBuf>,
     }
     rules: Rules {
         directories: Vec<PathBuf>,
@@ -147,6 +148,7 @@ impl Sections {
         // An empty password would let everybody in.
         http.enable_password =
             self.http.enable_password.filter(|text| !text.is_empty()).map(server::Password);
+        set(&mut http.file_folders, self.http.file_folders);
 
         let mut log = Log::default();
         set(&mut log.level, self.log.level.map(|word| word.0));

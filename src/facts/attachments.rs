@@ -90,6 +90,15 @@ impl Attachment<'_> {
     }
 }
 
+impl<'f> Attachments<'f> {
+    /// The beginning of each inline file that is a web page, with its place.
+    pub(super) fn pages(&self) -> impl Iterator<Item = (Cow<'_, str>, Place<'f>)> {
+        let files = self.files.iter().filter(|file| !file.in_text);
+        let pages = files.filter(|file| file.format() == Format::Html);
+        pages.map(|file| (format::text_head(&file.data, readers::MARKUP), file.place))
+    }
+}
+
 /// Collects the files of a message, event by event.
 pub(super) struct Collector<'f> {
     message: &'f Message<'f>,

@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
-use super::answers::{all, flag, known, mail};
+use super::answers::{all, flag, float, known, mail};
 use super::gather::EventFacts;
-use super::{Answer, Datum, Facts, Link, Origin, Value, domain};
+use super::{Answer, Datum, Facts, Link, Origin, Place, Value, domain};
 use crate::calendar::Value as PropertyValue;
 use crate::message::{AuthenticationResults, Mailbox};
 
@@ -167,6 +167,15 @@ pub(super) fn location_hosts<'f>(
 /// Registered domain of a host.
 pub(super) fn to_registered(host: &str) -> String {
     domain::registered(host).into_owned()
+}
+
+/// Letters and digits of the bodies, counted only far enough to tell a text from none.
+pub(super) fn letters<'f>(f: &'f Facts<'f>) -> Answer<'f> {
+    mail(f, || {
+        let chars = f.mail_texts.iter().flat_map(|text| text.text.chars());
+        let letters = chars.filter(|c| c.is_alphanumeric()).take(1000).count();
+        vec![Datum::new(Value::Number(float(letters)), Place::Name("body"), Origin::Mail)]
+    })
 }
 
 #[cfg(test)]

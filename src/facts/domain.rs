@@ -21,6 +21,11 @@ pub fn canonical_host(host: &str) -> Option<String> {
     })
 }
 
+/// A host as browsers show it: punycode decoded, as far as it decodes.
+pub fn shown(host: &str) -> String {
+    idna::domain_to_unicode(host).0
+}
+
 /// The registered domain of a host (`shop.example.co.uk` → `example.co.uk`), or the host
 /// itself where it has none: an IP address, a bare suffix, `localhost`.
 pub fn registered(host: &str) -> Cow<'_, str> {

@@ -199,6 +199,13 @@ fn gather_event<'f>(
         let source = Source { place, origin: Origin::Calendar, event: Some(index), opened: false };
         links.text(&code.text, source);
     }
+    // Whoever opens an inline page is led on by it.
+    for (page, place) in attachments.pages() {
+        let source = Source { place, origin: Origin::Calendar, event: Some(index), opened: false };
+        for anchor in &html::render(&page).anchors {
+            links.anchor(anchor, source);
+        }
+    }
 
     let mut phones: Vec<PhoneNumber> = Vec::new();
     let mut loose_phones = Vec::new();

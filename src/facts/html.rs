@@ -134,7 +134,9 @@ fn tokenize(html: &str, reader: &mut Reader) {
     let mut rest = html;
     while let Some(at) = memchr::memchr(b'<', rest.as_bytes()) {
         let (text, from) = rest.split_at(at);
-        reader.text(&decode_entities(text));
+        if !text.is_empty() {
+            reader.text(&decode_entities(text));
+        }
         let inside = from.get(1..).unwrap_or_default();
         let next = inside.as_bytes().first();
         rest = if let Some(comment) = inside.strip_prefix("!--") {
@@ -144,19 +146,19 @@ fn tokenize(html: &str, reader: &mut Reader) {
         } else if let Some(tag) = inside.strip_prefix('/') {
             if tag.starts_with(|c: char| c.is_ascii_alphabetic()) {
                 let (name, tail) = tag.split_at(name_length(tag));
-                reader.end_tag(&name.to_ascii_lowercase());
+                reader.end_tag(&lower(name));
                 after(tail, ">")
             } else {
                 after(tag, ">")
             }
         } else if next.is_some_and(u8::is_ascii_alphabetic) {
             let (name, attributes) = inside.split_at(name_length(inside));
-            let name = name.to_ascii_lowercase();
+            let name = lower(name);
             let Some((tail, self_closing)) = read_attributes(&name, attributes, reader) else {
                 return;
             };
             reader.start_tag(&name, self_closing);
-            if RAW_TEXT.contains(&name.as_str()) { raw_text(&name, tail, reader) } else { tail }
+            if RAW_TEXT.contains(&&*name) { raw_text(&name, tail, reader) } else { tail }
         } else {
             reader.text("<");
             inside
@@ -170,6 +172,15 @@ fn after<'h>(text: &'h str, end: &str) -> &'h str {
     memchr::memmem::find(text.as_bytes(), end.as_bytes())
         .and_then(|at| text.get(at + end.len()..))
         .unwrap_or_default()
+}
+
+/// A name in lower case; nearly all are already.
+fn lower(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
 }
 
 fn name_length(text: &str) -> usize {

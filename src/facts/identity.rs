@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::answers::{all, domain_of, known, mail};
 use super::gather::EventFacts;
 use super::{Answer, Datum, Facts, Link, Origin, Place, Value, domain};
-use crate::message::{AuthenticationResults, Mailbox, Mechanism};
+use crate::message::{AuthenticationResults, Body, Mailbox, Mechanism};
 
 use Origin::{Mail, Network};
 
@@ -157,6 +157,26 @@ fn is_blocked(link: &Link<'_>, f: &Facts<'_>) -> bool {
 pub(super) fn links_blocked<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
     let own = super::answers::own_links(e, f).filter(|link| is_blocked(link, f));
     all(own.map(|link| (Value::Text((&*link.url).into()), link.place)))
+}
+
+pub(super) fn files_blocked<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
+    let files = e.attachments.files.iter();
+    let listed = files.filter(|file| f.site.block_urls.holds_file(&file.data));
+    all(listed.map(|file| (Value::Text((&*file.declared).into()), file.place)))
+}
+
+pub(super) fn parts_blocked<'f>(f: &'f Facts<'f>) -> Answer<'f> {
+    mail(f, || {
+        let parts = f.message.parts.iter().enumerate();
+        let listed = parts.filter(|(_, part)| match &part.body {
+            Body::Binary(octets) => f.site.block_urls.holds_file(octets),
+            Body::Container | Body::Html(_) | Body::Text(_) | Body::Calendar => false,
+        });
+        let listed = listed.map(|(index, part)| {
+            Datum::new(Value::Text((&*part.content_type).into()), Place::Part(index), Mail)
+        });
+        listed.collect()
+    })
 }
 
 pub(super) fn mail_links_blocked<'f>(f: &'f Facts<'f>) -> Answer<'f> {

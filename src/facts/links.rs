@@ -124,7 +124,11 @@ impl<'f> Collector<'f> {
         let targets = host.as_deref().map(|host| unwrap::targets(&url, host)).unwrap_or_default();
         let last_host = targets.last().and_then(|target| host_of(target)).or_else(|| host.clone());
         let disguise = shown.and_then(|shown| disguise(shown, last_host.as_deref()));
-        let shown = shown.map(|shown| shown.trim().chars().take(60).collect::<String>());
+        let shown = shown.map(|shown| {
+            let shown = shown.trim();
+            let end = shown.char_indices().nth(60).map_or(shown.len(), |(at, _)| at);
+            shown.get(..end).unwrap_or_default().to_owned()
+        });
         let make = |url: String, host: Option<String>, unwrapped: bool, disguise| Link {
             scheme: scheme_of(&url).to_ascii_lowercase(),
             url,
@@ -162,12 +166,15 @@ fn starts_with_ignore_case(text: &str, prefix: &str) -> bool {
 /// Removes what browsers remove (tabs, line breaks) and what text puts around a link, and
 /// writes the scheme that is left out.
 fn clean(written: &str) -> String {
-    let mut url: String = written
-        .trim()
-        .chars()
-        .filter(|c| !matches!(c, '\t' | '\n' | '\r' | '\u{200b}' | '\u{2060}' | '\u{feff}'))
-        .take(LENGTH)
-        .collect();
+    let written = written.trim();
+    let mut url = if written.len() <= LENGTH && written.bytes().all(|b| b.is_ascii_graphic()) {
+        // Nearly all are like this, and a mail may have hundreds.
+        written.to_owned()
+    } else {
+        let removed =
+            |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{200b}' | '\u{2060}' | '\u{feff}');
+        written.chars().filter(|c| !removed(*c)).take(LENGTH).collect()
+    };
     if let Some(rest) = url.strip_prefix("//") {
         url = format!("http://{rest}");
     } else if starts_with_ignore_case(&url, "www.") {

@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use super::answers::{
     all, domain_of, float, known, number, organizer, own_links, recipients, values,
 };
-use super::gather::EventFacts;
+use super::gather::{EventFacts, TextValue};
+use super::text::normalise;
 use super::unwrap::{decode_base64, percent_decode};
 use super::{Answer, Facts, Link, Place, Value, domain, numbers};
 use crate::calendar::Party;
@@ -114,18 +115,68 @@ pub(super) fn name_domains<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Answe
     })
 }
 
-/// Whom mail alarms write to, and who is neither a recipient nor the organizer.
+/// Whom mail alarms write to.
+fn mailed<'f>(e: &'f EventFacts<'f>) -> impl Iterator<Item = &'f String> {
+    let alarms = e.event.alarms.iter().filter(|alarm| alarm.action.as_deref() == Some("EMAIL"));
+    alarms.flat_map(|alarm| &alarm.attendees)
+}
+
+/// Whom mail alarms write to, and who has nothing to do with the event: neither recipient nor
+/// addressee of the mail, neither organizer nor attendee.
 pub(super) fn alarm_strangers<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
+    if mailed(e).next().is_none() {
+        return Answer::Known(Vec::new());
+    }
     let Some(recipients) = recipient_addresses(f) else { return Answer::Unknown };
-    let is_stranger = |address: &&String| {
-        let mut organizers = e.event.organizers.iter().filter_map(|party| party.address.as_ref());
-        !recipients.contains(address) && !organizers.any(|organizer| organizer == *address)
-    };
-    let mailed = e.event.alarms.iter().filter(|a| a.action.as_deref() == Some("EMAIL"));
-    all(mailed
-        .flat_map(|alarm| &alarm.attendees)
-        .filter(is_stranger)
+    let people = e.event.organizers.iter().chain(&e.event.attendees);
+    let mut known: HashSet<&str> = people.filter_map(|party| party.address.as_deref()).collect();
+    known.extend(recipients.iter().map(String::as_str));
+    known.extend(f.message.to.iter().map(|mailbox| &*mailbox.address));
+    all(mailed(e)
+        .filter(|address| !known.contains(address.as_str()))
         .map(|address| (Value::Text(address.into()), Place::Name("VALARM.ATTENDEE"))))
+}
+
+/// How many addresses mail alarms write to.
+pub(super) fn alarm_attendees<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Answer<'f> {
+    number(e, mailed(e).collect::<HashSet<_>>().len())
+}
+
+/// Texts of alarms compared with those of their event.
+const MOST_ALARM_TEXTS: usize = 20;
+
+/// What alarms say and the event itself does not: programs copy SUMMARY and DESCRIPTION.
+pub(super) fn alarm_texts<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> Answer<'f> {
+    if e.event.alarms.is_empty() {
+        return Answer::Known(Vec::new());
+    }
+    let is_alarms = |text: &&TextValue<'f>| {
+        let within = e.event.components.get(text.property.within);
+        matches!(text.place, Place::Property(..))
+            && within.is_some_and(|path| path.contains(".VALARM"))
+    };
+    let (own, others): (Vec<&TextValue<'f>>, Vec<&TextValue<'f>>) =
+        e.texts.iter().partition(is_alarms);
+    let is_new = |text: &&TextValue<'f>| {
+        let said = text.normal().trim();
+        !others.iter().any(|other| other.normal().contains(said))
+    };
+    all(own
+        .into_iter()
+        .take(MOST_ALARM_TEXTS)
+        .filter(is_new)
+        .map(|text| (Value::Text(text.normal().into()), text.place)))
+}
+
+/// What hosts with letters of other alphabets look like, where that is a plain name.
+pub(super) fn lookalikes<'f>(e: &'f EventFacts<'f>, f: &'f Facts<'f>) -> Answer<'f> {
+    let foreign = own_links(e, f).filter_map(|link| {
+        let host = link.host.as_deref().filter(|host| host.contains("xn--"))?;
+        let shown = domain::shown(host);
+        let looks = normalise(&shown).0;
+        (looks.is_ascii() && *looks != *shown).then(|| (looks.into_owned(), link.place))
+    });
+    all(foreign.map(|(looks, place)| (Value::Text(looks.into()), place)))
 }
 
 /// Targets inside redirectors and wrappers.

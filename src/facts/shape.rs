@@ -150,7 +150,8 @@ pub(super) fn longest_parameter<'f>(e: &'f EventFacts<'f>, _: &'f Facts<'f>) -> 
 pub(super) fn quoted_printable<'f>(f: &'f Facts<'f>) -> Answer<'f> {
     const CODING: &[u8] = b"quoted-printable";
     let of_part = |text: &str| {
-        if memmem::find(text.as_bytes(), b"VERSION:2.0").is_none() {
+        let has = |needle: &[u8]| memmem::find(text.as_bytes(), needle).is_some();
+        if !has(b"VERSION:2.0") || !(has(b";ENCODING=Q") || has(b";encoding=q")) {
             return 0;
         }
         let lines = text

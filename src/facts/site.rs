@@ -152,13 +152,13 @@ fn host_name(name: &str) -> Option<String> {
     super::domain::canonical_host(name)
 }
 
-/// Links, hosts with all below them, and hashes of links.
+/// Links, hosts with all below them, and hashes of links and files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BlockedUrls {
     hosts: HashSet<Box<str>>,
     /// Host, path and query: `evil.example/login?x=1`.
     urls: HashSet<Box<str>>,
-    /// SHA-256 of such a text, or of the whole link.
+    /// SHA-256 of such a text, of the whole link, or of a file.
     hashes: HashSet<[u8; 32]>,
 }
 
@@ -182,7 +182,7 @@ impl BlockedUrls {
 
     fn add(&mut self, text: &str) -> Result<(), BadEntry> {
         for (line, entry) in entries(text) {
-            let error = || bad(line, entry, "link, host or SHA-256 of a link");
+            let error = || bad(line, entry, "link, host or SHA-256 of a link or file");
             if let Some(hash) = hash(entry) {
                 self.hashes.insert(hash);
             } else if entry.contains('/') {
@@ -220,6 +220,13 @@ impl BlockedUrls {
             || is_hashed(&key)
             || is_hashed(page)
             || is_hashed(url)
+    }
+
+    /// True when the SHA-256 of a file's content is listed.
+    pub fn holds_file(&self, content: &[u8]) -> bool {
+        !self.hashes.is_empty()
+            && !content.is_empty()
+            && self.hashes.contains(&<[u8; 32]>::from(Sha256::digest(content)))
     }
 
     /// Number of entries.

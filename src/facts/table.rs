@@ -96,6 +96,29 @@ pub static TABLE: &[Fact] = &{
     all
 };
 
+/// Facts that no stock rule asks, each with the reason it is there all the same.
+pub const FOR_SITES: &[(&str, &str)] = &[
+    ("status", "Good and bad mail have all values; a site may treat CANCELLED or TENTATIVE apart."),
+    (
+        "transparency",
+        "Says how the event shows, not what it is; for sites that fear blocked calendars.",
+    ),
+    (
+        "description",
+        "Stock rules ask `text`, wherever it stands; this is for a rule about one property.",
+    ),
+    ("comment", "As `description`."),
+    ("categories", "Words of the organizer's own; a site knows which of them its people use."),
+    ("attendee.status", "Stock rules ask the recipient's; a site may ask everybody's."),
+    ("parts", "How many parts a mail has says nothing by itself; for rules about a known mailer."),
+    ("envelope.from", "Stock rules ask what was authenticated; this is for rules without that."),
+    ("auth.source", "Says who verified; a site may trust one source less than another."),
+    ("auth.spf.domain", "Stock rules ask `auth.domain`, which joins all that passed."),
+    ("auth.dkim.domain", "As `auth.spf.domain`."),
+    ("auth.dmarc.domain", "As `auth.spf.domain`."),
+    ("auth.arc.domain", "As `auth.spf.domain`; a site may know its forwarders."),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;

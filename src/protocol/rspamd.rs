@@ -7,10 +7,12 @@
 
 mod control;
 mod reply;
+pub mod v3;
 
 use std::net::IpAddr;
 
 use crate::message::Envelope;
+use crate::protocol::compression::{ZSTD, takes_zstd};
 use crate::rules::EvidenceScope;
 use crate::scan::Request;
 use crate::verdict::{Action, Policy};
@@ -24,6 +26,7 @@ pub use reply::{ListedSymbol, answer, failure, reply, symbols};
 const LOG_TAG_LENGTH: usize = 64;
 
 /// What a request says about its answer, beside what it says about the scan.
+#[expect(clippy::struct_excessive_bools, reason = "callers ask for each by itself")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// Links as objects and not as host names (`URL-Format: extended`, `Flags: ext_urls`).
@@ -32,6 +35,16 @@ pub struct Options {
     pub log_tag: Option<String>,
     /// Name of a compression that the body is declared to have.
     pub compression: Option<String>,
+    /// The caller takes a reply packed with zstd: it says so, or has packed the request.
+    pub zstd: bool,
+    /// The reply as `MessagePack` (`Accept: application/msgpack`).
+    pub packed: bool,
+    /// The reply in the shape of the old commands: symbols in `default`, beside the score.
+    pub legacy: bool,
+    /// What the caller takes (`Accept`), for `/checkv3`.
+    pub accept: String,
+    /// A file that holds the message (`File`, `Path`), in place of the body.
+    pub file: Option<FileInput>,
     /// The message that something is asked of: its Message-ID without angle brackets.
     pub message_id: Option<String>,
     /// The same by a UID.
@@ -42,6 +55,17 @@ pub struct Options {
     pub campaign: Option<String>,
     /// The address that something is asked of.
     pub address: Option<String>,
+}
+
+/// A message that the caller has put where the service may read it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileInput {
+    /// Its path; for shared memory below `/dev/shm`.
+    pub path: String,
+    /// Where in it the message begins (`Shm-Offset`).
+    pub offset: u64,
+    /// How long it is (`Shm-Length`); to the end where nothing is said.
+    pub length: Option<u64>,
 }
 
 /// Splits a query string into the arguments that [`request`] takes.
@@ -83,6 +107,7 @@ struct Reading {
     received_at: Option<i64>,
     deliver_to: Option<String>,
     forget: bool,
+    offline: bool,
     options: Options,
 }
 
@@ -115,12 +140,7 @@ impl Reading {
             "log" => self.forget |= value.eq_ignore_ascii_case("no"),
             "no_stat" => self.forget |= !matches!(value, "0" | "false" | "no"),
             "url-format" => self.options.extended_urls |= value.eq_ignore_ascii_case("extended"),
-            "flags" => {
-                let has =
-                    |name| value.split(',').any(|flag| flag.trim().eq_ignore_ascii_case(name));
-                self.options.extended_urls |= has("ext_urls");
-                self.forget |= has("no_stat");
-            }
+            "flags" => value.split(',').for_each(|flag| self.flag(flag.trim())),
             "message-id" | "message_id" => {
                 first(&mut self.options.message_id, || text(value.trim_matches(['<', '>'])));
             }
@@ -131,12 +151,39 @@ impl Reading {
             "log-tag" => first(&mut self.options.log_tag, || log_tag(value)),
             "compression" | "content-encoding" => {
                 first(&mut self.options.compression, || compression(value));
+                self.options.zstd |= value.eq_ignore_ascii_case(ZSTD);
             }
+            // A method that nobody can undo without the dictionary.
+            "dictionary" => self.options.compression = Some("zstd with a dictionary".to_owned()),
+            "accept-encoding" => self.options.zstd |= takes_zstd(value),
+            "accept" => {
+                self.options.packed |= value.to_ascii_lowercase().contains("application/msgpack");
+                value.clone_into(&mut self.options.accept);
+            }
+            "file" | "path" => value.clone_into(&mut self.file().path),
+            "shm" => self.file().path = format!("/dev/shm/{}", value.trim_start_matches('/')),
+            "shm-offset" => self.file().offset = value.parse().unwrap_or(0),
+            "shm-length" => self.file().length = value.parse().ok(),
+            _ => {}
+        }
+    }
+
+    fn file(&mut self) -> &mut FileInput {
+        self.options.file.get_or_insert_default()
+    }
+
+    fn flag(&mut self, flag: &str) {
+        match flag.to_ascii_lowercase().as_str() {
+            "ext_urls" => self.options.extended_urls = true,
+            "no_dns" => self.offline = true,
+            "no_stat" => self.forget = true,
             _ => {}
         }
     }
 
     fn finish(mut self, now: i64) -> (Request, Options) {
+        // An offset alone says nothing.
+        self.options.file = self.options.file.filter(|file| !file.path.is_empty());
         // A delivery agent that asks about one mailbox may name it in Deliver-To only.
         if self.envelope.recipients.is_empty() {
             self.envelope.recipients.extend(self.deliver_to);
@@ -148,6 +195,7 @@ impl Reading {
             policy: self.policy,
             now: self.received_at.unwrap_or(now),
             forget: self.forget,
+            offline: self.offline,
             ..Request::default()
         };
         request.upstream.action = self.upstream_action;
@@ -299,7 +347,7 @@ mod tests {
                 ("Content-Type", "Text/Calendar; method=REQUEST"),
                 ("X-Unknown", "ignored"),
                 ("Log-Tag", "ab c\u{1b}[1m"),
-                ("Flags", "body_block, ext_urls"),
+                ("Flags", "body_block, ext_urls, No_DNS"),
             ],
             "",
         );
@@ -320,7 +368,7 @@ mod tests {
         assert_eq!(request.upstream.action, Some(Action::AddHeader));
         assert_eq!(request.upstream.score, Some(7.5));
         assert_eq!(request.now, 1_795_168_800);
-        assert!(request.bare);
+        assert!(request.bare && request.offline);
         assert!(options.extended_urls);
         assert_eq!(options.log_tag.as_deref(), Some("abc1m"));
         assert_eq!(options.compression, None);

@@ -3,11 +3,13 @@
 //! Comes in: a listening socket. Goes out: replies; the JSON in them is `protocol`'s.
 //! Not an error: a client that is slow, sends too much or hangs up.
 
+mod body;
 mod memory;
 
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::available_parallelism;
@@ -16,14 +18,14 @@ use std::time::{Duration, Instant};
 use actix_web::body::MessageBody;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode, Version};
-use actix_web::rt::time::timeout;
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
 
 use super::{Listener, Password, Refusal, Settings, State, access};
 use crate::lists::Report;
 use crate::metrics::{self, Rejection};
-use crate::protocol::rspamd;
+use crate::protocol::compression;
+use crate::protocol::rspamd::{self, v3};
 use crate::scan::{Extracted, Known, Outcome, Remembered, Request, Timings};
 use crate::verdict::{Action, Apply, Busy, Decision, ManualInsert, Target, Verdict};
 
@@ -45,7 +47,11 @@ const WAITING_THREADS: usize = 64;
 const LINGER: Duration = Duration::from_secs(5);
 
 const JSON: &str = "application/json";
+const MESSAGE_PACK: &str = "application/msgpack";
 const TEXT: &str = "text/plain";
+
+/// The service ends before this scan does.
+struct Stopping;
 
 /// What a worker needs to answer.
 #[derive(Clone)]
@@ -55,6 +61,7 @@ struct Service {
     body_timeout: Duration,
     keep_alive: Arc<str>,
     enable_password: Option<Password>,
+    file_folders: Arc<[PathBuf]>,
     is_unix: bool,
 }
 
@@ -74,6 +81,7 @@ pub(super) async fn run(
         body_timeout: settings.body_timeout,
         keep_alive: format!("timeout={}", settings.keep_alive.as_secs()).into(),
         enable_password: settings.enable_password,
+        file_folders: settings.file_folders.into(),
         is_unix: matches!(listener, Listener::Unix(_)),
     };
     let server = HttpServer::new(move || {
@@ -121,7 +129,11 @@ async fn answer(
             let body = rspamd::symbols(&state.current.load().symbols);
             service.respond(&request, StatusCode::OK, JSON, body)
         }
-        "/checkv2" | "/check" | "/scan" | "/symbols" => service.check(&request, payload).await,
+        "/checkv2" => service.check(&request, payload, false).await,
+        "/checkv3" => service.check_parts(&request, payload).await,
+        "/check" | "/scan" | "/symbols" | "/process" | "/report" | "/report_ifspam" => {
+            service.check(&request, payload, true).await
+        }
         "/ping" => service.respond(&request, StatusCode::OK, TEXT, "pong\r\n"),
         "/metrics" => {
             state.metrics.lists(&state.settings.lists.report(), state.settings.lists.cache());
@@ -149,36 +161,97 @@ async fn answer(
 }
 
 impl Service {
-    /// Scans the message that the request brings.
-    async fn check(&self, request: &HttpRequest, payload: Payload) -> HttpResponse {
+    /// Scans the message that the request brings; `legacy` answers as the old commands do.
+    async fn check(&self, request: &HttpRequest, payload: Payload, legacy: bool) -> HttpResponse {
         let headers = request.headers().iter();
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
         let query = rspamd::query(request.query_string());
-        let (scan_request, options) = rspamd::request(headers, &query, super::now());
-
-        if options.compression.is_some() && has_body(request) {
-            // Scanned as it is, a compressed message would look clean.
-            return self.refuse(request, Rejection::Compression);
-        }
-        let message = match self.message(request, payload).await {
+        let (scan_request, mut options) = rspamd::request(headers, &query, super::now());
+        options.legacy = legacy;
+        let message = match self.scanned(request, payload, &options).await {
             Ok(message) => message,
+            Err(refusal) => return self.refuse_as(request, refusal),
+        };
+        let (packed, zstd) = (options.packed, options.zstd);
+        match self.scan(message, scan_request, options).await {
+            Ok(body) => {
+                let kind = if packed { MESSAGE_PACK } else { JSON };
+                self.respond_packed(request, kind, body, zstd)
+            }
+            Err(Stopping) => self.stopping(request),
+        }
+    }
+
+    /// Scans the message of a request in two parts.
+    async fn check_parts(&self, request: &HttpRequest, payload: Payload) -> HttpResponse {
+        let text = |name: header::HeaderName| {
+            let values = request.headers().get_all(name);
+            let values: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+            values.join(",")
+        };
+        let Some(form) = v3::Form::of(&text(header::ACCEPT)) else {
+            self.state.metrics.rejected(Rejection::NotAcceptable);
+            let status = StatusCode::NOT_ACCEPTABLE;
+            return self.respond(request, status, JSON, v3::NOT_ACCEPTABLE);
+        };
+        let body = match self.message(request, payload).await {
+            Ok(body) => body,
             Err(reason) => return self.refuse(request, reason),
         };
-        // Who waits for DNS must not hold up the others either.
-        let inline = message.len() <= INLINE && !self.state.settings.may_wait();
-        let body = if inline {
-            scan(&self.state, &message, &scan_request, &options)
-        } else {
-            let state = Arc::clone(&self.state);
-            let scanned = web::block(move || scan(&state, &message, &scan_request, &options));
-            let Ok(body) = scanned.await else {
-                // The threads are gone only while the service stops without mercy.
-                let body = rspamd::failure("the service is stopping");
-                return self.respond(request, StatusCode::SERVICE_UNAVAILABLE, JSON, body);
-            };
-            body
+        let read = v3::read(&text(header::CONTENT_TYPE), &body, self.max_message);
+        let parts = match read {
+            Ok(parts) => parts,
+            Err(error) => return self.refuse_as(request, (Rejection::Parts, error)),
         };
-        self.respond(request, StatusCode::OK, JSON, body)
+        let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let (scan_request, mut options) = rspamd::request(headers, &[], super::now());
+        options.packed = match form {
+            v3::Form::Json => false,
+            v3::Form::MessagePack => true,
+            v3::Form::Parts | v3::Form::Mixed => parts.packed,
+        };
+        let packed = options.packed;
+        let zstd = compression::takes_zstd(&text(header::ACCEPT_ENCODING));
+        let message = Bytes::from(parts.message.into_owned());
+        let body = match self.scan(message, scan_request, options).await {
+            Ok(body) => body,
+            Err(Stopping) => return self.stopping(request),
+        };
+        let mut response = if matches!(form, v3::Form::Json | v3::Form::MessagePack) {
+            self.respond_packed(request, if packed { MESSAGE_PACK } else { JSON }, body, zstd)
+        } else {
+            let (kind, body) = v3::wrap(&body, packed, zstd, form);
+            let mut response = self.respond(request, StatusCode::OK, JSON, body);
+            if let Ok(kind) = HeaderValue::from_str(&kind) {
+                response.headers_mut().insert(header::CONTENT_TYPE, kind);
+            }
+            response
+        };
+        let vary = HeaderValue::from_static("Accept, Accept-Encoding");
+        response.headers_mut().insert(header::VARY, vary);
+        response
+    }
+
+    /// Scans, here or where it holds up nobody.
+    async fn scan(
+        &self,
+        message: Bytes,
+        scan_request: Request,
+        options: rspamd::Options,
+    ) -> Result<Vec<u8>, Stopping> {
+        // Who waits for DNS must not hold up the others either.
+        if message.len() <= INLINE && !self.state.settings.may_wait() {
+            return Ok(scan(&self.state, &message, &scan_request, &options));
+        }
+        let state = Arc::clone(&self.state);
+        let scanned = web::block(move || scan(&state, &message, &scan_request, &options));
+        // The threads are gone only while the service stops without mercy.
+        scanned.await.map_err(|_| Stopping)
+    }
+
+    fn stopping(&self, request: &HttpRequest) -> HttpResponse {
+        let body = rspamd::failure("the service is stopping");
+        self.respond(request, StatusCode::SERVICE_UNAVAILABLE, JSON, body)
     }
 
     /// Has the rules read again.
@@ -222,46 +295,66 @@ impl Service {
         access::is_allowed(peer, request.headers(), password)
     }
 
-    /// Reads the message, never more than is allowed.
-    async fn message(&self, request: &HttpRequest, payload: Payload) -> Result<Bytes, Rejection> {
-        if declared_length(request).is_some_and(|length| length > self.max_message) {
-            return Err(Rejection::TooLarge);
-        }
-        match timeout(self.body_timeout, payload.to_bytes_limited(self.max_message)).await {
-            Ok(Ok(Ok(message))) => Ok(message),
-            Ok(Ok(Err(_))) => Err(Rejection::BrokenBody),
-            Ok(Err(_)) => Err(Rejection::TooLarge),
-            Err(_) => Err(Rejection::Timeout),
+    /// Answers a request that gets no scan.
+    fn refuse(&self, request: &HttpRequest, reason: Rejection) -> HttpResponse {
+        self.refuse_as(request, (reason, self.said(reason)))
+    }
+
+    fn said(&self, reason: Rejection) -> String {
+        match reason {
+            Rejection::TooLarge => format!("message is larger than {} bytes", self.max_message),
+            Rejection::Timeout => "the message did not come in time".to_owned(),
+            Rejection::BrokenBody => "the message is cut off".to_owned(),
+            Rejection::Compression => "Invalid compression method".to_owned(),
+            Rejection::UnknownPath => "invalid command: there is nothing at this path".to_owned(),
+            Rejection::Method => "this path takes POST only".to_owned(),
+            Rejection::Unauthorized => "Unauthorized".to_owned(),
+            Rejection::Parts => "not a request in two parts".to_owned(),
+            Rejection::NotAcceptable => "Not Acceptable".to_owned(),
+            Rejection::File => "File/shm inputs are not allowed from here".to_owned(),
         }
     }
 
-    /// Answers a request that gets no scan.
-    fn refuse(&self, request: &HttpRequest, reason: Rejection) -> HttpResponse {
+    /// The same in other words. Mistakes of a caller are 4xx, where Rspamd says 5xx: a client that
+    /// takes the service for broken after somebody's bad body would leave it alone for a while.
+    fn refuse_as(
+        &self,
+        request: &HttpRequest,
+        (reason, error): (Rejection, String),
+    ) -> HttpResponse {
         self.state.metrics.rejected(reason);
         tracing::debug!(reason = reason.name(), "refused");
-        let limit = self.max_message;
-        let (status, error) = match reason {
-            Rejection::TooLarge => {
-                (StatusCode::PAYLOAD_TOO_LARGE, format!("message is larger than {limit} bytes"))
-            }
-            Rejection::Timeout => {
-                (StatusCode::REQUEST_TIMEOUT, "the message did not come in time".to_owned())
-            }
-            Rejection::BrokenBody => (StatusCode::BAD_REQUEST, "the message is cut off".to_owned()),
-            // Rspamd's answer to a method of compression that it does not know.
-            Rejection::Compression => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Invalid compression method: send the message as it is".to_owned(),
-            ),
-            Rejection::UnknownPath => {
-                (StatusCode::NOT_FOUND, "invalid command: there is nothing at this path".to_owned())
-            }
-            Rejection::Method => {
-                (StatusCode::METHOD_NOT_ALLOWED, "this path takes POST only".to_owned())
-            }
-            Rejection::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized".to_owned()),
+        let status = match reason {
+            Rejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Rejection::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Rejection::BrokenBody | Rejection::Parts | Rejection::File => StatusCode::BAD_REQUEST,
+            Rejection::Compression => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Rejection::UnknownPath => StatusCode::NOT_FOUND,
+            Rejection::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Rejection::Unauthorized => StatusCode::UNAUTHORIZED,
+            Rejection::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         };
         self.respond(request, status, JSON, rspamd::failure(&error))
+    }
+
+    /// A reply with status 200, packed for callers that take it so.
+    fn respond_packed(
+        &self,
+        request: &HttpRequest,
+        content_type: &'static str,
+        body: Vec<u8>,
+        zstd: bool,
+    ) -> HttpResponse {
+        let Some(packed) = zstd.then(|| compression::zstd(&body)).flatten() else {
+            return self.respond(request, StatusCode::OK, content_type, body);
+        };
+        let mut response = self.respond(request, StatusCode::OK, content_type, packed);
+        let name = HeaderValue::from_static(compression::ZSTD);
+        let headers = response.headers_mut();
+        // Rspamd's own name of the header, and everybody else's.
+        headers.insert(header::HeaderName::from_static("compression"), name.clone());
+        headers.insert(header::CONTENT_ENCODING, name);
+        response
     }
 
     fn respond(
@@ -315,9 +408,19 @@ fn reason_with_keep_alive(version: Version, status: StatusCode) -> Option<&'stat
 }
 
 fn is_scan(request: &HttpRequest) -> bool {
-    let path = request.path().to_ascii_lowercase();
-    matches!(path.as_str(), "/checkv2" | "/check" | "/scan" | "/symbols")
-        || memory::Ask::of(&path).is_some()
+    const SCANS: [&str; 8] = [
+        "/checkv2",
+        "/checkv3",
+        "/check",
+        "/scan",
+        "/symbols",
+        "/process",
+        "/report",
+        "/report_ifspam",
+    ];
+    let path = request.path();
+    SCANS.iter().any(|known| path.eq_ignore_ascii_case(known))
+        || memory::Ask::of(&path.to_ascii_lowercase()).is_some()
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {

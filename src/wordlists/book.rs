@@ -5,7 +5,7 @@
 //! in it, each once, with the place.
 //! Time grows with the text and the phrases that stand in it; memory with the entries.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,6 +13,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use unicode_script::{Script, UnicodeScript};
 
 use super::WordList;
+use super::read::PIECES;
 use crate::facts::Note;
 use crate::facts::text;
 
@@ -21,6 +22,9 @@ const GAP: usize = 64;
 
 /// The same for pieces that stand side by side.
 const CLOSE: usize = 24;
+
+/// Where each piece of an entry stands.
+type Places = [Option<(u32, u32)>; PIECES];
 
 /// The phrases of lists that share one automaton.
 #[derive(Debug, Default)]
@@ -35,15 +39,12 @@ struct Phrases {
     /// For each text of the automaton its uses: a range of `uses`.
     texts: Vec<(u32, u32)>,
     uses: Vec<Use>,
-    /// Entries of several pieces: the first of their slots, and how many.
+    /// Entries of several pieces.
     groups: Vec<Group>,
-    slots: usize,
-    entries: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Group {
-    first: u32,
     pieces: u32,
     /// Bit n is set when piece n stands side by side with the one before it.
     close: u8,
@@ -88,13 +89,12 @@ impl Phrases {
         let mut index: HashMap<String, usize> = HashMap::new();
         let mut by_text: Vec<Vec<Use>> = Vec::new();
         let mut groups = Vec::new();
-        let (mut slots, mut number) = (0_u32, 0_u32);
+        let mut number = 0_u32;
         for list in lists {
             for (entry, content) in (0_u32..).zip(&list.entries) {
                 let group = (content.pieces.len() > 1).then(|| {
                     let pieces = u32::try_from(content.pieces.len()).unwrap_or(u32::MAX);
-                    groups.push(Group { first: slots, pieces, close: content.close });
-                    slots += pieces;
+                    groups.push(Group { pieces, close: content.close });
                     u32::try_from(groups.len() - 1).unwrap_or(u32::MAX)
                 });
                 for (piece, words) in (0_u32..).zip(&content.pieces) {
@@ -138,16 +138,17 @@ impl Phrases {
             uses.extend(some);
             ranges.push((first, u32::try_from(uses.len()).unwrap_or(u32::MAX)));
         }
-        let (slots, entries) = (slots as usize, number as usize);
-        Some(Self { automaton, texts: ranges, uses, groups, slots, entries })
+        Some(Self { automaton, texts: ranges, uses, groups })
     }
 
     fn read(&self, folded: &str) -> Vec<Note> {
         let plain = text::plain(folded);
         let mut found = Vec::new();
-        let mut seen = vec![false; self.entries];
-        // The last place of every piece; filled in when the first piece turns up.
-        let mut places: Vec<Option<(u32, u32)>> = Vec::new();
+        // Tables of all entries and pieces would cost each of the many short texts more than
+        // reading it does.
+        let mut seen: HashSet<u32> = HashSet::new();
+        // The last place of every piece, by group.
+        let mut places: HashMap<u32, Places> = HashMap::new();
         for hit in self.automaton.find_overlapping_iter(&*plain) {
             let Some((first, last)) = self.texts.get(hit.pattern().as_usize()) else { continue };
             let range = *first as usize..*last as usize;
@@ -159,25 +160,19 @@ impl Phrases {
             for one in self.uses.get(range).unwrap_or_default() {
                 if (begins_inside && !one.open_start)
                     || (ends_inside && !one.open_end)
-                    || seen.get(one.number as usize) != Some(&false)
+                    || seen.contains(&one.number)
                 {
                     continue;
                 }
                 let whole = match one.piece {
                     None => Some(at),
-                    Some((group, piece)) => {
-                        if places.is_empty() {
-                            places.resize(self.slots, None);
-                        }
-                        self.groups
-                            .get(group as usize)
-                            .and_then(|group| together(&plain, *group, piece, at, &mut places))
-                    }
+                    Some((number, piece)) => self.groups.get(number as usize).and_then(|group| {
+                        let places = places.entry(number).or_default();
+                        together(&plain, *group, piece, at, places)
+                    }),
                 };
                 let Some((start, end)) = whole else { continue };
-                if let Some(seen) = seen.get_mut(one.number as usize) {
-                    *seen = true;
-                }
+                seen.insert(one.number);
                 found.push(Note { list: one.list, entry: one.entry, start, end });
             }
         }
@@ -191,12 +186,11 @@ fn together(
     group: Group,
     piece: u32,
     at: (u32, u32),
-    places: &mut [Option<(u32, u32)>],
+    places: &mut Places,
 ) -> Option<(u32, u32)> {
-    let first = group.first as usize;
-    let places = places.get_mut(first..first + group.pieces as usize)?;
+    let places = places.get_mut(..group.pieces as usize)?;
     *places.get_mut(piece as usize)? = Some(at);
-    let mut all = [(0_u32, 0_u32); 8];
+    let mut all = [(0_u32, 0_u32); PIECES];
     let all = all.get_mut(..places.len())?;
     for (to, from) in all.iter_mut().zip(places.iter()) {
         *to = (*from)?;

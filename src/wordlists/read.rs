@@ -21,7 +21,7 @@ use std::sync::Arc;
 use super::{Entry, Word, fold};
 
 /// Pieces of one entry; more mean nothing.
-const PIECES: usize = 5;
+pub(super) const PIECES: usize = 5;
 
 /// Lines of one file that belong to one list.
 #[derive(Debug)]

@@ -12,10 +12,18 @@ mod support;
 
 // The fixtures below tests/messages/spam and ham against the stock rules.
 mod fixtures;
+// Spam in its usual and an unusual form, and look-alikes, for each symbol.
+mod kinds;
+// What is left of the score without any one rule.
+mod ablation;
 // The collection of real invitations, where it is at hand.
 mod corpus;
 // Replies over HTTP: paths, headers, connections, errors.
 mod http;
+// Rspamd's protocol in full, and rspamc.
+mod dialect;
+// A real Rspamd with the plug-in.
+mod rspamd;
 // Rules changed under a running service.
 mod reload;
 // Every way to wrap a calendar in a mail: transfer encodings, types, folds.

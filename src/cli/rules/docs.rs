@@ -11,7 +11,7 @@ use std::{fs, io};
 use clap::Args;
 
 use super::number;
-use crate::facts::{Fact, Scope, TABLE};
+use crate::facts::{FOR_SITES, Fact, Scope, TABLE};
 use crate::rules::{RuleSet, Symbol};
 
 /// What stands between these is written by this command.
@@ -104,6 +104,10 @@ fn facts(text: &mut Vec<u8>) -> io::Result<()> {
                 code(fact.example),
             )?;
         }
+    }
+    writeln!(text, "\n### Asked by no stock rule\n")?;
+    for (name, reason) in FOR_SITES {
+        writeln!(text, "- `{name}`: {reason}")?;
     }
     Ok(())
 }

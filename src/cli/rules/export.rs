@@ -14,8 +14,28 @@ use crate::cli::terminal::clean;
 use crate::rules::{EvidenceScope, RuleSet, Symbol};
 
 const RSPAMD_HEAD: &str = "\
-# Symbols of calspamd with their scores, written by `calspamd rules export rspamd`.
-# Save it as local.d/groups.conf, or include it there; `rspamadm configtest` checks it.
+# What Rspamd's plug-in calspamd.lua knows of calspamd's symbols, written by
+# `calspamd rules export rspamd`. Save it as modules.d/calspamd.conf; `rspamadm configtest` checks it.
+# Settings of yours go into local.d/calspamd.conf, which this file reads.
+
+calspamd {
+  # Every symbol counts as much as calspamd says: its score in Rspamd is a factor, 1.0. For another
+  # one write `symbols { CAL_LONG { score = 0.5; } }` into local.d/calspamd_group.conf.
+  symbols {
+";
+
+const RSPAMD_TAIL: &str = "  }
+  .include(try=true,priority=1,duplicate=merge) \"$LOCAL_CONFDIR/local.d/calspamd.conf\"
+  .include(try=true,priority=10) \"$LOCAL_CONFDIR/override.d/calspamd.conf\"
+}
+
+group \"calspamd\" {
+  description = \"Calendar spam, from calspamd\";
+  # More than this a calendar never adds to a message.
+  max_score = 50.0;
+  .include(try=true,priority=1,duplicate=merge) \"$LOCAL_CONFDIR/local.d/calspamd_group.conf\"
+  .include(try=true,priority=10) \"$LOCAL_CONFDIR/override.d/calspamd_group.conf\"
+}
 ";
 
 // What SpamAssassin does not define it only mentions with `-D`: `--lint` is content.
@@ -26,10 +46,10 @@ const SPAMASSASSIN_HEAD: &str = "\
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Target {
-    /// Groups with bounds, scores and descriptions, for local.d/groups.conf
+    /// Symbols and settings of the plug-in, for modules.d/calspamd.conf
     Rspamd {
         /// What calls ask for: symbols that cannot hit there are left out
-        #[arg(long, default_value = "message")]
+        #[arg(long, default_value = "calendar")]
         scope: ScopeName,
     },
     /// Scores and descriptions, for a .cf file
@@ -48,11 +68,6 @@ fn scored(rules: &RuleSet) -> impl Iterator<Item = &Symbol> {
     rules.symbols().filter(|symbol| symbol.score != 0.0)
 }
 
-/// Rspamd has groups of its own named `content` and the like, so ours say whose they are.
-fn rspamd_group(group: Option<&str>) -> String {
-    group.map_or_else(|| "calspamd".to_owned(), |group| format!("calspamd_{group}"))
-}
-
 fn rspamd(rules: &RuleSet, scope: EvidenceScope, out: &mut dyn Write) -> io::Result<()> {
     let mut groups: BTreeMap<Option<&str>, Vec<&Symbol>> = BTreeMap::new();
     for symbol in scored(rules).filter(|symbol| rules.counts_in(symbol, scope)) {
@@ -60,26 +75,13 @@ fn rspamd(rules: &RuleSet, scope: EvidenceScope, out: &mut dyn Write) -> io::Res
     }
     out.write_all(RSPAMD_HEAD.as_bytes())?;
     for (group, symbols) in groups {
-        writeln!(out, "\ngroup \"{}\" {{", rspamd_group(group))?;
-        let about = format!("calspamd: {}", group.unwrap_or("no group"));
-        writeln!(out, "  description = {};", ucl(&about))?;
-        let cap = rules.group_caps().iter().find(|cap| Some(&*cap.group) == group);
-        if let Some(cap) = cap {
-            writeln!(out, "  max_score = {};", number(cap.max))?;
-            writeln!(out, "  min_score = {};", number(cap.min))?;
-        }
-        writeln!(out, "  symbols {{")?;
+        writeln!(out, "    # {}", clean(group.unwrap_or("no group")))?;
         for symbol in symbols {
-            writeln!(out, "    \"{}\" {{", symbol.name)?;
-            writeln!(out, "      score = {};", number(symbol.score))?;
-            if let Some(description) = &symbol.description {
-                writeln!(out, "      description = {};", ucl(description))?;
-            }
-            writeln!(out, "    }}")?;
+            let description = ucl(symbol.description.as_deref().unwrap_or_default());
+            writeln!(out, "    \"{}\" {{ description = {description}; }}", symbol.name)?;
         }
-        writeln!(out, "  }}\n}}")?;
     }
-    Ok(())
+    out.write_all(RSPAMD_TAIL.as_bytes())
 }
 
 /// A string of UCL. Braces and dollars are written by number: Rspamd puts variables in for
@@ -152,35 +154,17 @@ score    SITE_OFF   0
     }
 
     #[test]
-    fn rspamd_gets_groups_with_bounds() {
+    fn rspamd_gets_symbols_by_group() {
         let all = body(&Target::Rspamd { scope: ScopeName::Message });
         let expected = r#"
-group "calspamd" {
-  description = "calspamd: no group";
-  symbols {
-    "SITE_BOTH" {
-      score = 0.0000001;
-      description = "Both";
-    }
-    "SITE_MAIL" {
-      score = -0.5;
-      description = "Of the \"mail\" \\ only # \u0024\u007bHOME\u007d \u007b% if %\u007d";
-    }
+    "SITE_BOTH" { description = "Both"; }
+    "SITE_MAIL" { description = "Of the \"mail\" \\ only # \u0024\u007bHOME\u007d \u007b% if %\u007d"; }
+    # words
+    "SITE_TITLE" { description = "Of the calendar"; }
   }
-}
-
-group "calspamd_words" {
-  description = "calspamd: words";
-  max_score = 8.5;
-  min_score = -1.0;
-  symbols {
-    "SITE_TITLE" {
-      score = 2.0;
-      description = "Of the calendar";
-    }
-  }
-}"#;
-        assert_eq!(all, expected.trim());
+  .include"#;
+        assert!(all.contains(expected), "{all}");
+        assert!(!all.contains("SITE_OFF"), "{all}");
         let calendar = body(&Target::Rspamd { scope: ScopeName::Calendar });
         assert!(!calendar.contains("SITE_MAIL"), "{calendar}");
         assert!(calendar.contains("SITE_BOTH") && calendar.contains("SITE_TITLE"), "{calendar}");

@@ -10,7 +10,7 @@ use crate::facts::{Answer, Datum, EventFacts, Facts, Origin, Place, Value, domai
 use crate::message::{Format as PartFormat, Message};
 
 /// Octets of a page or drawing that rules look at.
-const MARKUP: usize = 64 * 1024;
+pub(super) const MARKUP: usize = 64 * 1024;
 /// Letters and digits below which a description says nothing.
 const FEW: usize = 20;
 /// Shortest piece of a coded run that spaces or line ends part.

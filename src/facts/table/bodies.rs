@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 
 use crate::facts::Fact;
-use crate::facts::bodies::{anchor, elsewhere, links, location_hosts, shows_start, to_registered};
+use crate::facts::bodies::{
+    anchor, elsewhere, letters, links, location_hosts, shows_start, to_registered,
+};
 
 use super::{event, message};
-use crate::facts::Kind::{Domain, Flag, Text};
+use crate::facts::Kind::{Domain, Flag, Number, Text};
 use crate::facts::Origin::Mail;
 
 pub(super) const FACTS: &[Fact] = &[
@@ -33,6 +35,14 @@ pub(super) const FACTS: &[Fact] = &[
         "What is clicked on for such links, and where it leads.",
         "Accept -> evil.example",
         |f| elsewhere(f, anchor),
+    ),
+    message(
+        "mail.letters",
+        Number,
+        Mail,
+        "Letters and digits of the mail's bodies as a reader sees them, up to 1000.",
+        "240",
+        letters,
     ),
     event(
         "body.shows_start",

@@ -1,10 +1,10 @@
 //! The message's calendars as a whole.
 
-use crate::facts::answers::{calendar_part_formats, count, distinct, float, known, largest};
+use crate::facts::answers::{calendar_part_formats, count, distinct, known, largest};
 use crate::facts::{Datum, Fact, Place, Value};
 
 use super::message;
-use crate::facts::Kind::{Number, Size, Text};
+use crate::facts::Kind::{Number, Text};
 use crate::facts::Origin::Calendar;
 
 pub(super) const FACTS: &[Fact] = &[
@@ -20,14 +20,6 @@ pub(super) const FACTS: &[Fact] = &[
     message("calendar.depth", Number, Calendar, "Deepest nesting of components.", "2", |f| {
         largest(f, |c| c.depth)
     }),
-    message(
-        "calendar.components",
-        Number,
-        Calendar,
-        "Components of the largest calendar.",
-        "3",
-        |f| largest(f, |c| c.components),
-    ),
     message(
         "calendar.timezones",
         Number,
@@ -91,18 +83,6 @@ pub(super) const FACTS: &[Fact] = &[
                     .get(c.part)
                     .and_then(|p| p.name.as_deref())
                     .map(|n| Datum::new(Value::Text(n.into()), Place::Part(c.part), Calendar))
-            }))
-        },
-    ),
-    message(
-        "calendar_part.size",
-        Size,
-        Calendar,
-        "Sizes of calendar parts, decoded.",
-        "4KB",
-        |f| {
-            known(f.message.calendar_parts.iter().map(|c| {
-                Datum::new(Value::Number(float(c.text.len())), Place::Part(c.part), Calendar)
             }))
         },
     ),

@@ -25,9 +25,6 @@ pub(super) const FACTS: &[Fact] = &[
     event("organizer.name", Text, "CN of the organizer, normalised.", "Ann Example", |e, _| {
         organizer(e, |p| p.name.as_deref().map(normal))
     }),
-    event("organizer.name.raw", Text, "CN of the organizer as written.", "Ann Example", |e, _| {
-        organizer(e, |p| p.name.as_deref().map(Cow::Borrowed))
-    }),
     event(
         "organizer.value",
         Text,

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use crate::facts::Fact;
 use crate::facts::answers::{attendees, domain_of, registered};
 use crate::facts::roles::{
-    accepted_local, alarm_strangers, alike, apart, coded_texts, link_domains, links_with_recipient,
-    name_domains, recipient_status, targets, unnamed,
+    accepted_local, alarm_attendees, alarm_strangers, alarm_texts, alike, apart, coded_texts,
+    link_domains, links_with_recipient, lookalikes, name_domains, recipient_status, targets,
+    unnamed,
 };
 
 use super::event;
@@ -65,9 +66,30 @@ pub(super) const FACTS: &[Fact] = &[
     event(
         "alarm.attendee.foreign",
         Address,
-        "ATTENDEEs of EMAIL alarms who are neither recipients nor the organizer.",
+        "ATTENDEEs of EMAIL alarms who have nothing to do with the event: neither recipients (envelope, To, Cc) nor organizer or attendees; unknown without a mail.",
         "vic@corp.example",
         alarm_strangers,
+    ),
+    event(
+        "alarm.attendees",
+        Number,
+        "Different addresses that EMAIL alarms write to.",
+        "1",
+        alarm_attendees,
+    ),
+    event(
+        "alarm.text",
+        Text,
+        "Texts of alarms, normalised, that the event itself does not say; those of the first 20.",
+        "Call us now",
+        alarm_texts,
+    ),
+    event(
+        "url.lookalike",
+        Text,
+        "Hosts in letters of other alphabets that look like a plain name: that name.",
+        "paypal-login.example",
+        lookalikes,
     ),
     event(
         "url.target.host",

@@ -50,6 +50,21 @@ pub(super) const FACTS: &[Fact] = &[
         "https://evil.example/",
         identity::links_blocked,
     ),
+    event(
+        "site.blocked.file",
+        Text,
+        "Types of inline files whose SHA-256 `site.block_urls` names.",
+        "application/pdf",
+        identity::files_blocked,
+    ),
+    message(
+        "site.blocked.part",
+        Text,
+        Mail,
+        "Types of the mail's attachments whose SHA-256 `site.block_urls` names.",
+        "application/pdf",
+        identity::parts_blocked,
+    ),
     message(
         "site.blocked.from",
         Address,

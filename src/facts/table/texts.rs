@@ -14,9 +14,6 @@ pub(super) const FACTS: &[Fact] = &[
     event("summary", Text, "SUMMARY, normalised.", "Team meeting", |e, _| {
         texts(e, &["SUMMARY"], TextValue::normal)
     }),
-    event("summary.raw", Text, "SUMMARY as unescaped.", "Team meeting", |e, _| {
-        texts(e, &["SUMMARY"], |t| t.raw)
-    }),
     event(
         "summary.confusables",
         Number,
@@ -27,24 +24,11 @@ pub(super) const FACTS: &[Fact] = &[
     event("description", Text, "DESCRIPTION, normalised.", "Agenda: budget", |e, _| {
         texts(e, &["DESCRIPTION"], TextValue::normal)
     }),
-    event(
-        "description.raw",
-        Text,
-        "DESCRIPTION as unescaped, markup kept.",
-        "<p>Agenda</p>",
-        |e, _| texts(e, &["DESCRIPTION"], |t| t.raw),
-    ),
     event("location", Text, "LOCATION, normalised.", "Room 4", |e, _| {
         texts(e, &["LOCATION"], TextValue::normal)
     }),
-    event("location.raw", Text, "LOCATION as unescaped.", "Room 4", |e, _| {
-        texts(e, &["LOCATION"], |t| t.raw)
-    }),
     event("comment", Text, "COMMENT, normalised.", "See you there", |e, _| {
         texts(e, &["COMMENT"], TextValue::normal)
-    }),
-    event("comment.raw", Text, "COMMENT as unescaped.", "See you there", |e, _| {
-        texts(e, &["COMMENT"], |t| t.raw)
     }),
     event("categories", Text, "CATEGORIES, each value, normalised.", "Travel", |e, _| {
         texts(e, &["CATEGORIES"], TextValue::normal)

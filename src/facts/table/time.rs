@@ -7,7 +7,7 @@ use crate::facts::answers::{
 use crate::facts::{Answer, Datum, Fact, Place, Value, paths};
 
 use super::event;
-use crate::facts::Kind::{Address, Duration, Flag, Number, Text};
+use crate::facts::Kind::{Duration, Flag, Number, Text};
 use crate::facts::Origin::Calendar;
 
 pub(super) const FACTS: &[Fact] = &[
@@ -103,20 +103,6 @@ pub(super) const FACTS: &[Fact] = &[
         );
         Answer::Known(answer)
     }),
-    event(
-        "alarm.attendee.address",
-        Address,
-        "ATTENDEEs of EMAIL alarms.",
-        "vic@corp.example",
-        |e, _| {
-            all(e
-                .event
-                .alarms
-                .iter()
-                .flat_map(|a| &a.attendees)
-                .map(|a| (Value::Text(a.into()), Place::Name("VALARM.ATTENDEE"))))
-        },
-    ),
     event(
         "notifications",
         Number,

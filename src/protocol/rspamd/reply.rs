@@ -1,12 +1,15 @@
 //! The JSON of the answer. Its structs exist for the wire alone, so that a change of ours
 //! inside cannot change what callers read.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::Options;
 use crate::facts::Origin;
 use crate::message::Defect;
+use crate::protocol::decision::{HEADER, header};
 use crate::rules::Evidence;
 use crate::scan::{EventOutcome, Outcome, Request};
 use crate::verdict::{Action, Decision, Symbol, Thresholds};
@@ -49,8 +52,13 @@ pub fn reply(
     options: &Options,
     thresholds: &Thresholds,
 ) -> Vec<u8> {
+    let answer = answer(outcome, request, options, thresholds);
     // Writing these structs to memory cannot fail: no map has a key that is not a string.
-    serde_json::to_vec(&answer(outcome, request, options, thresholds)).unwrap_or_default()
+    if options.packed {
+        rmp_serde::to_vec_named(&answer).unwrap_or_default()
+    } else {
+        serde_json::to_vec(&answer).unwrap_or_default()
+    }
 }
 
 /// The same as [`reply`], to be put into another object.
@@ -62,19 +70,31 @@ pub fn answer<'a>(
 ) -> impl Serialize + 'a {
     let verdict = &outcome.verdict;
     let extracted = &outcome.extracted;
+    let legacy = options.legacy;
     let found = !extracted.urls.is_empty() || !extracted.emails.is_empty();
+    let is_skipped = outcome.partial.iter().any(|reason| reason == "internal-error");
+    let (score, required_score) = (Float(verdict.score), Float(required_score(thresholds)));
+    let action = verdict.action.name();
+    let summary = Summary { is_skipped, score, required_score, action };
+    let milter = Milter(outcome.has_calendar.then_some(&verdict.decision));
+    let (head, default) = if legacy {
+        let symbols = &verdict.symbols;
+        let is_spam = verdict.score >= required_score.0;
+        (None, Some(Legacy { is_spam, summary, symbols }))
+    } else {
+        let thresholds = Limits(thresholds);
+        (Some(Head { summary, thresholds, symbols: Symbols(&verdict.symbols) }), None)
+    };
     Answer {
-        is_skipped: outcome.partial.iter().any(|reason| reason == "internal-error"),
-        score: Float(verdict.score),
-        required_score: Float(required_score(thresholds)),
-        action: verdict.action.name(),
-        thresholds: Limits(thresholds),
-        symbols: Symbols(&verdict.symbols),
+        head,
+        default,
         messages: Messages {},
         urls: found.then(|| urls(outcome, options.extended_urls)),
         emails: found.then_some(extracted.emails.as_slice()),
         message_id: outcome.message_id.as_deref().unwrap_or(NO_MESSAGE_ID),
         time_real: Float(outcome.timings.total.as_secs_f64()),
+        milter: (!legacy).then_some(milter),
+        rmilter: legacy.then_some(milter),
         calendar: calendar(outcome, request),
     }
 }
@@ -95,6 +115,7 @@ pub fn symbols(list: &[ListedSymbol]) -> Vec<u8> {
 }
 
 /// A number with at most six decimals, as Rspamd prints them; never an integer, never null.
+#[derive(Clone, Copy)]
 struct Float(f64);
 
 impl Serialize for Float {
@@ -107,12 +128,10 @@ impl Serialize for Float {
 
 #[derive(Serialize)]
 struct Answer<'a> {
-    is_skipped: bool,
-    score: Float,
-    required_score: Float,
-    action: &'static str,
-    thresholds: Limits<'a>,
-    symbols: Symbols<'a>,
+    #[serde(flatten)]
+    head: Option<Head<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default: Option<Legacy<'a>>,
     messages: Messages,
     #[serde(skip_serializing_if = "Option::is_none")]
     urls: Option<Vec<Url<'a>>>,
@@ -121,7 +140,78 @@ struct Answer<'a> {
     #[serde(rename = "message-id")]
     message_id: &'a str,
     time_real: Float,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    milter: Option<Milter<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rmilter: Option<Milter<'a>>,
     calendar: Calendar<'a>,
+}
+
+/// What a mail system looks at first.
+#[derive(Clone, Copy, Serialize)]
+struct Summary {
+    is_skipped: bool,
+    score: Float,
+    required_score: Float,
+    action: &'static str,
+}
+
+/// The begin of an answer of `/checkv2`.
+#[derive(Serialize)]
+struct Head<'a> {
+    #[serde(flatten)]
+    summary: Summary,
+    thresholds: Limits<'a>,
+    symbols: Symbols<'a>,
+}
+
+/// The same in an answer of the old commands: symbols stand beside the score.
+struct Legacy<'a> {
+    is_spam: bool,
+    summary: Summary,
+    symbols: &'a [Symbol],
+}
+
+impl Serialize for Legacy<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(5 + self.symbols.len()))?;
+        map.serialize_entry("is_spam", &self.is_spam)?;
+        map.serialize_entry("is_skipped", &self.summary.is_skipped)?;
+        map.serialize_entry("score", &self.summary.score)?;
+        map.serialize_entry("required_score", &self.summary.required_score)?;
+        map.serialize_entry("action", self.summary.action)?;
+        for symbol in self.symbols {
+            // The old commands do not tell what a symbol weighs by itself.
+            let symbol = WireSymbol { metric_score: None, ..WireSymbol::of(symbol) };
+            map.serialize_entry(symbol.name, &symbol)?;
+        }
+        map.end()
+    }
+}
+
+/// Changes to the mail's headers: the decision for the calendar, and nobody else's.
+#[derive(Clone, Copy)]
+struct Milter<'a>(Option<&'a Decision>);
+
+impl Serialize for Milter<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = HEADER;
+        let mut milter = serializer.serialize_map(None)?;
+        if let Some(decision) = self.0 {
+            let added = Added { value: header(decision), order: 0 };
+            milter.serialize_entry("add_headers", &BTreeMap::from([(name, added)]))?;
+        }
+        // 0: all of that name.
+        milter.serialize_entry("remove_headers", &BTreeMap::from([(name, 0)]))?;
+        milter.end()
+    }
+}
+
+/// A header to add, and where: 0 is on top.
+#[derive(Serialize)]
+struct Added {
+    value: String,
+    order: i32,
 }
 
 /// Replies to the SMTP client; we have none to give.
@@ -152,17 +242,7 @@ impl Serialize for Symbols<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for symbol in self.0 {
-            let hit = &symbol.hit;
-            map.serialize_entry(
-                &*hit.symbol,
-                &WireSymbol {
-                    name: &hit.symbol,
-                    score: Float(symbol.score),
-                    metric_score: Float(hit.score),
-                    description: hit.description.as_deref(),
-                    options: hit.evidence.iter().map(option).collect(),
-                },
-            )?;
+            map.serialize_entry(&*symbol.hit.symbol, &WireSymbol::of(symbol))?;
         }
         map.end()
     }
@@ -172,11 +252,25 @@ impl Serialize for Symbols<'_> {
 struct WireSymbol<'a> {
     name: &'a str,
     score: Float,
-    metric_score: Float,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metric_score: Option<Float>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     options: Vec<String>,
+}
+
+impl<'a> WireSymbol<'a> {
+    fn of(symbol: &'a Symbol) -> Self {
+        let hit = &symbol.hit;
+        Self {
+            name: &hit.symbol,
+            score: Float(symbol.score),
+            metric_score: Some(Float(hit.score)),
+            description: hit.description.as_deref(),
+            options: hit.evidence.iter().map(option).collect(),
+        }
+    }
 }
 
 fn option(evidence: &Evidence) -> String {
@@ -501,7 +595,11 @@ mod tests {
             r#""symbols":{"CAL_CALLBACK":{"name":"CAL_CALLBACK","score":2.0,"metric_score":3.0,"#,
             r#""description":"Call us","options":["VEVENT[0].SUMMARY: call \"now\"","bare","#,
             r#""envelope"]}},"messages":{},"urls":["a.example.com"],"emails":["bob@example.com"],"#,
-            r#""message-id":"undef","time_real":0.0015,"calendar":{"events":[{"uid":"u1","#,
+            r#""message-id":"undef","time_real":0.0015,"milter":{"add_headers":{"#,
+            r#""X-Calspam-Decision":{"value":"insert=no; apply=create; target=default; "#,
+            r#"busy=tentative; alarms=keep; attachments=strip; notify=yes; manual=allowed; "#,
+            r#"reasons=CAL_CALLBACK","order":0}},"remove_headers":{"X-Calspam-Decision":0}},"#,
+            r#""calendar":{"events":[{"uid":"u1","#,
             r#""recurrence_id":null,"method":null,"sequence":null,"organizer":null,"#,
             r#""sent_by":null,"summary":null,"start":null,"end":null,"instances_1y":1,"#,
             r#""notifications_1y":0,"score":2.0,"symbols":["CAL_CALLBACK"]}],"#,

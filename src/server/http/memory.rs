@@ -15,7 +15,7 @@ use actix_web::web::{self, Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tokio::sync::mpsc;
 
-use super::{JSON, Service, TEXT, has_body};
+use super::{JSON, Service, TEXT};
 use crate::metrics::Rejection;
 use crate::protocol::arf;
 use crate::protocol::rspamd::{self, Options};
@@ -111,15 +111,12 @@ impl Service {
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
         let query = rspamd::query(request.query_string());
         let (asked, options) = rspamd::request(headers, &query, super::super::now());
-        if options.compression.is_some() && has_body(request) {
-            return self.refuse(request, Rejection::Compression);
-        }
         if ask == Ask::Export {
             return self.export(request);
         }
-        let body = match self.message(request, payload).await {
+        let body = match self.scanned(request, payload, &options).await {
             Ok(body) => body,
-            Err(reason) => return self.refuse(request, reason),
+            Err(refusal) => return self.refuse_as(request, refusal),
         };
         let who = reporter(&asked, request.headers().contains_key("password"));
         let state = Arc::clone(&self.state);
