@@ -103,7 +103,7 @@ pub struct Config {
     pub http: server::Settings,
     /// The listener for spamd's protocol.
     pub spamd: server::spamd::Settings,
-    /// Somebody has named its address; otherwise one that is taken already is no reason to stop.
+    /// It is another address than the default one, which may be taken: no reason to stop.
     pub spamd_is_named: bool,
     /// Listen where other machines can connect, although nothing guards the service.
     pub insecure: bool,

@@ -4,8 +4,8 @@ use std::fmt::Display;
 
 use super::Config;
 use super::values::{Size, Threshold, Time};
-use crate::protocol::spamd::ReportSafe;
 use crate::reputation;
+use crate::server::spamd::ReportSafe;
 
 /// Collects lines; a comment stands above its key.
 #[derive(Default)]

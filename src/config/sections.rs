@@ -8,7 +8,6 @@ use serde::Deserialize;
 
 use super::values::{Listen, Parsed, Server, Size, Threshold, Time, Word};
 use super::{Config, DEFAULT_RULES, Format, Level, Log};
-use crate::protocol::spamd::ReportSafe;
 use crate::reputation::{Limit, Place, Provenance};
 use crate::server::{Address, spamd};
 use crate::site::{self, Network, Who};
@@ -150,11 +149,13 @@ fn set<T>(place: &mut T, value: Option<T>) {
 }
 
 /// Where spamd's protocol is served.
-const SPAMD_PORT: u16 = 11783;
+fn spamd_address() -> Address {
+    Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 11783)))
+}
 
 fn spamd_settings(section: &Spamd, http: &server::Settings) -> spamd::Settings {
     let mut settings = spamd::Settings {
-        listen: Some(Address::Tcp(SocketAddr::from(([127, 0, 0, 1], SPAMD_PORT)))),
+        listen: Some(spamd_address()),
         max_message: http.max_message,
         ..spamd::Settings::default()
     };
@@ -163,7 +164,7 @@ fn spamd_settings(section: &Spamd, http: &server::Settings) -> spamd::Settings {
     settings.allowed = allowed.into_iter().map(|network| network.0).collect();
     set(&mut settings.required_score, section.required_score.filter(|score| score.is_finite()));
     if section.report_safe.is_some_and(|mode| mode > 0) {
-        settings.report_safe = ReportSafe::Attachment;
+        settings.report_safe = spamd::ReportSafe::Attachment;
     }
     set(&mut settings.allow_tell, section.allow_tell);
     settings
@@ -199,8 +200,8 @@ impl Sections {
         set(&mut scan.message.trusted_authserv_ids, self.site.trusted_authserv_ids.clone());
         Config {
             http,
+            spamd_is_named: spamd.listen != Some(spamd_address()),
             spamd,
-            spamd_is_named: self.spamd.listen.is_some(),
             insecure: self.http.insecure.unwrap_or_default(),
             scan,
             site: site_settings(self.site),

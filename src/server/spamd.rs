@@ -18,10 +18,12 @@ use tokio::time::{sleep, timeout};
 
 use super::perform::perform;
 use super::{Address, Listener, State};
-use crate::protocol::spamd::{self, Class, Command, Head, Places, ReportSafe, Taken};
+use crate::protocol::spamd::{self, Class, Command, Head, Places, Taken};
 use crate::reputation::{Report, Reporter, Subject};
 use crate::scan::{self, Outcome, Request};
 use crate::site::Allowed;
+
+pub use crate::protocol::spamd::ReportSafe;
 
 /// Label of this dialect in metrics.
 const PROTOCOL: &str = "spamd";

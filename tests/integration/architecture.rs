@@ -43,7 +43,17 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("metrics", &["message", "lists", "reputation", "verdict", "scan"]),
     (
         "server",
-        &["message", "lists", "reputation", "rules", "verdict", "scan", "protocol", "metrics"],
+        &[
+            "message",
+            "site",
+            "lists",
+            "reputation",
+            "rules",
+            "verdict",
+            "scan",
+            "protocol",
+            "metrics",
+        ],
     ),
     (
         "config",

@@ -104,7 +104,7 @@ impl Rspamd {
         let rspamd = Self { folder, child, address, _names: names };
         let started = Instant::now();
         while TcpStream::connect(address).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(30), "{}", rspamd.log());
+            assert!(started.elapsed() < Duration::from_secs(100), "{}", rspamd.log());
             thread::sleep(Duration::from_millis(50));
         }
         rspamd
