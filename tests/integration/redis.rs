@@ -84,7 +84,7 @@ impl Server {
         let mut stream = UnixStream::connect(self.folder.0.join("redis.sock")).ok()?;
         stream.set_read_timeout(Some(SOON)).ok()?;
         stream.write_all(format!("{line}\r\n").as_bytes()).ok()?;
-        let mut reply = [0; 8_192];
+        let mut reply = vec![0; 65_536];
         let read = stream.read(&mut reply).ok()?;
         Some(String::from_utf8_lossy(&reply[..read]).into_owned())
     }
