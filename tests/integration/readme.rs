@@ -1,9 +1,14 @@
 //! What the README shows is what the service answers.
 
+use std::sync::Arc;
+
+use calspamd::reputation::{self, Place, Reputation};
+use calspamd::scan;
+use calspamd::server::State;
 use serde_json::Value;
 
-use crate::cli::{calspamd, out};
-use crate::support::{Service, load, post, repository};
+use crate::cli::{Folder, calspamd, out};
+use crate::support::{Service, load, post, repository, test_settings};
 
 /// The time at which the README's mail was sent; without it the answer would depend on the
 /// day of the test.
@@ -48,7 +53,9 @@ fn settle(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, field) in fields {
-                if name == "time_real" || name == "received_at" {
+                // Numbers of records and campaigns are made with the installation's own secret.
+                let is_own = matches!(name.as_str(), "record" | "campaign") && field.is_string();
+                if is_own || matches!(name.as_str(), "time_real" | "received_at") {
                     *field = Value::Null;
                 }
                 settle(field);
@@ -68,7 +75,18 @@ fn the_shown_answer_is_the_answer() {
     let shown = block(&text, "json").expect("a json block with the answer");
     let mut shown: Value = serde_json::from_str(shown).unwrap();
 
-    let service = Service::start(load(&calspamd::rules::built_in()));
+    // With a store, as the program has it; it has seen nothing yet.
+    let folder = Folder::new();
+    let settings = reputation::Settings {
+        store: Some(Place::Memory),
+        state: folder.path().to_owned(),
+        ..reputation::Settings::default()
+    };
+    let clock = Arc::new(calspamd::server::now);
+    let (reputation, _) = Reputation::start(&settings, clock).unwrap();
+    let scan = scan::Settings { reputation, ..scan::Settings::default() };
+    let state = State::new(load(&calspamd::rules::built_in()), scan).unwrap();
+    let service = Service::with(test_settings(), Arc::new(state));
     let mail = std::fs::read(repository(fixture)).unwrap();
     let reply = service.ask(&post("/checkv2", RECEIVED_AT, &mail));
     assert_eq!(reply.status, 200, "{reply:?}");
