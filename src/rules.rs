@@ -275,7 +275,7 @@ pub fn load(files: &Files) -> Result<Loaded, Vec<Diagnostic>> {
 ///
 /// # Errors
 ///
-/// As [`load`].
+/// As [`load()`].
 pub fn load_whole(files: &Files) -> Result<Loaded, Vec<Diagnostic>> {
     load_with(files, How { filtered: true, whole: true })
 }
