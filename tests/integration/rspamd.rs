@@ -173,7 +173,7 @@ fn mail_without_a_calendar_is_not_sent_and_costs_nothing() {
          X-Calspam-Decision: insert=yes\r\n\r\n{text}"
     );
     let (mut ours, mut all) = (0.0, 0.0);
-    for _ in 0..20 {
+    for _ in 0..60 {
         let answer = rspamd.check(mail.as_bytes(), "Queue-Id: Q2\r\nFlags: profile\r\n");
         let profile = answer["profile"].as_object().unwrap();
         let time = |(_, time): (&String, &Value)| time.as_f64().unwrap();
@@ -186,7 +186,8 @@ fn mail_without_a_calendar_is_not_sent_and_costs_nothing() {
     }
     assert!(said("Q2").is_empty());
     println!("the plug-in takes {ours:.3} of {all:.1} ms of mails without a calendar");
-    assert!(ours < all / 50.0, "{ours} of {all} ms");
+    // Rspamd's clock ticks in milliseconds, and a tick now and then falls into anybody's time.
+    assert!(ours < all / 50.0 + 5.0, "{ours} of {all} ms");
 }
 
 #[test]
