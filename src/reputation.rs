@@ -73,6 +73,11 @@ const CONTACTS: usize = 5_000;
 /// Records shown at a time.
 const SHOWN: usize = 1_000;
 
+/// A length of time as stores count it.
+fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
 /// The memory cannot be used at all.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -330,7 +335,7 @@ impl Reputation {
     pub fn contacts(&self, user: &str, addresses: &[String], now: i64) -> Result<usize, Trouble> {
         let live = self.alive()?;
         let now = self.0.as_ref().map_or(now, |shared| shared.possible(now));
-        let keep = i64::try_from(live.settings.keep.contacts.as_secs()).unwrap_or(i64::MAX);
+        let keep = seconds(live.settings.keep.contacts);
         let key = Keys::of(Kind::Contacts, live.keys.address(user));
         let note = |address: &String| store::Change::Note {
             key,
@@ -360,7 +365,7 @@ impl Reputation {
             By::MessageId => text.trim().trim_matches(['<', '>']).to_owned(),
             By::Uid | By::Campaign => text.trim().to_owned(),
         };
-        let keep = i64::try_from(live.settings.keep.records.as_secs()).unwrap_or(i64::MAX);
+        let keep = seconds(live.settings.keep.records);
         let since = now.saturating_sub(keep);
         let key = live.keys.index(by, &text);
         let ask =

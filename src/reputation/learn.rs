@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::seconds;
 use super::store::{Change, Key, Member, Wins};
 
 /// What the rules made of a message.
@@ -82,7 +83,7 @@ pub(super) fn changes(
         wins: Wins::NotBelow,
         value: vec![sign, by.role()],
         most: REPORTERS,
-        life: i64::try_from(keep.as_secs()).unwrap_or(i64::MAX),
+        life: seconds(keep),
     };
     targets.iter().map(put).collect()
 }

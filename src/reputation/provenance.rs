@@ -12,6 +12,7 @@ use crate::facts::history::Mark;
 use super::keys::Keys;
 use super::learn::Judgement;
 use super::record::RECORDS;
+use super::seconds;
 use super::seen::Seen;
 use super::settings::{Provenance, Settings};
 use super::store::{Change, Field, KEY, Key, Kind, Member, Wins};
@@ -137,7 +138,7 @@ pub(super) fn changes(
     judgement: &Judgement,
     settings: &Settings,
 ) -> Vec<Change> {
-    let life = i64::try_from(settings.keep.records.as_secs()).unwrap_or(i64::MAX);
+    let life = seconds(settings.keep.records);
     let at = seen.now;
     let own = key(keys, seen.id);
     let put = |name, value| Change::Put {

@@ -15,6 +15,7 @@ use super::campaign::agreeing;
 use super::event;
 use super::keys::{Keys, short};
 use super::record::{LinkedBy, class};
+use super::seconds;
 use super::seen::{Seen, SeenEvent, reports_on};
 use super::settings::{Limit, Settings};
 use super::store::{Ask, Field, Found, Key, Kind, Member};
@@ -99,10 +100,6 @@ pub(super) struct Plan {
     /// Strangers of each recipient.
     strangers: Vec<Slot>,
     outbound: Vec<Slot>,
-}
-
-fn seconds(time: std::time::Duration) -> i64 {
-    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// What is counted about senders, with the key that it is counted under.

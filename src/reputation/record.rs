@@ -11,6 +11,7 @@ use super::keys::{Keys, short};
 use super::learn::Judgement;
 use super::provenance;
 use super::recall::rates;
+use super::seconds;
 use super::seen::{Role, Seen, SeenEvent, User};
 use super::settings::Settings;
 use super::store::{Change, Key, Kind, Member, Wins};
@@ -77,10 +78,6 @@ impl Seen {
             .chain(domain.map(|domain| member(LinkedBy::Domain, domain)))
             .collect()
     }
-}
-
-fn seconds(time: Duration) -> i64 {
-    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
 struct Changes<'s> {

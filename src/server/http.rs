@@ -6,6 +6,7 @@
 mod body;
 mod memory;
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
@@ -48,6 +49,31 @@ const LINGER: Duration = Duration::from_secs(5);
 const JSON: &str = "application/json";
 const MESSAGE_PACK: &str = "application/msgpack";
 const TEXT: &str = "text/plain";
+
+/// A command that scans, by the shape of its request and answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Check {
+    /// `/checkv2`.
+    New,
+    /// `/checkv3`: a request in parts.
+    Parts,
+    /// The old commands.
+    Old,
+}
+
+impl Check {
+    /// What the path stands for, in lower case.
+    fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/checkv2" => Self::New,
+            "/checkv3" => Self::Parts,
+            "/check" | "/scan" | "/symbols" | "/process" | "/report" | "/report_ifspam" => {
+                Self::Old
+            }
+            _ => return None,
+        })
+    }
+}
 
 /// The service ends before this scan does.
 struct Stopping;
@@ -123,16 +149,16 @@ async fn answer(
     if let Some(ask) = memory::Ask::of(&path) {
         return service.memory(&request, payload, ask).await;
     }
+    if path == "/symbols" && !has_body(&request) {
+        let body = rspamd::symbols(&state.current.load().symbols);
+        return service.respond(&request, StatusCode::OK, JSON, body);
+    }
+    match Check::of(&path) {
+        Some(Check::Parts) => return service.check_parts(&request, payload).await,
+        Some(check) => return service.check(&request, payload, check == Check::Old).await,
+        None => {}
+    }
     match path.as_str() {
-        "/symbols" if !has_body(&request) => {
-            let body = rspamd::symbols(&state.current.load().symbols);
-            service.respond(&request, StatusCode::OK, JSON, body)
-        }
-        "/checkv2" => service.check(&request, payload, false).await,
-        "/checkv3" => service.check_parts(&request, payload).await,
-        "/check" | "/scan" | "/symbols" | "/process" | "/report" | "/report_ifspam" => {
-            service.check(&request, payload, true).await
-        }
         "/ping" => service.respond(&request, StatusCode::OK, TEXT, "pong\r\n"),
         "/metrics" => {
             state.metrics.lists(&state.settings.lists.report(), state.settings.lists.cache());
@@ -211,7 +237,10 @@ impl Service {
         };
         let packed = options.packed;
         let zstd = compression::takes_zstd(&text(header::ACCEPT_ENCODING));
-        let message = Bytes::from(parts.message.into_owned());
+        let message = match parts.message {
+            Cow::Borrowed(message) => body.slice_ref(message),
+            Cow::Owned(message) => Bytes::from(message),
+        };
         let body = match self.scan(message, scan_request, options).await {
             Ok(body) => body,
             Err(Stopping) => return self.stopping(request),
@@ -256,9 +285,7 @@ impl Service {
     /// Has the rules read again.
     async fn reload(&self, request: &HttpRequest) -> HttpResponse {
         if request.method() != Method::POST {
-            let mut response = self.refuse(request, Rejection::Method);
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-            return response;
+            return self.refuse_method(request);
         }
         if !self.is_allowed(request) {
             return self.refuse(request, Rejection::Unauthorized);
@@ -299,6 +326,14 @@ impl Service {
         self.refuse_as(request, (reason, self.said(reason)))
     }
 
+    /// Answers a request that needs POST.
+    fn refuse_method(&self, request: &HttpRequest) -> HttpResponse {
+        let mut response = self.refuse(request, Rejection::Method);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        response
+    }
+
+    /// What a refusal says where there is no more to tell.
     fn said(&self, reason: Rejection) -> String {
         match reason {
             Rejection::TooLarge => format!("message is larger than {} bytes", self.max_message),
@@ -407,19 +442,8 @@ fn reason_with_keep_alive(version: Version, status: StatusCode) -> Option<&'stat
 }
 
 fn is_scan(request: &HttpRequest) -> bool {
-    const SCANS: [&str; 8] = [
-        "/checkv2",
-        "/checkv3",
-        "/check",
-        "/scan",
-        "/symbols",
-        "/process",
-        "/report",
-        "/report_ifspam",
-    ];
-    let path = request.path();
-    SCANS.iter().any(|known| path.eq_ignore_ascii_case(known))
-        || memory::Ask::of(&path.to_ascii_lowercase()).is_some()
+    let path = request.path().to_ascii_lowercase();
+    Check::of(&path).is_some() || memory::Ask::of(&path).is_some()
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {

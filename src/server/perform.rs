@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::State;
 use crate::metrics;
-use crate::scan::{Extracted, Known, Outcome, Remembered, Request, Timings};
+use crate::reputation::Subject;
+use crate::scan::{self, Extracted, Known, Outcome, Remembered, Request, Timings};
 use crate::verdict::{Action, Apply, Busy, Decision, ManualInsert, Target, Verdict};
 
 /// Scans, counts under the dialect's name, and logs.
@@ -37,6 +38,15 @@ pub(super) fn perform(
     let number = state.scans.fetch_add(1, Ordering::Relaxed);
     log(number, &outcome, request, log_tag);
     outcome
+}
+
+/// What a report about a message is about; none for a message that no calendar is in.
+pub(super) fn subject(state: &State, message: &[u8], mut request: Request) -> Option<Subject> {
+    // A user's name says who reports, and not that he has sent the mail.
+    request.envelope.user = None;
+    request.forget = true;
+    let rules = &state.current.load_full().rules;
+    scan::observe(message, &request, rules, &state.settings).1.map(Subject::Seen)
 }
 
 /// The answer when our own mistake ended the scan: the mail goes on, nothing is inserted.

@@ -16,11 +16,11 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use super::perform::perform;
+use super::perform::{perform, subject};
 use super::{Address, Listener, State};
 use crate::protocol::spamd::{self, Class, Command, Head, Places, Taken};
-use crate::reputation::{Report, Reporter, Subject};
-use crate::scan::{self, Outcome, Request};
+use crate::reputation::{Report, Reporter};
+use crate::scan::{Outcome, Request};
 use crate::site::Allowed;
 
 pub use crate::protocol::spamd::ReportSafe;
@@ -286,16 +286,12 @@ fn learn(state: &State, head: &Head, message: &[u8]) -> Vec<u8> {
         (false, false, _) => return spamd::learned(Places::default(), Places::default()),
     };
     let inner = spamd::without_mbox_line(message);
-    let mut request = request(head, inner);
-    request.envelope.user = None;
-    request.forget = true;
-    let rules = &state.current.load_full().rules;
+    let request = request(head, inner);
     let who =
         head.user.as_ref().map_or(Reporter::Unnamed, |user| Reporter::User(user.to_lowercase()));
     let now = request.now;
-    let seen = scan::observe(inner, &request, rules, &state.settings).1;
-    let learned =
-        seen.map(|seen| state.settings.reputation.learn(Subject::Seen(seen), &who, report, now));
+    let learned = subject(state, inner, request)
+        .map(|subject| state.settings.reputation.learn(subject, &who, report, now));
     let local = Places { local: true, remote: false };
     match learned {
         Some(Ok(_)) if report == Report::Forget => spamd::learned(Places::default(), local),

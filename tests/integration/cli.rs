@@ -1,6 +1,6 @@
 //! The program as an administrator meets it: what it prints, and how it ends.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Reply, Service, ask, post, repository, rule_set};
+use crate::support::{Reply, Service, ask, free_address, post, repository, rule_set};
 
 const FIXTURE: &str = "tests/messages/spam/README-callback.eml";
 
@@ -90,9 +90,7 @@ impl Program {
     pub(crate) fn start(folder: &Folder, rules: &str, server: SocketAddr) -> Self {
         folder.write("rules.cf", rules);
         let config = folder.write("calspamd.toml", &format!("[dns]\nservers = [\"{server}\"]\n"));
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = free_address();
         let child = Command::new(env!("CARGO_BIN_EXE_calspamd"))
             .args(["serve", "--no-stock-rules", "--config", &config, "--rules"])
             .arg(folder.path())

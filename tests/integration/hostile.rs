@@ -2,13 +2,15 @@
 //! service as it was. The numbers of DESIGN: 2 s, 300 MB at most, 40 MB and 150 ms at the start.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Reply, Service, ask, assert_none, load, mail, messages, name, post};
+use crate::support::{
+    Reply, Service, ask, assert_none, free_address, load, mail, messages, name, post,
+};
 
 /// Longest time for an answer.
 const TIME: Duration = Duration::from_secs(2);
@@ -198,9 +200,7 @@ struct Program {
 impl Program {
     /// Starts it and waits for the first answer; tells how long that took.
     fn start() -> (Self, Duration) {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = free_address();
         let started = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_calspamd"))
             .args(["serve", "--http", &address.to_string()])

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use calspamd::reputation::store::{Ask, Change, Found, Kind};
 use calspamd::reputation::{Redis, Settings, Store};
 
+use crate::cli::Folder;
 use crate::sequences::{Answer, START, Site, invitation};
-use crate::stores::{Folder, key, member};
+use crate::stores::{key, member};
 
 /// Time for what takes none.
 const SOON: Duration = Duration::from_secs(5);
@@ -49,7 +50,11 @@ fn run(folder: &Folder, options: &[String]) -> Child {
     if !options.iter().any(|option| option == "--port") {
         command.args(["--port", "0"]);
     }
-    command.arg("--dir").arg(&folder.0).arg("--unixsocket").arg(folder.0.join("redis.sock"));
+    command
+        .arg("--dir")
+        .arg(folder.path())
+        .arg("--unixsocket")
+        .arg(folder.path().join("redis.sock"));
     command.args(options).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
 }
@@ -77,11 +82,11 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis+unix://{}", self.folder.0.join("redis.sock").display())
+        format!("redis+unix://{}", self.folder.path().join("redis.sock").display())
     }
 
     fn try_say(&self, line: &str) -> Option<String> {
-        let mut stream = UnixStream::connect(self.folder.0.join("redis.sock")).ok()?;
+        let mut stream = UnixStream::connect(self.folder.path().join("redis.sock")).ok()?;
         stream.set_read_timeout(Some(SOON)).ok()?;
         stream.write_all(format!("{line}\r\n").as_bytes()).ok()?;
         let mut reply = vec![0; 65_536];
@@ -224,7 +229,7 @@ fn a_server_without_memory_is_asked_and_not_told() {
 #[test]
 fn a_server_that_comes_later() {
     let folder = Folder::new();
-    let url = format!("redis+unix://{}/redis.sock", folder.0.display());
+    let url = format!("redis+unix://{}/redis.sock", folder.path().display());
     let store = Arc::new(Redis::open(&url).unwrap());
     let ask = [Ask::Read { key: key(Kind::Event, 1), since: 0 }];
     store.recall(&ask, SOON).unwrap_err();
@@ -255,7 +260,7 @@ fn nothing_readable_is_on_the_server() {
     }
     server.say("CONFIG SET rdbcompression no");
     assert!(server.say("SAVE").starts_with("+OK"));
-    let dump = std::fs::read(server.folder.0.join("dump.rdb")).unwrap();
+    let dump = std::fs::read(server.folder.path().join("dump.rdb")).unwrap();
     assert!(dump.len() > 2_000, "{}", dump.len());
     let dump = String::from_utf8_lossy(&dump).to_lowercase();
     for word in ["ann@", "bob@", "partner", "corp.example", "budget", "courier", "shop", "meeting-"]
@@ -281,15 +286,15 @@ impl Drop for Process {
 
 impl Process {
     fn start(folder: &Folder, number: usize, store: &str, limit: u64) -> Self {
-        let socket = folder.0.join(format!("{number}.sock"));
+        let socket = folder.path().join(format!("{number}.sock"));
         let configuration = format!(
             "[http]\nlisten = \"unix:{}\"\n[log]\nlevel = \"error\"\n[reputation]\nstore = \"{store}\"\n\
              secret_file = \"{}\"\nbudget = \"4s\"\n[reputation.rates]\norganizer = \"{limit}/1d\"\n\
              domain = \"0/1h\"\nclient = \"0/1h\"\nrecipient = \"0/1h\"\n",
             socket.display(),
-            folder.0.join("secret").display(),
+            folder.path().join("secret").display(),
         );
-        let path = folder.0.join(format!("{number}.toml"));
+        let path = folder.path().join(format!("{number}.toml"));
         std::fs::write(&path, configuration).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_calspamd"))
             .arg("--config")
@@ -350,7 +355,7 @@ const SCANS: usize = 10_000;
 fn three_processes_count_like_one() {
     let server = Server::start();
     let folder = Folder::new();
-    std::fs::write(folder.0.join("secret"), "the same secret for all three\n").unwrap();
+    std::fs::write(folder.path().join("secret"), "the same secret for all three\n").unwrap();
     // Of so many none is too many, and one more is.
     let limit = SCANS as u64;
     let processes: Vec<Process> =

@@ -1,7 +1,7 @@
 //! A real Rspamd with the plug-in of `deploy/rspamd` in front of the service: what arrives, what
 //! is done with it, and what happens when nothing answers.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,12 @@ fn of_ours(answer: &Value) -> Vec<(String, f64, Vec<String>)> {
     ours
 }
 
+/// The scores of all symbols together.
+fn total(answer: &Value) -> f64 {
+    let symbols = answer["symbols"].as_object().unwrap().values();
+    symbols.map(|symbol| symbol["score"].as_f64().unwrap()).sum()
+}
+
 fn sum(answer: &Value) -> f64 {
     of_ours(answer).iter().map(|(_, score, _)| score).sum()
 }
@@ -121,12 +127,7 @@ fn symbols_scores_and_options_arrive() {
         if !same {
             failures.push(format!("{id}:\n  said    {ours:?}\n  arrived {theirs:?}"));
         }
-        let total: f64 = answer["symbols"]
-            .as_object()
-            .unwrap()
-            .values()
-            .map(|symbol| symbol["score"].as_f64().unwrap())
-            .sum();
+        let total = total(&answer);
         let (arrived, whole) = (sum(&answer), answer["score"].as_f64().unwrap());
         let near = |a: f64, b: f64| (a - b).abs() < 0.001;
         if !near(arrived, said.answer["score"].as_f64().unwrap()) || !near(total, whole) {
@@ -312,9 +313,7 @@ fn links_of_calendars_reach_rspamds_own_rules() {
 fn without_the_service_mail_flows_as_before() {
     let mail = support::mail("Payment", &support::calendar("REQUEST", &[EVENT]));
     // Nobody answers here, then somebody does.
-    let reserved = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = reserved.local_addr().unwrap();
-    drop(reserved);
+    let address = support::free_address();
     let rspamd = Rspamd::start(&Site::asking(address));
     let check = |id: &str| {
         let started = Instant::now();
@@ -326,13 +325,7 @@ fn without_the_service_mail_flows_as_before() {
         let reason = answer["symbols"]["CALSPAMD_FAIL"]["options"][0].as_str().unwrap();
         assert!(reason.contains(why), "{reason}");
         assert!(of_ours(answer).is_empty(), "{answer:#}");
-        let total: f64 = answer["symbols"]
-            .as_object()
-            .unwrap()
-            .values()
-            .map(|s| s["score"].as_f64().unwrap())
-            .sum();
-        assert!((total - answer["score"].as_f64().unwrap()).abs() < 0.001);
+        assert!((total(answer) - answer["score"].as_f64().unwrap()).abs() < 0.001);
     };
 
     let (answer, time) = check("Q7");

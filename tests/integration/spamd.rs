@@ -5,8 +5,6 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use calspamd::protocol::spamd::ReportSafe;
@@ -16,12 +14,12 @@ use calspamd::server::{Address, Application, State};
 use calspamd::{reputation, rules, scan};
 
 use crate::cli::Folder;
-use crate::support::{self, load};
+use crate::support::{self, Service, load};
 
 struct Spamd {
     address: SocketAddr,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    /// Stops with it.
+    _service: Service,
 }
 
 impl Spamd {
@@ -38,21 +36,11 @@ impl Spamd {
         let Some(Address::Tcp(address)) = application.spamd_address().cloned() else {
             panic!("no address")
         };
-        let stop = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&stop);
-        let stopped = async move {
-            while !flag.load(Ordering::Relaxed) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let thread = Some(thread::spawn(move || application.serve(stopped).unwrap()));
-        Self { address, stop, thread }
+        Self { address, _service: Service::of(application) }
     }
 
     fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream
+        support::connect(self.address)
     }
 
     /// Sends bytes, ends, and reads all of the answer.
@@ -67,15 +55,6 @@ impl Spamd {
 
     fn text(&self, request: &str) -> String {
         String::from_utf8(self.ask(request.as_bytes())).unwrap()
-    }
-}
-
-impl Drop for Spamd {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
     }
 }
 

@@ -1,43 +1,14 @@
 //! What every store does, whatever it is made of: the same questions after the same changes have
 //! the same answers.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use calspamd::reputation::entry::{Content, Entry};
 use calspamd::reputation::store::{Ask, Change, Field, Found, Key, Kind, Member, Purge, Wins};
 use calspamd::reputation::{Embedded, Memory, Store};
 
-/// A folder that is gone when it is dropped.
-pub(crate) struct Folder(pub(crate) PathBuf);
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("calspamd-store-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-}
-
-impl Folder {
-    /// Writes a file, and says its path.
-    pub(crate) fn write(&self, file: &str, text: &str) -> String {
-        let path = self.0.join(file);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0));
-    }
-}
+use crate::cli::Folder;
 
 /// A store for a test, with whatever has to live as long as it.
 pub(crate) struct Made {
@@ -62,7 +33,7 @@ pub(crate) fn memory() -> Made {
 
 pub(crate) fn embedded() -> Made {
     let folder = Folder::new();
-    let store = Arc::new(Embedded::open(&folder.0, 64 << 20).unwrap());
+    let store = Arc::new(Embedded::open(folder.path(), 64 << 20).unwrap());
     Made::new("embedded", store, Some(Box::new(folder)))
 }
 
@@ -291,8 +262,10 @@ fn entries_move_from_one_store_to_another() {
 fn what_has_expired_goes_and_there_is_always_room() {
     let folder = Folder::new();
     let most = 16 << 20;
-    let stores: [Arc<dyn Store>; 2] =
-        [Arc::new(Memory::new(most)), Arc::new(Embedded::open(&folder.0, most as u64).unwrap())];
+    let stores: [Arc<dyn Store>; 2] = [
+        Arc::new(Memory::new(most)),
+        Arc::new(Embedded::open(folder.path(), most as u64).unwrap()),
+    ];
     for store in stores {
         let write = |number: u32, at: i64, life: i64| {
             let mut key = [Kind::Record as u8; 17];
@@ -333,10 +306,10 @@ fn what_has_expired_goes_and_there_is_always_room() {
 #[test]
 fn a_file_has_one_owner_and_the_next_takes_over() {
     let folder = Folder::new();
-    let first = Embedded::open(&folder.0, 1 << 24).unwrap();
+    let first = Embedded::open(folder.path(), 1 << 24).unwrap();
     let key = key(Kind::Seen, 1);
     first.record(&[note(key, 1, 10)]).unwrap();
-    let second = Embedded::open(&folder.0, 1 << 24).unwrap();
+    let second = Embedded::open(folder.path(), 1 << 24).unwrap();
     let ask = [Ask::Count { key, since: 0, of: Vec::new() }];
     assert!(second.recall(&ask, SOON).is_err());
     assert!(second.record(&[note(key, 2, 10)]).is_err());
@@ -350,13 +323,13 @@ fn a_file_has_one_owner_and_the_next_takes_over() {
 #[test]
 fn a_broken_file_is_not_the_end() {
     let folder = Folder::new();
-    std::fs::write(folder.0.join("memory.redb"), vec![0x5a; 20_000]).unwrap();
-    let store = Embedded::open(&folder.0, 1 << 24).unwrap();
+    std::fs::write(folder.path().join("memory.redb"), vec![0x5a; 20_000]).unwrap();
+    let store = Embedded::open(folder.path(), 1 << 24).unwrap();
     let key = key(Kind::Seen, 1);
     assert!(store.recall(&[Ask::Read { key, since: 0 }], SOON).is_err());
     assert!(store.record(&[note(key, 1, 10)]).is_err());
     assert!(store.tend(10).is_err());
-    std::fs::remove_file(folder.0.join("memory.redb")).unwrap();
+    std::fs::remove_file(folder.path().join("memory.redb")).unwrap();
     store.tend(10).unwrap();
     store.record(&[note(key, 1, 10)]).unwrap();
     assert_eq!(count(&store, key, 0, &[]).0, 1);

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -271,7 +271,11 @@ impl Service {
     }
 
     pub(crate) fn with(settings: Settings, state: Arc<State>) -> Self {
-        let application = Application::build(settings, state).unwrap();
+        Self::of(Application::build(settings, state).unwrap())
+    }
+
+    /// The same of an application that is bound already.
+    pub(crate) fn of(application: Application) -> Self {
         let address = match application.address() {
             Address::Tcp(address) => *address,
             Address::Unix(_) => SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -324,6 +328,11 @@ pub(crate) fn state(rules: RuleSet, scan: Scan) -> Arc<State> {
     let mut state = State::new(rules, scan::Settings::default()).unwrap();
     state.scan = scan;
     Arc::new(state)
+}
+
+/// An address where nobody listens.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 /// A connection that does not wait for ever.

@@ -1,7 +1,7 @@
 //! What happens to the memory when something goes wrong: a process killed, a disk that is full
 //! or cannot be written, two processes at once. And what anybody can read in it.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use calspamd::reputation::{Embedded, Memory, Provenance, Settings, Store};
 use serde_json::Value;
 
+use crate::cli::Folder;
 use crate::cli::ok;
 use crate::sequences::{DAY, START, Site, invitation};
-use crate::stores::Folder;
-use crate::support::{Reply, ask, post};
+use crate::support::{Reply, ask, free_address, post};
 
 /// The program with a store in a folder.
 struct Program {
@@ -29,9 +29,7 @@ impl Program {
 
     /// The same in a shell, after a command.
     fn run(folder: &Path, before: &str) -> Self {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = free_address();
         let program = env!("CARGO_BIN_EXE_calspamd");
         let script = format!("{before} exec {program} serve --http {address} --state \"$0\"");
         let child = Command::new("sh")
@@ -103,7 +101,7 @@ fn now() -> i64 {
 fn what_was_acknowledged_survives_a_kill() {
     let folder = Folder::new();
     for round in 0..4_usize {
-        let program = Program::start(&folder.0);
+        let program = Program::start(folder.path());
         for number in 0..10 {
             program.scan(round * 100 + number);
         }
@@ -119,7 +117,7 @@ fn what_was_acknowledged_survives_a_kill() {
         drop(program);
     }
     let begun = Instant::now();
-    let program = Program::start(&folder.0);
+    let program = Program::start(folder.path());
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     program.wait("records", |program| program.entries("record") >= 4 * 10);
     assert!(program.entries("record") <= 4 * 15);
@@ -133,10 +131,10 @@ fn what_was_acknowledged_survives_a_kill() {
 #[test]
 fn a_second_process_waits_for_the_file() {
     let folder = Folder::new();
-    let first = Program::start(&folder.0);
+    let first = Program::start(folder.path());
     first.scan(1);
     first.wait("record", |program| program.entries("record") == 1);
-    let second = Program::start(&folder.0);
+    let second = Program::start(folder.path());
     let answer = second.scan(2);
     assert_eq!(answer["calendar"]["partial"][0], "store", "{answer}");
     assert!(answer["symbols"].get("CAL_FIRST_CONTACT").is_none());
@@ -153,16 +151,16 @@ fn a_second_process_waits_for_the_file() {
 fn a_full_disk_ends_no_scan_and_breaks_nothing() {
     let folder = Folder::new();
     {
-        let program = Program::start(&folder.0);
+        let program = Program::start(folder.path());
         program.scan(1);
         program.wait("record", |program| program.entries("record") == 1);
         thread::sleep(Duration::from_millis(1_200));
     }
-    let size = std::fs::metadata(folder.0.join("memory.redb")).unwrap().len();
+    let size = std::fs::metadata(folder.path().join("memory.redb")).unwrap().len();
     {
         // No file may grow: what a full disk does to a file that has to. In blocks of 512 octets.
         let limit = format!("ulimit -f {};", size / 512);
-        let program = Program::run(&folder.0, &limit);
+        let program = Program::run(folder.path(), &limit);
         let long = "x".repeat(60_000);
         let mut slowest = Duration::ZERO;
         let mut refused = 0;
@@ -185,7 +183,7 @@ fn a_full_disk_ends_no_scan_and_breaks_nothing() {
         assert!(slowest < Duration::from_secs(2), "{slowest:?}");
         assert!(program.get("/health").status == 200);
     }
-    let program = Program::start(&folder.0);
+    let program = Program::start(folder.path());
     program.wait("record of before", |program| program.entries("record") >= 1);
     program.scan(500);
     assert_eq!(program.report(500).status, 200);
@@ -194,7 +192,7 @@ fn a_full_disk_ends_no_scan_and_breaks_nothing() {
 #[test]
 fn a_directory_that_cannot_be_written_means_memory() {
     let folder = Folder::new();
-    let file = folder.0.join("not-a-directory");
+    let file = folder.path().join("not-a-directory");
     std::fs::write(&file, "x").unwrap();
     let program = Program::start(&file.join("state"));
     program.scan(1);
@@ -232,7 +230,7 @@ fn nothing_of_a_message_can_be_read_in_the_store() {
     ];
     for provenance in [Provenance::Hashed, Provenance::Full] {
         let folder = Folder::new();
-        let store = Arc::new(Embedded::open(&folder.0, 64 << 20).unwrap());
+        let store = Arc::new(Embedded::open(folder.path(), 64 << 20).unwrap());
         let site = Site::new(store, &Settings { provenance, ..Settings::default() });
         let mut mail =
             invitation(1, "ann.smith@partner-house.example", "bob.jones@corp-house.example", START);
@@ -251,7 +249,7 @@ fn nothing_of_a_message_can_be_read_in_the_store() {
             assert_eq!(site.report(path, &headers, &mail.text()), 1);
         }
         site.reputation.stop();
-        let octets = octets(&folder.0);
+        let octets = octets(folder.path());
         assert!(octets.len() > 10_000);
         let found: Vec<&&str> = secrets.iter().filter(|text| holds(&octets, text)).collect();
         match provenance {
@@ -358,7 +356,7 @@ fn remembering_costs_no_more_than_a_scan() {
     };
     let without = scan::Settings::default();
     let folder = Folder::new();
-    let store = Arc::new(Embedded::open(&folder.0, 1 << 28).unwrap());
+    let store = Arc::new(Embedded::open(folder.path(), 1 << 28).unwrap());
     let clock = Arc::new(|| START);
     let reputation = Reputation::over(store, b"secret", &Settings::default(), clock).unwrap();
     let with = scan::Settings { reputation, ..scan::Settings::default() };

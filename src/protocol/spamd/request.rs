@@ -1,10 +1,10 @@
 //! Reading a request: the first line, the headers, and where the message ends.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use crate::message::Envelope;
 use crate::protocol::compression::{self, Trouble};
+use crate::protocol::rspamd;
 
 /// Header lines of a request; more are refused, as spamd refuses them.
 const HEADERS: usize = 255;
@@ -140,6 +140,8 @@ pub fn head(bytes: &[u8], ended: bool) -> Result<Taken, String> {
     {
         return Ok(Taken::Head(Box::new(head), at));
     }
+    // Exim's dialect says the envelope in the headers of Rspamd's HTTP.
+    let mut said: Vec<(String, String)> = Vec::new();
     for number in 0.. {
         let rest = bytes.get(at..).unwrap_or_default();
         let Some(end) = memchr::memchr(b'\n', rest) else {
@@ -165,8 +167,15 @@ pub fn head(bytes: &[u8], ended: bool) -> Result<Taken, String> {
         }
         let line = String::from_utf8_lossy(line);
         let (name, value) = line.split_once(':').ok_or_else(|| NO_HEADER.to_owned())?;
-        header(&mut head, name.trim(), value.trim())?;
+        let (name, value) = (name.trim(), value.trim());
+        header(&mut head, name, value)?;
+        // A name of the mailbox's owner is no proof of who sends.
+        if head.is_exim && !name.eq_ignore_ascii_case("user") {
+            said.push((name.to_owned(), value.to_owned()));
+        }
     }
+    let said = said.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    head.envelope = rspamd::request(said, &[], 0).0.envelope;
     Ok(Taken::Head(Box::new(head), at))
 }
 
@@ -231,26 +240,9 @@ fn header(head: &mut Head, name: &str, value: &str) -> Result<(), String> {
         }
         "set" => head.set = Places::read(value),
         "remove" => head.remove = Places::read(value),
-        _ if head.is_exim => exim_header(&mut head.envelope, name, value),
         _ => {}
     }
     Ok(())
-}
-
-/// What Exim says with `variant=rspamd`.
-fn exim_header(envelope: &mut Envelope, name: &str, value: &str) {
-    let address = |value: &str| value.trim_matches(['<', '>']).to_owned();
-    let text = || Some(value.to_owned()).filter(|value| !value.is_empty());
-    match name.to_ascii_lowercase().as_str() {
-        "from" => envelope.sender = Some(address(value)),
-        "rcpt" => envelope.recipients.push(address(value)),
-        "helo" => envelope.helo = text(),
-        "hostname" => envelope.hostname = text(),
-        "ip" => envelope.client_ip = value.parse::<IpAddr>().ok(),
-        "user" => envelope.user = text(),
-        "queue-id" => envelope.queue_id = text(),
-        _ => {}
-    }
 }
 
 /// The message of a request, from the bytes behind the head. `None`: more must come.

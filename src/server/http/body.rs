@@ -40,14 +40,16 @@ impl Service {
 
     /// Undoes a compression.
     pub(super) fn unpacked(&self, method: &str, body: &[u8]) -> Result<Bytes, (Rejection, String)> {
-        let limit = self.max_message;
-        compression::undo(method, body, limit).map(Bytes::from).map_err(|trouble| match trouble {
+        compression::undo(method, body, self.max_message).map(Bytes::from).map_err(|trouble| {
             // Scanned as it is, a compressed message would look clean.
-            Trouble::Method => (Rejection::Compression, "Invalid compression method".to_owned()),
-            Trouble::Broken(why) => (Rejection::BrokenBody, format!("Decompression error: {why}")),
-            Trouble::TooLarge => {
-                (Rejection::TooLarge, format!("message is larger than {limit} bytes"))
-            }
+            let reason = match trouble {
+                Trouble::Method => Rejection::Compression,
+                Trouble::TooLarge => Rejection::TooLarge,
+                Trouble::Broken(why) => {
+                    return (Rejection::BrokenBody, format!("Decompression error: {why}"));
+                }
+            };
+            (reason, self.said(reason))
         })
     }
 

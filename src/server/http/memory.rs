@@ -9,18 +9,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tokio::sync::mpsc;
 
+use super::super::perform;
 use super::{JSON, Service, TEXT};
 use crate::metrics::Rejection;
 use crate::protocol::arf;
 use crate::protocol::rspamd::{self, Options};
 use crate::reputation::{By, Record, Report, Reporter, Subject, Trouble};
-use crate::scan::{self, Request};
+use crate::scan::Request;
 
 /// Lines of an export that wait for the network.
 const LINES: usize = 1_000;
@@ -100,9 +100,7 @@ impl Service {
         ask: Ask,
     ) -> HttpResponse {
         if ask.changes() && request.method() != Method::POST {
-            let mut response = self.refuse(request, Rejection::Method);
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-            return response;
+            return self.refuse_method(request);
         }
         if !self.is_allowed(request) {
             return self.refuse(request, Rejection::Unauthorized);
@@ -178,7 +176,7 @@ impl MessageBody for Lines {
 fn learn(
     state: &super::State,
     body: &[u8],
-    mut request: Request,
+    request: Request,
     options: &Options,
     who: &Reporter,
     report: Report,
@@ -193,12 +191,8 @@ fn learn(
             (None, None) => return bad("send the message, or its Message-ID or UID"),
         }
     } else {
-        // A user's name says who reports, and not that he has sent the mail.
-        request.envelope.user = None;
-        request.forget = true;
-        let rules = &state.current.load_full().rules;
-        match scan::observe(body, &request, rules, &state.settings).1 {
-            Some(observation) => Subject::Seen(observation),
+        match perform::subject(state, body, request) {
+            Some(subject) => subject,
             None => return (StatusCode::OK, rspamd::learned(0)),
         }
     };

@@ -55,7 +55,8 @@ impl Rspamd {
             std::fs::copy(repository("deploy/rspamd").join(from), etc.join(to)).unwrap();
         }
         let names = Nameless::start();
-        let port = free_port();
+        let address = support::free_address();
+        let port = address.port();
         let local = etc.join("local.d");
         for (file, text) in &site.0 {
             append(&local.join(file), text);
@@ -100,7 +101,6 @@ impl Rspamd {
             .stderr(std::fs::File::create(root.join("stderr")).unwrap())
             .spawn()
             .unwrap();
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
         let rspamd = Self { folder, child, address, _names: names };
         let started = Instant::now();
         while TcpStream::connect(address).is_err() {
@@ -147,10 +147,6 @@ fn append(path: &Path, text: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
     writeln!(file, "{text}").unwrap();
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A name server that answers every question with NXDOMAIN.
