@@ -218,7 +218,11 @@ fn spamassassin_takes_the_exported_rules() {
     assert_eq!((output.status.code(), said(&output)), (Some(0), String::new()));
 
     // The check itself can fail.
-    write(&site, "calspamd.cf", &exported.replacen("calspamd_symbol CAL_", "calspamd_symbol 1-", 1));
+    write(
+        &site,
+        "calspamd.cf",
+        &exported.replacen("calspamd_symbol CAL_", "calspamd_symbol 1-", 1),
+    );
     assert_ne!(lint().status.code(), Some(0));
 }
 

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use calspamd::rules::EvidenceScope;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fake::{Asked, Fake, Say};
 use crate::rspamd::program::Nameless;
@@ -17,7 +17,10 @@ use crate::support::{self, messages, repository};
 
 // The programs, their configuration, and what they write into messages.
 mod program;
+// amavis around it.
+mod amavis;
 
+use amavis::Amavis;
 use program::{Scanned, Site, Spamd};
 
 const EVENT: &str = "SUMMARY:Payment\nATTACH:file://203.0.113.7/share/agenda.lnk";
@@ -118,7 +121,10 @@ score SITE_WITHOUT 0.5
         near(scanned.tests.values().sum(), scanned.score, "the sum");
         let names: Vec<&str> = arrived.keys().copied().collect();
         let tags: Vec<&str> = scanned.tags.split(';').collect();
-        assert_eq!((tags[0], tags[2]), (said.answer["action"].as_str().unwrap(), &*names.join(",")));
+        assert_eq!(
+            (tags[0], tags[2]),
+            (said.answer["action"].as_str().unwrap(), &*names.join(","))
+        );
         let decision = &said.answer["milter"]["add_headers"]["X-Calspam-Decision"]["value"];
         if scanned.score < 5.0 {
             assert_eq!(decision, &scanned.decision);
@@ -155,10 +161,8 @@ body  SITE_AROUND /You are invited/
 ";
     let alone = Spamd::start(Site::without_plugin(lines), 1);
     let spamd = Spamd::start(Site::asking(service.address, lines), 1);
-    let blind = Spamd::start(
-        Site::bare(address, &format!("calspamd_text 0\ncalspamd_uris 0\n{lines}")),
-        1,
-    );
+    let blind =
+        Spamd::start(Site::bare(address, &format!("calspamd_text 0\ncalspamd_uris 0\n{lines}")), 1);
     let content = content(address);
     let (mut failures, mut before, mut calendars) = (Vec::new(), 0, 0);
     for path in messages("encodings") {
@@ -208,7 +212,8 @@ fn the_calendar_never_hides_what_stands_around_it() {
         ]});
         Say::Body(json!({ "symbols": {}, "calendar": { "extracted": extracted } }).to_string())
     });
-    let lines = "body SITE_IN /zqinside/\nbody SITE_OUT /zqoutside/\nuri SITE_URI /inside\\.example/\n";
+    let lines =
+        "body SITE_IN /zqinside/\nbody SITE_OUT /zqoutside/\nuri SITE_URI /inside\\.example/\n";
     let spamd = Spamd::start(Site::bare(address, lines), 1);
     let calendar = support::calendar("REQUEST", &["SUMMARY:x"]);
     for kind in ["text/plain", "text/html", "text/plain; name=a.ics", "text/html; name=a.ics"] {
@@ -333,7 +338,11 @@ fn only_mail_with_a_calendar_is_sent_however_it_is_labelled() {
         ("a mail of its own", support::mail("x", &event), 1),
         ("bare", event.clone(), 1),
         ("in another mail", attached, 1),
-        ("shared", part("text/plain", "", "x").replacen("Subject", "Content-Class: Sharing\r\nSubject", 1), 1),
+        (
+            "shared",
+            part("text/plain", "", "x").replacen("Subject", "Content-Class: Sharing\r\nSubject", 1),
+            1,
+        ),
         ("text", part("text/plain", "", "no calendar"), 0),
         ("html", part("text/html", "", "<p>no calendar</p>"), 0),
         ("data", part(octets, coded, &support::base64(&[7; 3000])), 0),
@@ -364,7 +373,7 @@ fn results_of_authentication_go_along() {
     let fake = Fake::start(address, |asked: &Asked| {
         let symbols = [("CAL_LONG", 3.0, "x"), ("CAL_NEW_RULE", 1.2, "x"), ("GTUBE", 900.0, "x")];
         let is_last = asked.header("flags") == Some("no_dns");
-        let mut reply: serde_json::Value = serde_json::from_str(&answer(&symbols)).unwrap();
+        let mut reply: Value = serde_json::from_str(&answer(&symbols)).unwrap();
         if !is_last {
             let extracted = json!({ "text": "zqinside", "urls": ["https://inside.example/a"] });
             reply["calendar"] = json!({ "extracted": extracted });
@@ -508,6 +517,29 @@ fn the_other_programs_take_it_too() {
 }
 
 #[test]
+fn amavis_takes_it_with_the_envelope() {
+    let address = support::free_address();
+    let fake = Fake::start(address, |_| {
+        let decision = "insert=yes; target=default; reasons=CAL_LONG";
+        let mut reply: Value = serde_json::from_str(&answer(&[("CAL_LONG", 7.2, "x")])).unwrap();
+        reply["milter"]["add_headers"]["X-Calspam-Decision"]["value"] = decision.into();
+        Say::Body(reply.to_string())
+    });
+    let lines = "add_header all Calspamd-Decision _CALSPAMDDECISION_";
+    let amavis = Amavis::start(Site::bare(address, lines));
+    let forged = format!("X-Spam-Calspamd-Decision: insert=always\r\n{}", abusive());
+    let reply = amavis.check(&forged.replace("\r\n", "\n"));
+    assert!(reply.contains("tests=[CAL_LONG=6]"), "{reply}");
+    let decision = "X-Spam-Calspamd-Decision insert=no; target=junk; reasons=CAL_LONG";
+    assert!(reply.contains(&format!("insheader=0 {decision}")), "{reply}");
+    assert!(reply.contains("delheader=1 X-Spam-Calspamd-Decision"), "{reply}");
+    let asked = fake.asked();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].header("from"), Some("<ann@sender.example>"));
+    assert_eq!(asked[0].header("rcpt"), Some("<bob@rcpt.example>"));
+}
+
+#[test]
 fn the_plugin_is_sound_perl_and_its_documentation_renders() {
     let plugin = repository("deploy/spamassassin/Calspamd.pm");
     for (program, arguments) in [
@@ -523,7 +555,8 @@ fn the_plugin_is_sound_perl_and_its_documentation_renders() {
         if program == "perldoc" {
             // Every setting is there.
             let text = std::fs::read_to_string(&plugin).unwrap();
-            let settings = text.split("$setting->('").skip(1).filter_map(|rest| rest.split('\'').next());
+            let settings =
+                text.split("$setting->('").skip(1).filter_map(|rest| rest.split('\'').next());
             let mut count = 0;
             for setting in settings.chain(["calspamd_symbol"]) {
                 count += 1;

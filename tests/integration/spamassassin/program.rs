@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -68,6 +69,11 @@ impl Site {
         }
         std::fs::write(etc.join("local.cf"), format!("{LINES}{lines}\n")).unwrap();
         Self { folder, stock: true }
+    }
+
+    /// Where all of it lies: `site`, `rules` and what else programs need.
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     fn command(&self, program: &str) -> Command {
@@ -166,17 +172,21 @@ impl Spamd {
 
 impl Drop for Spamd {
     fn drop(&mut self) {
-        // Its children stop with it on a term, and not on a kill.
-        drop(Command::new("kill").arg(self.child.id().to_string()).status());
-        for _ in 0..100 {
-            if matches!(self.child.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        drop(self.child.kill());
-        drop(self.child.wait());
+        end(&mut self.child);
     }
+}
+
+/// Ends a daemon: its children stop with it on a term, and not on a kill.
+pub(super) fn end(child: &mut Child) {
+    drop(Command::new("kill").arg(child.id().to_string()).status());
+    for _ in 0..100 {
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    drop(child.kill());
+    drop(child.wait());
 }
 
 /// What SpamAssassin has written into a message.
