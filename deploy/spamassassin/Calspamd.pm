@@ -143,7 +143,7 @@ sub extract_metadata {
     my $answer = $self->_ask($pms, $is_last) or return;
     $msg->{calspamd}->{answer} = $answer if $is_last;
     my $extracted = _hash(_hash($answer->{calendar})->{extracted});
-    _show_text($part || $msg, $extracted->{text}) if $conf->{calspamd_text};
+    _show_text($part, $extracted->{text}) if $conf->{calspamd_text};
     $msg->{calspamd}->{uris} = $extracted->{urls} if $conf->{calspamd_uris};
     _add_uris($pms);
     return;
@@ -184,11 +184,12 @@ sub per_msg_finish {
 
 # ---- which messages ----
 
-# Whether there is a calendar, and in which part; in a list the part comes second.
+# Whether there is a calendar; in a list also the part whose text it is to be.
 sub _find_calendar {
     my ($msg) = @_;
+    my @parts = $msg->find_parts(qr/./, 1);
     my ($found, $readable);
-    for my $part ($msg->find_parts(qr/./, 1)) {
+    for my $part (@parts) {
         next if !_is_calendar($part);
         # Rather into a part that SpamAssassin does not read by itself.
         my ($type) = $part->rendered();
@@ -199,7 +200,7 @@ sub _find_calendar {
     # A calendar without a mail around it looks like headers without a body.
     my $is_calendar = $found || _shares_calendar($msg)
         || substr($msg->get_pristine_header() // '', 0, HEAD) =~ /^\s*begin:\s*vcalendar/i;
-    return wantarray ? ($is_calendar ? 1 : 0, $found) : $is_calendar ? 1 : 0;
+    return wantarray ? ($is_calendar ? 1 : 0, $found || $parts[0] || $msg) : $is_calendar ? 1 : 0;
 }
 
 sub _is_calendar {

@@ -35,6 +35,12 @@ fn near(a: f64, b: f64, what: &str) {
     assert!((a - b).abs() < 0.0015, "{what}: {a} is not {b}");
 }
 
+/// The same of what SpamAssassin has rounded to one place.
+#[track_caller]
+fn near_one(a: f64, b: f64, what: &str) {
+    assert!((a - b).abs() < 0.11, "{what}: {a} is not {b}");
+}
+
 /// The headers that a mail gets on its way here.
 fn delivered(id: &str, mail: &str) -> String {
     format!(
@@ -88,7 +94,7 @@ score SITE_WITHOUT 0.5
     let mut asked = 0;
     for path in mails("spam", 24).iter().chain(&mails("ham", 12)) {
         let Ok(mail) = std::fs::read_to_string(path) else { continue };
-        let id = format!("Q{asked}");
+        let id = format!("4QUEUE{asked}");
         let scanned = spamd.check(&delivered(&id, &mail));
         let said = said(&id);
         let [said] = &said[..] else {
@@ -118,7 +124,7 @@ score SITE_WITHOUT 0.5
         if !same {
             failures.push(format!("{}: said {expected:?}, arrived {arrived:?}", path.display()));
         }
-        near(scanned.tests.values().sum(), scanned.score, "the sum");
+        near_one(scanned.tests.values().sum(), scanned.score, "the sum");
         let names: Vec<&str> = arrived.keys().copied().collect();
         let tags: Vec<&str> = scanned.tags.split(';').collect();
         assert_eq!(
@@ -231,7 +237,7 @@ fn the_calendar_never_hides_what_stands_around_it() {
 
 #[test]
 fn without_the_service_mail_is_scanned_as_before() {
-    let mail = delivered("Q1", &abusive());
+    let mail = delivered("4QUEUE1", &abusive());
     let address = support::free_address();
     let alone = Site::without_plugin("");
     let output = alone.run("spamassassin", &["--local"], &mail);
@@ -250,7 +256,7 @@ fn without_the_service_mail_is_scanned_as_before() {
         assert!(scanned.tests.remove("CALSPAMD_FAIL").is_some(), "{scanned:?}");
         // The text and the links are not there either; what the mail around them scores is.
         assert_eq!(scanned.tests, before.tests, "{why}");
-        near(scanned.score, before.score, why);
+        near_one(scanned.score, before.score, why);
     };
 
     // Nobody answers, and then nobody is asked.
@@ -393,7 +399,7 @@ fn results_of_authentication_go_along() {
     let stated = "Received-SPF: pass (mx.rcpt.example: fine) identity=mailfrom; \
                   envelope-from=\"ann@sender.example\"\r\n\
                   Authentication-Results: mx.rcpt.example; dmarc=fail header.from=sender.example\r\n";
-    let mail = delivered("Q7", &abusive());
+    let mail = delivered("4QUEUE7", &abusive());
     let scanned = spamd.check(&format!("{stated}{mail}"));
     let asked = fake.asked();
     let [first, last] = &asked[..] else { panic!("asked {} times", asked.len()) };
@@ -405,7 +411,7 @@ fn results_of_authentication_go_along() {
         ("ip", "198.51.100.7"),
         ("helo", "mx.sender.example"),
         ("hostname", "mx.sender.example"),
-        ("queue-id", "Q7"),
+        ("queue-id", "4QUEUE7"),
     ] {
         assert_eq!(last.header(name), Some(value), "{name}");
     }
@@ -475,7 +481,7 @@ fn children_leak_nothing_from_one_message_to_the_next() {
                     let found: BTreeMap<&str, f64> =
                         scanned.tests.iter().map(|(name, score)| (name.as_str(), *score)).collect();
                     assert_eq!(found, expected, "{number}");
-                    near(scanned.score, expected.values().sum(), &subject);
+                    near_one(scanned.score, expected.values().sum(), &subject);
                     let evidence = scanned.report.matches("evidence-").count();
                     let own = scanned.report.matches(&format!("evidence-{number}-")).count();
                     let lines = expected.keys().filter(|name| name.starts_with("CAL_")).count();
@@ -495,7 +501,7 @@ fn the_other_programs_take_it_too() {
     let address = support::free_address();
     let fake = Fake::start(address, |_| Say::Body(answer(&[("CAL_LONG", 3.0, "x")])));
     let site = Site::bare(address, "use_bayes 1\nbayes_path __userstate__/bayes");
-    let mail = delivered("Q1", &abusive());
+    let mail = delivered("4QUEUE1", &abusive());
     let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stderr).into_owned();
 
     let output = site.run("spamassassin", &["--local", "--lint"], "");
@@ -532,7 +538,7 @@ fn amavis_takes_it_with_the_envelope() {
     assert!(reply.contains("tests=[CAL_LONG=6]"), "{reply}");
     let decision = "X-Spam-Calspamd-Decision insert=no; target=junk; reasons=CAL_LONG";
     assert!(reply.contains(&format!("insheader=0 {decision}")), "{reply}");
-    assert!(reply.contains("delheader=1 X-Spam-Calspamd-Decision"), "{reply}");
+    assert!(reply.contains("delheader=1 x-spam-calspamd-decision"), "{reply}");
     let asked = fake.asked();
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].header("from"), Some("<ann@sender.example>"));

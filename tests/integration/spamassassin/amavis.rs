@@ -57,10 +57,11 @@ impl Amavis {
             .stderr(log)
             .spawn()
             .expect("amavisd is missing: run `make tools`");
-        let amavis = Self { site, child, address };
+        let mut amavis = Self { site, child, address };
         let started = Instant::now();
         while TcpStream::connect(address).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(100), "{}", amavis.log());
+            let runs = matches!(amavis.child.try_wait(), Ok(None));
+            assert!(runs && started.elapsed() < Duration::from_secs(100), "{}", amavis.log());
             thread::sleep(Duration::from_millis(100));
         }
         amavis

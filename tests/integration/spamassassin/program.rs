@@ -68,6 +68,8 @@ impl Site {
             }
         }
         std::fs::write(etc.join("local.cf"), format!("{LINES}{lines}\n")).unwrap();
+        // Without any rule it does not start.
+        std::fs::write(folder.path().join("rules/any.cf"), "body __SITE_ANY /./\n").unwrap();
         Self { folder, stock: true }
     }
 
@@ -134,10 +136,11 @@ impl Spamd {
             .stderr(log)
             .spawn()
             .expect("spamd is missing: run `make tools`");
-        let spamd = Self { site, child, address };
+        let mut spamd = Self { site, child, address };
         let started = Instant::now();
         while spamd.ask("PING SPAMC/1.5\r\n\r\n").is_none_or(|reply| !reply.contains("PONG")) {
-            assert!(started.elapsed() < Duration::from_secs(100), "{}", spamd.log());
+            let runs = matches!(spamd.child.try_wait(), Ok(None));
+            assert!(runs && started.elapsed() < Duration::from_secs(100), "{}", spamd.log());
             thread::sleep(Duration::from_millis(100));
         }
         spamd
