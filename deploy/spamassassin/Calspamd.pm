@@ -566,6 +566,7 @@ sub _one_line {
     return '' if !defined $text;
     $text = substr $text, 0, $most;
     $text =~ s/[\x00-\x20\x7f]+/ /g;
+    $text =~ s/ $//;
     utf8::encode($text) if utf8::is_utf8($text);
     return $text;
 }
@@ -662,8 +663,8 @@ Whether the text of calendars is shown to C<body> rules and Bayes.
 
 =item calspamd_uris (0|1) (default: 1)
 
-Whether the links of calendars are shown to C<uri> rules, URIBL and Bayes. calspamd asks no DNS lists
-itself then, so that a link is not counted twice. In C<uri_detail> they have the type C<calendar>.
+Whether the links of calendars are shown to C<uri> rules, URIBL and Bayes. calspamd asks no name
+server itself then, so that a link is not counted twice. In C<uri_detail> they have the type C<calendar>.
 
 =item calspamd_max_uris n (default: 100)
 

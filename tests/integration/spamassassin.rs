@@ -133,13 +133,13 @@ score SITE_WITHOUT 0.5
         );
         let decision = &said.answer["milter"]["add_headers"]["X-Calspam-Decision"]["value"];
         if scanned.score < 5.0 {
-            assert_eq!(decision, &scanned.decision);
+            assert_eq!(decision.as_str().unwrap_or_default(), scanned.decision);
         } else {
             let text = &scanned.decision;
             assert!(text.contains("insert=no") && !text.contains("target=default"), "{text}");
         }
         assert_eq!(scanned.has("SITE_WITHOUT"), !arrived.contains_key("CAL_UNC_PATH"));
-        assert!(!scanned.report.contains("No description available. CAL_"));
+        assert!(!scanned.report.contains("CALENDAR: No description"), "{}", scanned.report);
     }
     assert!(asked >= 30, "{asked} mails");
     support::assert_none(&failures);
@@ -460,10 +460,11 @@ fn children_leak_nothing_from_one_message_to_the_next() {
                 for number in (1..=60).map(|number| number * 4 + thread) {
                     let subject = format!("number {number}");
                     let plain = number.is_multiple_of(3);
-                    let mut mail = support::mail(&subject, event);
-                    if plain {
-                        mail = format!("From: a@sender.example\r\nSubject: {subject}\r\n\r\nx\r\n");
-                    }
+                    let mail = if plain {
+                        format!("From: a@sender.example\r\nSubject: {subject}\r\n\r\nx\r\n")
+                    } else {
+                        support::mail(&subject, event)
+                    };
                     let scanned = spamd.check(&mail);
                     let score = scaled(f64::from(number) / 10.0);
                     let mut expected = BTreeMap::from([("SITE_HIT", 0.5)]);
@@ -550,9 +551,9 @@ fn the_plugin_is_sound_perl_and_its_documentation_renders() {
     let plugin = repository("deploy/spamassassin/Calspamd.pm");
     for (program, arguments) in [
         ("perl", &["-cT"][..]),
-        ("perlcritic", &["--gentle", "--quiet"]),
-        ("podchecker", &["-warnings", "-warnings"]),
-        ("perldoc", &["-T"]),
+        ("perlcritic", &["--gentle", "--quiet"][..]),
+        ("podchecker", &["-warnings", "-warnings"][..]),
+        ("perldoc", &["-T"][..]),
     ] {
         let output = Command::new(program).args(arguments).arg(&plugin).output();
         let output = output.unwrap_or_else(|error| panic!("{program}: {error}: run `make tools`"));
