@@ -8,7 +8,8 @@
 #
 # Documentation is at the end: perldoc Calspamd.pm
 
-package Mail::SpamAssassin::Plugin::Calspamd;
+# SpamAssassin loads it by its path.
+package Mail::SpamAssassin::Plugin::Calspamd; ## no critic (RequireFilenameMatchesPackage)
 
 use strict;
 use warnings;
@@ -36,6 +37,10 @@ use constant MAX_ANSWER => 4 * 1024 * 1024;
 
 # How far into a part the start of a calendar is looked for.
 use constant HEAD => 1024;
+
+# So many time-outs in a row are the service's, even if it says that it is well.
+use constant MAX_TIMEOUTS => 3;
+use constant PING_SECONDS => 0.5;
 
 use constant MAX_SYMBOLS    => 300;
 use constant MAX_SIGNATURES => 10;
@@ -68,6 +73,7 @@ sub new {
     my $self = $class->SUPER::new($main);
     bless $self, ref $class || $class;
     $self->{left_alone_until} = 0;
+    $self->{timeouts} = 0;
     $self->{lent} = [];
     $self->register_eval_rule('check_calspamd', $Mail::SpamAssassin::Conf::TYPE_HEAD_EVALS);
     # Before others look at text and links.
@@ -291,10 +297,17 @@ sub _ask {
     my $left = $conf->{calspamd_timeout} - ($seen->{spent} || 0);
     my ($answer, $failure, $is_down) = $left > 0
         ? _post($conf->{calspamd_url}, $message, $self->_headers($pms, $is_last), $left, $pms->{master_deadline})
-        : (undef, 'timeout', 1);
+        : (undef, 'timeout', 0);
     $seen->{spent} += time - $now;
-    return $answer if $answer;
+    if ($answer) {
+        $self->{timeouts} = 0;
+        return $answer;
+    }
     $seen->{failed} = $failure;
+    # One message that takes long must not keep calspamd away from the next ones.
+    $self->{timeouts} = $failure eq 'timeout' ? $self->{timeouts} + 1 : 0;
+    $is_down = $self->{timeouts} >= MAX_TIMEOUTS || !_is_alive($conf->{calspamd_url})
+        if $self->{timeouts};
     $self->{left_alone_until} = time + $conf->{calspamd_retry} if $is_down;
     info('calspamd: not asked: %s%s', $failure,
         $is_down ? ", next try in $conf->{calspamd_retry} s" : '');
@@ -304,45 +317,58 @@ sub _ask {
 # The answer; or nothing, the reason, and whether it will be the same for the next message.
 sub _post {
     my ($url, $message, $headers, $seconds, $deadline) = @_;
-    my $reply;
+    my ($reply, $answer);
     # HTTP::Tiny's time-out is for each read alone, so a slow enough answer would never end.
     my $timer = Mail::SpamAssassin::Timeout->new({ secs => $seconds, deadline => $deadline });
     my $error = $timer->run_and_catch(sub {
-        my $http = HTTP::Tiny->new(
-            agent      => 'calspamd-spamassassin/' . $VERSION,
-            timeout    => $seconds,
-            max_size   => MAX_ANSWER,
-            keep_alive => 0,
-            # Neither somebody else's proxy nor a redirection is where mail goes.
-            proxy        => undef,
-            http_proxy   => undef,
-            https_proxy  => undef,
-            max_redirect => 0,
-        );
-        $url =~ s{/+$}{};
-        $reply = $http->post("$url/checkv2", { content => $message, headers => $headers });
+        $reply = _http($seconds)->post(_at($url, 'checkv2'), { content => $message, headers => $headers });
         # It catches the alarms of SpamAssassin too.
         die $reply->{content} if $reply->{status} == 599 && $reply->{content} =~ /__alarm__ignore__/;
+        $answer = JSON::PP->new->utf8->max_depth(32)->decode($reply->{content}) if $reply->{status} == 200;
     });
     return (undef, 'timeout', 1) if $timer->timed_out();
-    if (defined $error) {
-        # Somebody else's alarm.
-        die "$error\n" if $error =~ /__alarm__ignore__/;
-        return (undef, _one_line($error, 200), 1);
-    }
+    # Somebody else's alarm.
+    die "$error\n" if defined $error && $error =~ /__alarm__ignore__/;
     return (undef, 'no answer', 1) if !$reply;
-    if ($reply->{status} == 599) {
+    my $status = $reply->{status};
+    if ($status == 599) {
         my $reason = _one_line($reply->{content}, 200);
-        return (undef, $reason =~ /timed? ?out/i ? 'timeout' : $reason, 1);
+        return (undef, 'timeout', 1) if $reason =~ /timed? ?out/i;
+        return (undef, $reason, $reason !~ /exceeds the maximum/);
     }
     # 4xx is about this message, not about the server.
-    return (undef, "HTTP status $reply->{status}", $reply->{status} >= 500 ? 1 : 0)
-        if $reply->{status} != 200;
-    my $answer = eval { JSON::PP->new->utf8->max_depth(32)->decode($reply->{content}) };
+    return (undef, "HTTP status $status", $status >= 500) if $status != 200;
     return (undef, 'no answer of calspamd', 1)
         if ref $answer ne 'HASH' || ref $answer->{symbols} ne 'HASH';
     return (undef, 'the scan failed', 0) if $answer->{is_skipped};
     return ($answer);
+}
+
+sub _is_alive {
+    my ($url) = @_;
+    my $reply = _http(PING_SECONDS)->get(_at($url, 'ping'));
+    return $reply->{status} == 200;
+}
+
+sub _at {
+    my ($url, $path) = @_;
+    $url =~ s{/+$}{};
+    return "$url/$path";
+}
+
+sub _http {
+    my ($seconds) = @_;
+    return HTTP::Tiny->new(
+        agent      => 'calspamd-spamassassin/' . $VERSION,
+        timeout    => $seconds,
+        max_size   => MAX_ANSWER,
+        keep_alive => 0,
+        # Neither somebody else's proxy nor a redirection is where mail goes.
+        proxy        => undef,
+        http_proxy   => undef,
+        https_proxy  => undef,
+        max_redirect => 0,
+    );
 }
 
 # What is known of the message's way here, in the headers of calspamd's protocol.
@@ -356,7 +382,7 @@ sub _headers {
         return;
     };
     # SpamAssassin asks the lists about the links itself; without its network tests nobody does.
-    my @flags;
+    my @flags = ('no_events');
     push @flags, 'no_dns' if $pms->{conf}->{calspamd_uris} || $self->{main}->{local_tests_only};
     push @flags, 'no_stat', 'no_log' if !$is_last;
     $set->(Flags => join ',', @flags);
@@ -731,7 +757,8 @@ C<insert=no> and C<target=junk> whatever calspamd thinks of the event.
 =head1 FAILURES
 
 A service that is down, slow or talks nonsense costs C<calspamd_timeout> seconds once every
-C<calspamd_retry> seconds and one line in the log. The message is scanned as without it.
+C<calspamd_retry> seconds and one line in the log. The message is scanned as without it. When the
+service is well and one message alone takes too long, the next one is asked about at once.
 
 =head1 SEE ALSO
 
