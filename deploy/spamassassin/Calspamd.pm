@@ -203,8 +203,9 @@ sub _find_calendar {
         $readable ||= $part;
     }
     $found ||= $readable;
-    # A calendar without a mail around it looks like headers without a body.
-    my $is_calendar = $found || _shares_calendar($msg)
+    # A calendar without a mail around it looks like headers without a body. What comes after too many
+    # parts SpamAssassin does not take apart; calspamd may.
+    my $is_calendar = $found || _shares_calendar($msg) || $msg->{mimepart_limit_exceeded}
         || substr($msg->get_pristine_header() // '', 0, HEAD) =~ /^\s*begin:\s*vcalendar/i;
     return wantarray ? ($is_calendar ? 1 : 0, $found || $parts[0] || $msg) : $is_calendar ? 1 : 0;
 }

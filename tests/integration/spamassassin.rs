@@ -317,7 +317,7 @@ fn without_the_service_mail_is_scanned_as_before() {
 fn only_mail_with_a_calendar_is_sent_however_it_is_labelled() {
     let address = support::free_address();
     let fake = content(address);
-    let spamd = Spamd::start(Site::bare(address, "calspamd_max_size 20000"), 1);
+    let spamd = Spamd::start(Site::bare(address, "calspamd_max_size 100000"), 1);
     let event = support::calendar("REQUEST", &[EVENT]);
     let part = |kind: &str, more: &str, body: &str| {
         format!(
@@ -336,6 +336,7 @@ fn only_mail_with_a_calendar_is_sent_however_it_is_labelled() {
          Content-Type: message/rfc822\r\n\r\n{}\r\n--a--\r\n",
         support::mail("inner", &event)
     );
+    let many = "--b\r\nContent-Type: text/plain\r\n\r\nx\r\n".repeat(1_100);
     for (what, mail, count) in [
         ("type", part("text/calendar", "", &event), 1),
         ("upper case", part("TEXT/CALENDAR", "", &event), 1),
@@ -355,6 +356,7 @@ fn only_mail_with_a_calendar_is_sent_however_it_is_labelled() {
             part("text/plain", "", "x").replacen("Subject", "Content-Class: Sharing\r\nSubject", 1),
             1,
         ),
+        ("last of many parts", part("text/plain", "", &format!("x\r\n{many}")), 1),
         ("text", part("text/plain", "", "no calendar"), 0),
         ("html", part("text/html", "", "<p>no calendar</p>"), 0),
         ("data", part(octets, coded, &support::base64(&[7; 3000])), 0),
@@ -363,7 +365,7 @@ fn only_mail_with_a_calendar_is_sent_however_it_is_labelled() {
         ("headers alone", "Subject: x\r\n\r\n".to_owned(), 0),
         ("broken", part("multipart/mixed; boundary=c", "", "--c\r\n--c\r\nContent-Type: ;\r\n"), 0),
         // Not asked, and said so.
-        ("large", part("text/calendar", "", &format!("{event}{}", "X-A:b\r\n".repeat(4000))), 0),
+        ("large", part("text/calendar", "", &format!("{event}{}", "X-A:b\r\n".repeat(20_000))), 0),
     ] {
         let scanned = spamd.check(&mail);
         let asked = fake.asked();
