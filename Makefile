@@ -56,6 +56,10 @@ tools:
 	command -v rspamadm >/dev/null || missing="$$missing rspamd"; \
 	command -v spamassassin >/dev/null || missing="$$missing spamassassin"; \
 	command -v spamc >/dev/null || missing="$$missing spamc"; \
+	command -v spamd >/dev/null || [ -x /usr/sbin/spamd ] || missing="$$missing spamd"; \
+	command -v perlcritic >/dev/null || missing="$$missing libperl-critic-perl"; \
+	dpkg -s perl-doc >/dev/null 2>&1 || missing="$$missing perl-doc"; \
+	command -v amavisd >/dev/null || [ -x /usr/sbin/amavisd ] || missing="$$missing amavisd-new"; \
 	command -v rspamc >/dev/null || missing="$$missing rspamd"; \
 	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \

@@ -9,6 +9,8 @@
 
 // Fixtures, requests and a running service, for the others.
 mod support;
+// Another HTTP server in the place of the service.
+mod fake;
 
 // The fixtures below tests/messages/spam and ham against the stock rules.
 mod fixtures;
@@ -28,6 +30,8 @@ mod dialect;
 mod spamd;
 // A real Rspamd with the plug-in.
 mod rspamd;
+// A real SpamAssassin with its plug-in.
+mod spamassassin;
 // Rules changed under a running service.
 mod reload;
 // Every way to wrap a calendar in a mail: transfer encodings, types, folds.
