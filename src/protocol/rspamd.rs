@@ -31,6 +31,9 @@ const LOG_TAG_LENGTH: usize = 64;
 pub struct Options {
     /// Links as objects and not as host names (`URL-Format: extended`, `Flags: ext_urls`).
     pub extended_urls: bool,
+    /// The verdict also as a header `X-purgate-type`, for Rspamd's scanner `expurgate`
+    /// (`Flags: purgate`).
+    pub purgate: bool,
     /// The caller's own id for the log line.
     pub log_tag: Option<String>,
     /// Name of a compression that the body is declared to have.
@@ -177,6 +180,7 @@ impl Reading {
             "ext_urls" => self.options.extended_urls = true,
             "no_dns" => self.offline = true,
             "no_stat" => self.forget = true,
+            "purgate" => self.options.purgate = true,
             _ => {}
         }
     }
