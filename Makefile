@@ -43,8 +43,8 @@ run:
 	cargo run --release
 
 # What the tests need besides Rust: a C compiler for PCRE2, the test runner, the scanners that read
-# what `calspamd rules export` writes, servers of DNS lists, Python for the broken one of the lab, and
-# a Redis.
+# what `calspamd rules export` writes, servers of DNS lists, Python for the broken one of the lab, a
+# Redis, and Node.js for Haraka and its plug-ins, which npm fetches as package-lock.json has them.
 tools:
 	@missing=; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
@@ -57,12 +57,16 @@ tools:
 	command -v spamassassin >/dev/null || missing="$$missing spamassassin"; \
 	command -v spamc >/dev/null || missing="$$missing spamc"; \
 	command -v rspamc >/dev/null || missing="$$missing rspamd"; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v npm >/dev/null || missing="$$missing npm"; \
 	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 		else echo "install these packages first: $$missing"; exit 1; fi; \
 	fi
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 	@rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
+	@cd tests/clients/npm && [ node_modules/.package-lock.json -nt package-lock.json ] || \
+		npm ci --ignore-scripts --omit=optional --no-audit --no-fund
 
 # Ten minutes of each fuzz target; cargo-fuzz takes flags that only a nightly compiler knows.
 SECONDS := 600
