@@ -28,6 +28,8 @@ mod dialect;
 mod spamd;
 // A real Rspamd with the plug-in.
 mod rspamd;
+// Exim, Postfix and Haraka, set up as in deploy.
+mod mta;
 // Rules changed under a running service.
 mod reload;
 // Every way to wrap a calendar in a mail: transfer encodings, types, folds.
