@@ -20,7 +20,7 @@ mod program;
 // Its own scanners in place of the plug-in.
 mod services;
 
-pub(crate) use program::{Rspamd, Site, command};
+pub(crate) use program::{Rspamd, Site, command, inside};
 
 /// What the service was asked, and what it has answered.
 struct Said {

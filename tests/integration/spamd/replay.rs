@@ -32,12 +32,13 @@ impl Bytes {
     fn filled(&self) -> Vec<u8> {
         let Some(end) = &self.end else { return self.start.clone() };
         let mut bytes = self.start.clone();
+        // Lines that are headers as well as text.
+        let ending = if bytes.ends_with(b"\r\n") { "\r\n" } else { "\n" };
         let mut missing = self.length - self.start.len() - end.len();
         while missing > 0 {
-            let line = if missing < 60 { missing } else { 30 };
-            let text = format!("X-Filler: {}", "x".repeat(line));
-            bytes.extend(&text.as_bytes()[..line.saturating_sub(2)]);
-            bytes.extend(&b"\r\n"[2 - line.min(2)..]);
+            let line = if missing < 20 { missing } else { 10 };
+            let text = format!("X:{}{ending}", "x".repeat(line.saturating_sub(2 + ending.len())));
+            bytes.extend(&text.as_bytes()[..line]);
             missing -= line;
         }
         bytes.extend(end);
@@ -145,16 +146,15 @@ fn proxied(name: &str, text: &str) -> Vec<Recording> {
 /// body begins and ends. What is no answer of a scan is kept whole.
 fn shape(reply: &Bytes, command: &str, verdict: bool) -> Vec<String> {
     let text = String::from_utf8_lossy(&reply.start).into_owned();
-    let last = reply.end.as_ref().map_or(text.clone(), |end| {
-        String::from_utf8_lossy(if end.is_empty() { &reply.start } else { end }).into_owned()
-    });
+    let end = reply.end.as_ref().filter(|end| !end.is_empty());
+    let end = end.map(|end| String::from_utf8_lossy(end).into_owned());
     let is_message = matches!(command, "PROCESS" | "HEADERS");
     if !text.contains(" 0 EX_OK") {
         return vec![text];
     }
     if text.starts_with("SPAMD/1.0 0") {
         let (status, body) = text.split_once("\r\n").unwrap();
-        return [vec![status.to_owned()], body_shape(body, &last, command, verdict)].concat();
+        return [vec![status.to_owned()], body_shape(body, body, command, verdict)].concat();
     }
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text:?}"));
     let mut shape = Vec::new();
@@ -181,7 +181,8 @@ fn shape(reply: &Bytes, command: &str, verdict: bool) -> Vec<String> {
         shape.push(line);
     }
     if verdict || is_message {
-        shape.extend(body_shape(body, &last, command, verdict));
+        let last = end.as_deref().unwrap_or(body);
+        shape.extend(body_shape(body, last, command, verdict));
     }
     shape
 }
@@ -220,7 +221,8 @@ fn with_our_mail(asked: &Bytes, spam: bool) -> Option<Vec<u8>> {
     let (head, recorded) =
         if bare { (first, "") } else { text.split_once("\r\n\r\n")? };
     let mail = if spam { abusive() } else { good() };
-    let crlf = recorded.contains("\r\n");
+    // Without headers the recorded length is the first line of the message.
+    let crlf = bare || recorded.contains("\r\n");
     let mail = if crlf { mail.replace('\n', "\r\n") } else { mail };
     let mut mail = mail.into_bytes();
     if head.contains("Compress: zlib") {
@@ -301,8 +303,9 @@ fn recorded_requests_are_answered_as_spamd_does() {
         let answered = String::from_utf8_lossy(&recording.answered.start).into_owned();
         let is_scanned = answered.contains(" 0 EX_OK");
         let mut requests = Vec::new();
-        let packed = asked.contains("Compress: zlib");
-        if !(packed && recording.asked.end.is_some()) && command != "TELL" {
+        // What was packed cannot be filled up.
+        let packed = asked.contains("Compress: zlib") && recording.asked.end.is_some();
+        if !packed && command != "TELL" {
             requests.push((recording.asked.filled(), false));
         }
         // With a mail that means here what the recorded one means to spamd.
