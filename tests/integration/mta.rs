@@ -72,7 +72,8 @@ fn receive(stream: &TcpStream, mails: &Mutex<Vec<String>>) {
             }
             mails.lock().unwrap().push(mail);
         }
-        drop(say.write_all(if verb == "QUIT" { b"221 bye\r\n" } else { b"250 fine\r\n" }));
+        let reply = if verb == "QUIT" { "221 bye\r\n" } else { "250 fine\r\n" };
+        drop(say.write_all(reply.as_bytes()));
     }
 }
 

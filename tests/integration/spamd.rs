@@ -355,9 +355,7 @@ fn slow_clients_hold_up_nobody() {
         let text = match number {
             0..80 => String::new(),
             80..130 => "CHECK SPAMC/1.5\r\nUser: x\r\n".to_owned(),
-            130..160 => {
-                "CHECK SPAMC/1.5\r\nContent-length: 1000\r\n\r\nSubject: x\n".to_owned()
-            }
+            130..160 => "CHECK SPAMC/1.5\r\nContent-length: 1000\r\n\r\nSubject: x\n".to_owned(),
             160..180 => "CHECK SPAMC/1.5\r\nX: ".to_owned(),
             _ => request("PROCESS", "1.5", &long),
         };

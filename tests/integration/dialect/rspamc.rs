@@ -108,10 +108,13 @@ score CAL_UNSAID 2
 #[test]
 fn rspamc_prints_letter_by_letter() {
     let service = Service::start(rule_set(RULES));
-    let folder = Folder::with("mail.eml", &support::mail("Payment", &support::calendar(
-        "REQUEST",
-        &["SUMMARY:Payment\nURL:https://pay.sender.example/1"],
-    )));
+    let folder = Folder::with(
+        "mail.eml",
+        &support::mail(
+            "Payment",
+            &support::calendar("REQUEST", &["SUMMARY:Payment\nURL:https://pay.sender.example/1"]),
+        ),
+    );
     let file = place(&folder, "mail.eml");
     let settled = |arguments: &[&str]| {
         let text = printed(&rspamc(&service, &[arguments, &[&file]].concat()));

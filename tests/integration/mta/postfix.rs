@@ -140,7 +140,7 @@ fn rspamd_refuses_and_says_the_decision() {
     let mut site = Site::asking(service.address);
     let milter = support::free_address();
     site.milter = Some(milter);
-    site.actions = "reject = 20; add_header = 15; greylist = null;".to_owned();
+    site.actions = "reject = 15; add_header = 12; greylist = null;".to_owned();
     let rspamd = Rspamd::start(&site);
     rspamd.wait(milter);
     let lines = deployed("postfix/rspamd.cf");

@@ -61,7 +61,8 @@ pub(crate) fn command(name: &str) -> Command {
 /// A path as the programs see it.
 pub(crate) fn inside(path: &Path) -> PathBuf {
     let Some(root) = root() else { return path.to_owned() };
-    let below = path.strip_prefix(&root).unwrap_or_else(|_| panic!("{} is elsewhere", path.display()));
+    let below =
+        path.strip_prefix(&root).unwrap_or_else(|_| panic!("{} is elsewhere", path.display()));
     Path::new("/").join(below)
 }
 
@@ -70,7 +71,8 @@ pub(crate) fn version() -> (u32, u32) {
     let output = command("rspamd").arg("--version").output();
     let output = output.unwrap_or_else(|_| panic!("rspamd is missing: run `make tools`"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let number = text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    let number =
+        text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
     let mut numbers = number.unwrap_or_default().split('.').map(|part| part.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }

@@ -2,13 +2,14 @@
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
+use calspamd::rules;
 use calspamd::scan;
 use calspamd::server::spamd::Settings;
 use calspamd::server::{Application, State};
-use calspamd::rules;
 
-use super::{Arc, Spamd, abusive, good, memory};
+use super::{Spamd, abusive, good, memory};
 use crate::cli::Folder;
 use crate::support::{self, Service, load, repository};
 

@@ -207,7 +207,11 @@ fn body_shape(body: &str, last: &str, command: &str, verdict: bool) -> Vec<Strin
         // A list of names may be empty, with or without a line end of its own.
         "SYMBOLS" => vec![format!("line end: {}", last.ends_with("\r\n"))],
         "REPORT" | "REPORT_IFSPAM" => {
-            vec![format!("report: {} {}", body.is_empty(), body.is_empty() || last.ends_with("\n\n"))]
+            vec![format!(
+                "report: {} {}",
+                body.is_empty(),
+                body.is_empty() || last.ends_with("\n\n")
+            )]
         }
         _ => vec![body.to_owned()],
     }
@@ -218,8 +222,7 @@ fn with_our_mail(asked: &Bytes, spam: bool) -> Option<Vec<u8>> {
     let text = String::from_utf8_lossy(&asked.start).into_owned();
     let (first, _) = text.split_once("\r\n")?;
     let bare = ["/1.0", "/abc", "/"].iter().any(|version| first.ends_with(version));
-    let (head, recorded) =
-        if bare { (first, "") } else { text.split_once("\r\n\r\n")? };
+    let (head, recorded) = if bare { (first, "") } else { text.split_once("\r\n\r\n")? };
     let mail = if spam { abusive() } else { good() };
     // Without headers the recorded length is the first line of the message.
     let crlf = bare || recorded.contains("\r\n");
