@@ -150,25 +150,23 @@ fn what_rspamc_teaches_is_remembered() {
     assert!(learned.contains("success = true"), "{learned}");
 }
 
-/// What the client sent, of a recording with marks like `@@C>S 2373 bytes` between the bytes.
-fn sent(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let mut requests: Vec<Vec<u8>> = vec![Vec::new()];
+/// What the client sent, of a recording with marks like `@@C>S 2373 bytes` before the bytes. The
+/// requests know better than the marks how long they are.
+fn sent(bytes: &[u8]) -> Vec<&[u8]> {
+    let find = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).position(|at| at == what);
+    let mut requests = Vec::new();
     let mut rest = bytes;
-    while let Some(at) = rest.windows(2).position(|mark| mark == b"@@") {
-        rest = &rest[at + 2..];
-        let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-        let mark = String::from_utf8_lossy(&rest[..end]).into_owned();
-        rest = rest.get(end + 1..).unwrap_or_default();
-        let length = mark.split(' ').nth(1).and_then(|length| length.parse().ok()).unwrap_or(0);
-        let (piece, behind) = rest.split_at(usize::min(length, rest.len()));
+    while let Some(mark) = find(rest, b"@@C>S ") {
+        rest = &rest[mark..];
+        rest = &rest[find(rest, b"\n").unwrap() + 1..];
+        let head = find(rest, b"\r\n\r\n").unwrap() + 4;
+        let text = String::from_utf8_lossy(&rest[..head]).to_ascii_lowercase();
+        let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length.map_or(0, |length| length.trim().parse().unwrap());
+        let (request, behind) = rest.split_at(head + length);
+        requests.push(request);
         rest = behind;
-        if mark.starts_with("C>S") {
-            requests.last_mut().unwrap().extend(piece);
-        } else if mark.starts_with("NEWCONN") {
-            requests.push(Vec::new());
-        }
     }
-    requests.retain(|request| !request.is_empty());
     requests
 }
 
@@ -218,7 +216,7 @@ fn recorded_requests_of_later_versions_are_answered() {
                 _ => continue,
             };
             let mut stream = service.connect();
-            stream.write_all(&request).unwrap();
+            stream.write_all(request).unwrap();
             let mut reply = Vec::new();
             stream.read_to_end(&mut reply).unwrap();
             let reply = super::Raw::of(reply);
