@@ -50,10 +50,10 @@ fn what_users_teach_rspamd_weighs_here() {
     let rspamd = Rspamd::start(&site);
     rspamd.wait(controller);
 
-    let before = rspamd.check(invitation("Pia").as_bytes(), "Queue-Id: L1\r\nLog: no\r\n");
+    let before = rspamd.check(invitation("Philippa").as_bytes(), "Queue-Id: L1\r\nLog: no\r\n");
     assert!(before["symbols"].get("CAL_REPORTED").is_none(), "{before:#}");
     // Six of them: Rspamd does not learn the very same mail twice.
-    for name in ["Ada", "Ben", "Cem", "Dan", "Eva", "Fay"] {
+    for name in ["Adalbert", "Benedetta", "Cornelius", "Dietlinde", "Esmeralda", "Friedhelm"] {
         let file = folder.write(&format!("{name}.eml"), &invitation(name));
         let output = command("rspamc")
             .args(["-h", &controller.to_string(), "-r", &format!("{name}@rcpt.example")])
@@ -64,7 +64,7 @@ fn what_users_teach_rspamd_weighs_here() {
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(said.contains("success = true"), "{said}\n{}", rspamd.log());
     }
-    let after = rspamd.check(invitation("Uwe").as_bytes(), "Queue-Id: L2\r\nLog: no\r\n");
+    let after = rspamd.check(invitation("Ulrike").as_bytes(), "Queue-Id: L2\r\nLog: no\r\n");
     assert!(after["symbols"].get("CAL_REPORTED").is_some(), "{after:#}\n{}", rspamd.log());
     assert!(sum(&after) > sum(&before) + 1.0, "{after:#}");
 }
