@@ -1,6 +1,7 @@
 # make test   everything CI runs: lints, unit tests, integration tests (installs what is missing)
 # make check  formatting, lints, documentation, licences
 # make agreement  Debian's rules here and in the real SpamAssassin, every difference listed
+# make test-rspamd4  the plug-in in Rspamd 4 of Debian's testing (as root)
 # make ablation  what stays flagged of the spam fixtures without any one rule
 # make bench  times by stage, and the ratio of a scan to the bare parse in instructions
 # make curve  latency and size of the store over five million messages
@@ -9,7 +10,7 @@
 # One build profile for all of it: optimised like the release, quick to compile.
 PROFILE := --profile ci
 
-.PHONY: test check bench curve run tools lint fuzz agreement ablation
+.PHONY: test test-rspamd4 check bench curve run tools lint fuzz agreement ablation
 
 test: tools lint
 	cargo nextest run --locked --cargo-profile ci
@@ -42,9 +43,21 @@ ablation:
 run:
 	cargo run --release
 
+# The proofs with Rspamd once more with version 4, unpacked into a folder of its own. Tests that are
+# told of it by CALSPAMD_RSPAMD run its programs in there, so their files lie there too.
+RSPAMD4 := $(CURDIR)/target/rspamd4
+test-rspamd4: tools
+	@command -v debootstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends debootstrap
+	@[ -e $(RSPAMD4)/etc/hosts ] || { rm -rf $(RSPAMD4) && \
+		debootstrap --variant=minbase --include=rspamd testing $(RSPAMD4) && \
+		echo "127.0.0.1 localhost" >$(RSPAMD4)/etc/hosts; }
+	TMPDIR=$(RSPAMD4)/tmp CALSPAMD_RSPAMD=$(RSPAMD4) cargo nextest run --locked --cargo-profile ci -E 'test(/^rspamd::/) or test(/^dialect::rspamc::/)'
+
 # What the tests need besides Rust: a C compiler for PCRE2, the test runner, the scanners that read
-# what `calspamd rules export` writes, servers of DNS lists, Python for the broken one of the lab, and
-# a Redis.
+# what `calspamd rules export` writes, servers of DNS lists, Python for the broken one of the lab, a
+# Redis, and Node.js for Haraka and its plug-ins, which npm fetches as package-lock.json has them.
+# Mail programs: Postfix with a milter, Python's client for spamd, and Exim, which is unpacked beside
+# them because Debian lets no two mail systems be installed. Postfix comes without a configuration, so nobody starts it.
 tools:
 	@missing=; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
@@ -61,12 +74,29 @@ tools:
 	dpkg -s perl-doc >/dev/null 2>&1 || missing="$$missing perl-doc"; \
 	command -v amavisd >/dev/null || [ -x /usr/sbin/amavisd ] || missing="$$missing amavisd-new"; \
 	command -v rspamc >/dev/null || missing="$$missing rspamd"; \
+	[ -x /usr/sbin/postfix ] || missing="$$missing postfix"; \
+	[ -x /usr/sbin/spamass-milter ] || missing="$$missing spamass-milter"; \
+	[ -e /usr/lib/x86_64-linux-gnu/libspf2.so.2 ] || missing="$$missing libmariadb3 libidn12 libspf2-2 libpq5 libldap-2.5-0 libgnutls-dane0 libperl5.36"; \
+	python3 -m ensurepip --version >/dev/null 2>&1 || missing="$$missing python3-venv"; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v npm >/dev/null || missing="$$missing npm"; \
 	if [ -n "$$missing" ]; then \
-		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && \
+			echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections && \
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 		else echo "install these packages first: $$missing"; exit 1; fi; \
 	fi
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 	@rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
+	@id Debian-exim >/dev/null 2>&1 || useradd --system --user-group --no-create-home --shell /usr/sbin/nologin Debian-exim
+	@[ -x target/programs/exim/usr/sbin/exim4 ] || { mkdir -p target/programs && cd target/programs && \
+		apt-get download -qq exim4-daemon-heavy && dpkg -x exim4-daemon-heavy_*.deb exim && rm exim4-daemon-heavy_*.deb; }
+	@[ target/clients/python/done -nt tests/clients/python/requirements.txt ] || { \
+		python3 -m venv target/clients/python && \
+		target/clients/python/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/clients/python/requirements.txt && \
+		touch target/clients/python/done; }
+	@cd tests/clients/npm && [ node_modules/.package-lock.json -nt package-lock.json ] || \
+		npm ci --ignore-scripts --omit=optional --no-audit --no-fund
 
 # Ten minutes of each fuzz target; cargo-fuzz takes flags that only a nightly compiler knows.
 SECONDS := 600

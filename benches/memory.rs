@@ -27,7 +27,8 @@ impl Drop for Folder {
 /// Scans so often, and waits until everything is in the store.
 pub(crate) fn scan(bytes: &[u8], request: &Request, rules: &RuleSet, remembers: bool, runs: usize) {
     let text = String::from_utf8_lossy(bytes);
-    let folder = Folder(std::env::temp_dir().join(format!("calspamd-bench-{}", std::process::id())));
+    let folder =
+        Folder(std::env::temp_dir().join(format!("calspamd-bench-{}", std::process::id())));
     let mut settings = Settings::default();
     if remembers {
         std::fs::create_dir_all(&folder.0).unwrap();

@@ -175,11 +175,8 @@ local function addresses(list)
 end
 
 -- What is known of the message's way here, in the headers of Rspamd's own protocol.
-local function request_headers(task, links_only)
-  local headers = {
-    ["Scope"] = "calendar",
-    ["Content-Type"] = "message/rfc822",
-  }
+local function envelope_headers(task)
+  local headers = { ["Content-Type"] = "message/rfc822" }
   local function set(name, value)
     if value and tostring(value) ~= "" then
       headers[name] = one_line(value)
@@ -205,19 +202,30 @@ local function request_headers(task, links_only)
   for _, name in ipairs({ "Deliver-To", "Settings-ID", "Settings", "Calendar-Policy" }) do
     set(name, task:get_request_header(name))
   end
-  if links_only then
-    headers["Flags"] = "no_dns,no_stat,no_log"
-    return headers
-  end
-  if settings.inject_urls then
-    headers["Flags"] = "no_dns"
-  end
-  set("Authentication-Results", lua_auth_results.gen_auth_results(task))
   return headers
 end
 
--- Sends the message; calls back with the answer, or with nil and the reason.
-local function ask(task, links_only, done)
+-- A scan; for the links alone it is neither counted nor remembered.
+local function scan_request(task, links_only)
+  local headers = envelope_headers(task)
+  headers["Scope"] = "calendar"
+  if links_only then
+    headers["Flags"] = "no_dns,no_stat,no_log"
+  else
+    if settings.inject_urls then
+      headers["Flags"] = "no_dns"
+    end
+    local results = lua_auth_results.gen_auth_results(task)
+    if results and results ~= "" then
+      headers["Authentication-Results"] = one_line(results)
+    end
+  end
+  return { path = "/checkv2", headers = headers, expects = "symbols" }
+end
+
+-- Sends the message; calls back with the answer, or with nil and the reason. An answer has the
+-- field that is expected.
+local function ask(task, request, done)
   local tries = settings.retries
 
   local function try()
@@ -253,7 +261,7 @@ local function ask(task, links_only, done)
       local parser = ucl.parser()
       local read, why = parser:parse_text(body)
       local answer = read and parser:get_object() or nil
-      if type(answer) ~= "table" or type(answer.symbols) ~= "table" then
+      if type(answer) ~= "table" or answer[request.expects] == nil then
         upstream:fail()
         done(nil, "no answer of calspamd: " .. tostring(why or "other JSON"))
         return
@@ -264,10 +272,10 @@ local function ask(task, links_only, done)
 
     local sent = rspamd_http.request({
       task = task,
-      url = string.format("http://%s/checkv2", address:to_string(true)),
+      url = string.format("http://%s%s", address:to_string(true), request.path),
       upstream = upstream,
       method = "POST",
-      headers = request_headers(task, links_only),
+      headers = request.headers,
       body = task:get_content(),
       timeout = settings.timeout,
       keepalive = true,
@@ -310,6 +318,7 @@ local function merge(task, answer)
 end
 
 local function check(task)
+  task:cache_set("calspamd_checked", true)
   if not has_calendar(task) then
     return
   end
@@ -317,7 +326,7 @@ local function check(task)
     failed(task, "the message is too large")
     return
   end
-  ask(task, false, function(answer, why)
+  ask(task, scan_request(task, false), function(answer, why)
     if not answer then
       failed(task, why)
       return
@@ -336,7 +345,7 @@ local function inject_urls(task)
   if not has_calendar(task) or task:get_size() > settings.max_size then
     return
   end
-  ask(task, true, function(answer, why)
+  ask(task, scan_request(task, true), function(answer, why)
     if not answer then
       lua_util.debugm(N, task, "no links: %s", why)
       return
@@ -361,6 +370,22 @@ local function inject_urls(task)
       end
     end
   end)
+end
+
+-- What a user says of a mail goes on to calspamd. Called from a classifier's `learn_condition`, so it
+-- says what Rspamd's own condition says. What Rspamd teaches itself after a scan is nobody's report.
+local function learn(task, is_spam, is_unlearn)
+  local by_itself = task:cache_get("calspamd_checked")
+  if not by_itself and has_calendar(task) and task:get_size() <= settings.max_size then
+    local path = is_unlearn and "/learnforget" or is_spam and "/learnspam" or "/learnham"
+    local request = { path = path, headers = envelope_headers(task), expects = "success" }
+    ask(task, request, function(answer, why)
+      if not answer then
+        rspamd_logger.errx(task, "%s: not told: %s", N, why)
+      end
+    end)
+  end
+  return require("lua_bayes_learn").can_learn(task, is_spam, is_unlearn)
 end
 
 -- The decision as a header for whoever delivers. A header of that name that came with the mail is
@@ -400,6 +425,8 @@ if not upstreams then
   lua_util.disable_module(N, "config")
   return
 end
+
+rspamd_plugins[N] = { learn = learn }
 
 local id = rspamd_config:register_symbol({
   name = "CALSPAMD_CHECK",

@@ -33,6 +33,9 @@ pub struct Options {
     pub extended_urls: bool,
     /// The events one by one are left out of the reply.
     pub without_events: bool,
+    /// The verdict also as a header `X-purgate-type`, for Rspamd's scanner `expurgate`
+    /// (`Flags: purgate`).
+    pub purgate: bool,
     /// The caller's own id for the log line.
     pub log_tag: Option<String>,
     /// Name of a compression that the body is declared to have.
@@ -180,6 +183,7 @@ impl Reading {
             "no_dns" => self.offline = true,
             "no_events" => self.options.without_events = true,
             "no_stat" => self.forget = true,
+            "purgate" => self.options.purgate = true,
             _ => {}
         }
     }

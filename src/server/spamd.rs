@@ -268,9 +268,16 @@ fn scanned(state: &State, settings: &Settings, head: &Head, message: &[u8]) -> V
 
 /// What a user says of a message.
 fn learn(state: &State, head: &Head, message: &[u8]) -> Vec<u8> {
-    if head.set.local && head.remove.local {
-        let text = "Bad header line: Unable to set local and remove local in the same operation.";
-        return spamd::fault(BROKEN, text);
+    for (what, both) in [
+        ("local", head.set.local && head.remove.local),
+        ("remote", head.set.remote && head.remove.remote),
+    ] {
+        if both {
+            let text = format!(
+                "Bad header line: Unable to set {what} and remove {what} in the same operation."
+            );
+            return spamd::fault(BROKEN, &text);
+        }
     }
     let report = match (head.set.local, head.remove.local, head.class) {
         (true, _, Some(Class::Spam)) => Report::Spam,

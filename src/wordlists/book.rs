@@ -76,9 +76,10 @@ impl Book {
 
     /// Finds the entries of all lists in a text in lower case.
     pub fn read(&self, folded: &str) -> Vec<Note> {
-        self.phrases.get().and_then(Option::as_ref).map_or_else(Vec::new, |phrases| {
-            phrases.read(&text::plain(folded))
-        })
+        self.phrases
+            .get()
+            .and_then(Option::as_ref)
+            .map_or_else(Vec::new, |phrases| phrases.read(&text::plain(folded)))
     }
 
     /// The same in what [`text::plain`] has made of it.
@@ -172,7 +173,7 @@ impl Phrases {
                     None => Some(at),
                     Some((number, piece)) => self.groups.get(number as usize).and_then(|group| {
                         let places = places.entry(number).or_default();
-                        together(&plain, *group, piece, at, places)
+                        together(plain, *group, piece, at, places)
                     }),
                 };
                 let Some((start, end)) = whole else { continue };

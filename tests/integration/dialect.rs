@@ -1,15 +1,17 @@
 //! Rspamd's protocol as its clients speak it: packed bodies, packed replies, requests in parts,
-//! the old commands, files instead of bodies; and `rspamc` itself.
+//! the old commands, files instead of bodies.
 
 use std::io::{Read, Write};
-use std::process::{Command, Output};
 
 use calspamd::protocol::compression;
 use calspamd::server;
 use serde_json::Value;
 
 use crate::cli::Folder;
-use crate::support::{self, Service, load, messages, name, post, state};
+use crate::support::{self, Service, load, post, state};
+
+// The program rspamc, and what later versions of it were seen to send.
+mod rspamc;
 
 fn service() -> Service {
     Service::start(load(&calspamd::rules::built_in()))
@@ -29,16 +31,23 @@ struct Raw {
     body: Vec<u8>,
 }
 
+impl Raw {
+    /// Takes all that came on a connection apart.
+    fn of(mut bytes: Vec<u8>) -> Self {
+        let end = bytes.windows(4).position(|at| at == b"\r\n\r\n").unwrap();
+        let body = bytes.split_off(end + 4);
+        let head = String::from_utf8(bytes).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Self { status, head: head.to_ascii_lowercase(), body }
+    }
+}
+
 fn ask(service: &Service, request: &[u8]) -> Raw {
     let mut stream = service.connect();
     stream.write_all(request).unwrap();
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
-    let end = bytes.windows(4).position(|at| at == b"\r\n\r\n").unwrap();
-    let body = bytes.split_off(end + 4);
-    let head = String::from_utf8(bytes).unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Raw { status, head: head.to_ascii_lowercase(), body }
+    Raw::of(bytes)
 }
 
 fn unpack(value: &[u8]) -> Value {
@@ -270,77 +279,4 @@ fn files_are_read_from_allowed_folders_only() {
     let closed = Service::start(rules());
     let request = format!("GET /checkv2 HTTP/1.1\r\nHost: x\r\nFile: {message}\r\n\r\n");
     assert_eq!(closed.ask(request.as_bytes()).status, 400);
-}
-
-fn rspamc(service: &Service, arguments: &[&str]) -> Output {
-    let output =
-        Command::new("rspamc").args(["-h", &service.address.to_string()]).args(arguments).output();
-    output.unwrap_or_else(|_| panic!("rspamc is missing: run `make tools`"))
-}
-
-fn printed(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-#[test]
-fn rspamc_prints_what_the_service_says() {
-    let service = service();
-    let mails: Vec<_> = messages("spam")
-        .into_iter()
-        .chain(messages("ham"))
-        .filter(|path| path.extension().unwrap() == "eml")
-        .step_by(25)
-        .take(30)
-        .collect();
-    assert!(mails.len() >= 30, "{}", mails.len());
-    for path in mails {
-        let file = path.to_str().unwrap();
-        let envelope = [
-            "-i",
-            "192.0.2.7",
-            "-F",
-            "ann@sender.example",
-            "-r",
-            "bob@rcpt.example",
-            "--helo",
-            "mx.sender.example",
-        ];
-        let text = rspamc(&service, &[&envelope[..], &["symbols", file]].concat());
-        let json = rspamc(&service, &[&envelope[..], &["--json", "symbols", file]].concat());
-        let (text, json) = (printed(&text), printed(&json));
-        let answer: Value =
-            serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
-        assert_eq!(answer["calendar"]["provenance"]["source_ip"], "192.0.2.7");
-        let action = answer["action"].as_str().unwrap();
-        assert!(text.contains(&format!("Action: {action}\n")), "{}: {text}", name(&path));
-        let score = format!("Score: {:.2} / 15.00", answer["score"].as_f64().unwrap());
-        assert!(text.contains(&score), "{}: {score} is not in {text}", name(&path));
-        for (symbol, said) in answer["symbols"].as_object().unwrap() {
-            let line = format!("Symbol: {symbol} ({:.2})", said["score"].as_f64().unwrap());
-            assert!(text.contains(&line), "{}: {line} is not in {text}", name(&path));
-        }
-    }
-}
-
-#[test]
-fn rspamc_takes_every_form_of_answer() {
-    let service = service();
-    let folder = Folder::with("mail.eml", &mail());
-    let file = folder.path().join("mail.eml").display().to_string();
-    let mime = printed(&rspamc(&service, &["--mime", "symbols", &file]));
-    assert!(mime.contains("X-Spam-Scanner: rspamc") && mime.contains("CAL_UNC_PATH"), "{mime}");
-    assert!(mime.contains("BEGIN:VCALENDAR"), "{mime}");
-    let headers = printed(&rspamc(&service, &["--headers", "symbols", &file]));
-    assert!(headers.to_ascii_lowercase().contains("server: calspamd/"), "{headers}");
-    let empty = folder.write("empty", "");
-    let text = printed(&rspamc(&service, &["symbols", &empty]));
-    assert!(text.contains("Action: no action") && text.contains("Score: 0.00 / 15.00"), "{text}");
-    let garbage: Vec<u8> =
-        (0..2_048_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    std::fs::write(folder.path().join("garbage"), garbage).unwrap();
-    let garbage = folder.path().join("garbage").display().to_string();
-    let text = printed(&rspamc(&service, &["symbols", &garbage]));
-    assert!(text.contains("Action: no action"), "{text}");
-    let stat = printed(&rspamc(&service, &["stat"]));
-    assert!(stat.contains("Messages scanned: 4"), "{stat}");
 }

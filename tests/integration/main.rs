@@ -32,6 +32,8 @@ mod spamd;
 mod rspamd;
 // A real SpamAssassin with its plug-in.
 mod spamassassin;
+// Exim, Postfix and Haraka, set up as in deploy.
+mod mta;
 // Rules changed under a running service.
 mod reload;
 // Every way to wrap a calendar in a mail: transfer encodings, types, folds.

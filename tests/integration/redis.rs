@@ -82,7 +82,11 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis+unix://{}", self.folder.path().join("redis.sock").display())
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
     }
 
     fn try_say(&self, line: &str) -> Option<String> {

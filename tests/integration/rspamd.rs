@@ -14,10 +14,14 @@ use serde_json::Value;
 use crate::fake::{Fake, Say};
 use crate::support::{self, Service, load, messages, repository};
 
+// What users teach it.
+mod learning;
 // The program, its configuration and a name server that knows nothing.
 pub(crate) mod program;
+// Its own scanners in place of the plug-in.
+mod services;
 
-use program::{Rspamd, Site};
+pub(crate) use program::{Rspamd, Site, command, inside};
 
 /// What the service was asked, and what it has answered.
 pub(crate) struct Said {

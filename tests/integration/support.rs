@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -328,6 +329,19 @@ pub(crate) fn state(rules: RuleSet, scan: Scan) -> Arc<State> {
     let mut state = State::new(rules, scan::Settings::default()).unwrap();
     state.scan = scan;
     Arc::new(state)
+}
+
+/// Ends a program as an administrator does: with its workers, which a kill would leave behind.
+pub(crate) fn terminate(child: &mut Child) {
+    drop(Command::new("kill").arg(child.id().to_string()).status());
+    for _ in 0..100 {
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    drop(child.kill());
+    drop(child.wait());
 }
 
 /// An address where nobody listens.

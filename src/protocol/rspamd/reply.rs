@@ -76,7 +76,10 @@ pub fn answer<'a>(
     let (score, required_score) = (Float(verdict.score), Float(required_score(thresholds)));
     let action = verdict.action.name();
     let summary = Summary { is_skipped, score, required_score, action };
-    let milter = Milter(outcome.has_calendar.then_some(&verdict.decision));
+    let milter = Milter {
+        decision: outcome.has_calendar.then_some(&verdict.decision),
+        kind: options.purgate.then(|| purgate(outcome)),
+    };
     let (head, default) = if legacy {
         let symbols = &verdict.symbols;
         let is_spam = verdict.score >= required_score.0;
@@ -191,19 +194,41 @@ impl Serialize for Legacy<'_> {
 
 /// Changes to the mail's headers: the decision for the calendar, and nobody else's.
 #[derive(Clone, Copy)]
-struct Milter<'a>(Option<&'a Decision>);
+struct Milter<'a> {
+    decision: Option<&'a Decision>,
+    /// The one word that Rspamd's scanner `expurgate` asks for.
+    kind: Option<&'static str>,
+}
 
 impl Serialize for Milter<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let name = HEADER;
         let mut milter = serializer.serialize_map(None)?;
-        if let Some(decision) = self.0 {
-            let added = Added { value: header(decision), order: 0 };
-            milter.serialize_entry("add_headers", &BTreeMap::from([(name, added)]))?;
+        let decision = self.decision.map(|decision| (name, header(decision)));
+        let kind = self.kind.map(|kind| ("X-purgate-type", kind.to_owned()));
+        let added: BTreeMap<&str, Added> = [decision, kind]
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name, Added { value, order: 0 }))
+            .collect();
+        if !added.is_empty() {
+            milter.serialize_entry("add_headers", &added)?;
         }
         // 0: all of that name.
         milter.serialize_entry("remove_headers", &BTreeMap::from([(name, 0)]))?;
         milter.end()
+    }
+}
+
+/// The verdict in the words of eXpurgate, whose scanner in Rspamd (4.1) knows no others.
+fn purgate(outcome: &Outcome) -> &'static str {
+    if !outcome.has_calendar {
+        return "unknown";
+    }
+    match outcome.verdict.action {
+        Action::NoAction => "clean",
+        Action::Greylist | Action::AddHeader => "suspect",
+        Action::Quarantine | Action::Reject | Action::Discard => "spam",
     }
 }
 
@@ -586,6 +611,27 @@ mod tests {
     fn text(outcome: &Outcome, options: &Options) -> String {
         let bytes = reply(outcome, &request(), options, &Thresholds::default());
         String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn the_verdict_is_also_one_of_expurgates_words() {
+        let options = Options { purgate: true, ..Options::default() };
+        let mut outcome = outcome();
+        for (action, has_calendar, expected) in [
+            (Action::NoAction, true, "clean"),
+            (Action::AddHeader, true, "suspect"),
+            (Action::Reject, true, "spam"),
+            (Action::NoAction, false, "unknown"),
+        ] {
+            outcome.verdict.action = action;
+            outcome.has_calendar = has_calendar;
+            let reply: serde_json::Value = serde_json::from_str(&text(&outcome, &options)).unwrap();
+            let added = &reply["milter"]["add_headers"];
+            assert_eq!(added["X-purgate-type"]["value"], expected);
+            assert_eq!(added.get("X-Calspam-Decision").is_some(), has_calendar);
+            let plain = text(&outcome, &Options::default());
+            assert!(!plain.contains("purgate"), "{plain}");
+        }
     }
 
     #[test]

@@ -147,6 +147,10 @@ pub fn exim(answered: &Answered<'_>, thresholds: &Thresholds) -> Vec<u8> {
     for symbol in &outcome.verdict.symbols {
         let _ = write!(reply, "Symbol: {}({:.2})\r\n", symbol.hit.symbol, symbol.score);
     }
+    if outcome.has_calendar {
+        // Exim keeps unknown lines in `$spam_report`, where its configuration finds this one.
+        let _ = write!(reply, "Calendar: {}\r\n", decision::header(&outcome.verdict.decision));
+    }
     if let Some(id) = &outcome.message_id {
         let id: String = id.chars().filter(|c| !c.is_control()).collect();
         let _ = write!(reply, "Message-ID: {id}\r\n");

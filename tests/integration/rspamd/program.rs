@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,23 +14,71 @@ use serde_json::Value;
 use crate::cli::Folder;
 use crate::support::{self, repository};
 
-/// What stands in a site's `local.d`.
-pub(super) struct Site(Vec<(String, String)>);
+/// What a site has changed.
+pub(crate) struct Site {
+    /// What stands in its `local.d`.
+    files: Vec<(String, String)>,
+    /// Its thresholds.
+    pub(crate) actions: String,
+    /// Where its proxy answers mail systems.
+    pub(crate) milter: Option<SocketAddr>,
+    /// Where its controller listens.
+    pub(crate) controller: Option<SocketAddr>,
+}
 
 impl Site {
     /// One that asks a service.
-    pub(super) fn asking(service: SocketAddr) -> Self {
-        Self(vec![("calspamd.conf".to_owned(), super::at(service))])
+    pub(crate) fn asking(service: SocketAddr) -> Self {
+        Self {
+            files: vec![("calspamd.conf".to_owned(), super::at(service))],
+            // Not what these mails are about.
+            actions: "reject = 100; add_header = 80; greylist = 70;".to_owned(),
+            milter: None,
+            controller: None,
+        }
     }
 
     /// Adds lines to a file.
-    pub(super) fn add(&mut self, file: &str, text: &str) {
-        self.0.push((file.to_owned(), text.to_owned()));
+    pub(crate) fn add(&mut self, file: &str, text: &str) {
+        self.files.push((file.to_owned(), text.to_owned()));
     }
 }
 
+/// The root of another system whose Rspamd is run, where the tests are told of one; the temporary
+/// folder is below it then.
+fn root() -> Option<PathBuf> {
+    std::env::var_os("CALSPAMD_RSPAMD").map(PathBuf::from)
+}
+
+/// A program of Rspamd's.
+pub(crate) fn command(name: &str) -> Command {
+    let Some(root) = root() else { return Command::new(name) };
+    let mut command = Command::new("chroot");
+    command.arg(root).arg(name);
+    command
+}
+
+/// A path as the programs see it.
+pub(crate) fn inside(path: &Path) -> PathBuf {
+    let Some(root) = root() else { return path.to_owned() };
+    let below =
+        path.strip_prefix(&root).unwrap_or_else(|_| panic!("{} is elsewhere", path.display()));
+    Path::new("/").join(below)
+}
+
+/// The first two numbers of the version.
+pub(crate) fn version() -> (u32, u32) {
+    let output = command("rspamd").arg("--version").output();
+    let output = output.unwrap_or_else(|_| panic!("rspamd is missing: run `make tools`"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let number =
+        text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    let mut numbers = number.unwrap_or_default().split('.').map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 /// A running Rspamd.
-pub(super) struct Rspamd {
+pub(crate) struct Rspamd {
     folder: Folder,
     child: Child,
     address: SocketAddr,
@@ -39,14 +87,15 @@ pub(super) struct Rspamd {
 
 impl Rspamd {
     /// Starts it, and waits until it answers.
-    pub(super) fn start(site: &Site) -> Self {
-        let there = Command::new("rspamd").arg("--version").output().is_ok();
-        assert!(there, "rspamd is missing: run `make tools`");
+    pub(crate) fn start(site: &Site) -> Self {
         let folder = Folder::new();
+        let place = inside(folder.path());
         let root = folder.path();
         let etc = root.join("etc");
-        let copied = Command::new("cp").arg("-rL").arg("/etc/rspamd").arg(&etc).status().unwrap();
-        assert!(copied.success());
+        let configuration = self::root().unwrap_or_default().join("etc/rspamd");
+        let configuration = Path::new("/").join(configuration);
+        let copied = Command::new("cp").arg("-rL").arg(configuration).arg(&etc).status().unwrap();
+        assert!(copied.success(), "rspamd is missing: run `make tools`");
         std::fs::create_dir_all(etc.join("plugins.d")).unwrap();
         for (from, to) in [
             ("calspamd.lua", "plugins.d/calspamd.lua"),
@@ -54,11 +103,13 @@ impl Rspamd {
         ] {
             std::fs::copy(repository("deploy/rspamd").join(from), etc.join(to)).unwrap();
         }
+        // All the world's top-level domains take most of the time of a start.
+        std::fs::write(root.join("tld"), "com\nexample\nnet\norg\n").unwrap();
         let names = Nameless::start();
         let address = support::free_address();
         let port = address.port();
         let local = etc.join("local.d");
-        for (file, text) in &site.0 {
+        for (file, text) in &site.files {
             append(&local.join(file), text);
         }
         let over = etc.join("override.d");
@@ -66,34 +117,40 @@ impl Rspamd {
             (
                 "options.inc",
                 format!(
-                    "disable_hyperscan = true; dns {{ nameserver = [\"127.0.0.1:{}\"]; timeout = 0.2s; retransmits = 1; }} history_file = \"\"; rrd = \"\";",
+                    "disable_hyperscan = true; url_tld = \"{}\"; dns {{ nameserver = [\"127.0.0.1:{}\"]; timeout = 0.2s; retransmits = 1; }} history_file = \"\"; rrd = \"\";",
+                    place.join("tld").display(),
                     names.port
                 ),
             ),
-            // Not what these mails are about.
-            ("actions.conf", "reject = 100; add_header = 80; greylist = 70;".to_owned()),
+            ("actions.conf", site.actions.clone()),
             ("worker-normal.inc", format!("bind_socket = \"127.0.0.1:{port}\"; count = 1;")),
-            ("worker-controller.inc", "enabled = false; count = -1;".to_owned()),
-            ("worker-proxy.inc", "enabled = false; count = -1;".to_owned()),
+            ("worker-controller.inc", worker(site.controller, "secure_ip = \"127.0.0.1\";")),
+            (
+                "worker-proxy.inc",
+                worker(
+                    site.milter,
+                    "milter = yes; upstream \"local\" { default = yes; self_scan = yes; }",
+                ),
+            ),
             ("fuzzy_check.conf", "enabled = false;".to_owned()),
             ("rspamd_update.conf", "enabled = false;".to_owned()),
             (
                 "logging.inc",
                 format!(
                     "type = \"file\"; filename = \"{}\"; level = \"info\";",
-                    root.join("log").display()
+                    place.join("log").display()
                 ),
             ),
         ] {
             append(&over.join(file), &text);
         }
-        let mut command = Command::new("rspamd");
-        command.args(["-f", "-i", "-c"]).arg(etc.join("rspamd.conf"));
-        for (name, place) in [("CONFDIR", &etc), ("LOCAL_CONFDIR", &etc)] {
-            command.arg(format!("--var={name}={}", place.display()));
+        let mut command = command("rspamd");
+        command.args(["-f", "-i", "-c"]).arg(place.join("etc/rspamd.conf"));
+        for name in ["CONFDIR", "LOCAL_CONFDIR"] {
+            command.arg(format!("--var={name}={}/etc", place.display()));
         }
         for name in ["DBDIR", "RUNDIR", "LOGDIR"] {
-            command.arg(format!("--var={name}={}", root.display()));
+            command.arg(format!("--var={name}={}", place.display()));
         }
         let child = command
             .stdin(Stdio::null())
@@ -102,24 +159,29 @@ impl Rspamd {
             .spawn()
             .unwrap();
         let rspamd = Self { folder, child, address, _names: names };
+        rspamd.wait(address);
+        rspamd
+    }
+
+    /// Waits until one of its workers listens.
+    pub(crate) fn wait(&self, worker: SocketAddr) {
         let started = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(100), "{}", rspamd.log());
+        while TcpStream::connect(worker).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(100), "{}", self.log());
             thread::sleep(Duration::from_millis(50));
         }
-        rspamd
     }
 
     /// Has a message scanned.
     #[track_caller]
-    pub(super) fn check(&self, message: &[u8], headers: &str) -> Value {
+    pub(crate) fn check(&self, message: &[u8], headers: &str) -> Value {
         let reply = support::ask(self.address, &support::post("/checkv2", headers, message));
         assert_eq!(reply.status, 200, "{reply:?}");
         reply.json()
     }
 
     /// What it has logged.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         ["log", "stderr"]
             .map(|file| std::fs::read(self.folder.path().join(file)).unwrap_or_default())
             .map(|text| String::from_utf8_lossy(&text).into_owned())
@@ -129,18 +191,16 @@ impl Rspamd {
 
 impl Drop for Rspamd {
     fn drop(&mut self) {
-        // Its workers stop with it on a term, and not on a kill.
-        let pid = self.child.id().to_string();
-        drop(Command::new("kill").arg(&pid).status());
-        for _ in 0..100 {
-            if matches!(self.child.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        drop(self.child.kill());
-        drop(self.child.wait());
+        support::terminate(&mut self.child);
     }
+}
+
+/// A worker's settings: one process at this address, or none.
+fn worker(address: Option<SocketAddr>, more: &str) -> String {
+    address.map_or_else(
+        || "enabled = false; count = -1;".to_owned(),
+        |address| format!("bind_socket = \"{address}\"; count = 1; {more}"),
+    )
 }
 
 fn append(path: &Path, text: &str) {
