@@ -44,7 +44,9 @@ run:
 
 # What the tests need besides Rust: a C compiler for PCRE2, the test runner, the scanners that read
 # what `calspamd rules export` writes, servers of DNS lists, Python for the broken one of the lab, a
-# Redis, and Node.js for Haraka and its plug-ins, which npm fetches as package-lock.json has them.
+# Redis, curl and openssl for TLS, OpenSSL's headers for Rspamd's client for Rust, which is built with a
+# lock file of its own, and Node.js for Haraka and its plug-ins, which npm fetches as package-lock.json
+# has them.
 tools:
 	@missing=; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
@@ -57,6 +59,9 @@ tools:
 	command -v spamassassin >/dev/null || missing="$$missing spamassassin"; \
 	command -v spamc >/dev/null || missing="$$missing spamc"; \
 	command -v rspamc >/dev/null || missing="$$missing rspamd"; \
+	command -v curl >/dev/null || missing="$$missing curl"; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
+	[ -e /usr/include/openssl/ssl.h ] || missing="$$missing libssl-dev pkg-config"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
 	if [ -n "$$missing" ]; then \
@@ -65,6 +70,8 @@ tools:
 	fi
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 	@rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
+	@cargo build --quiet --manifest-path tests/clients/rust/Cargo.toml --locked --features blocking --bin blocking
+	@cargo build --quiet --manifest-path tests/clients/rust/Cargo.toml --locked --features pooled --bin pooled
 	@cd tests/clients/npm && [ node_modules/.package-lock.json -nt package-lock.json ] || \
 		npm ci --ignore-scripts --omit=optional --no-audit --no-fund
 
@@ -75,7 +82,7 @@ fuzz:
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 	@for target in $(or $(TARGETS),$$(cargo fuzz list --fuzz-dir fuzz)); do \
 		seeds=; for folder in fuzz/seeds/$$target tests/messages/spam tests/messages/ham tests/messages/broken; do \
-			case $$target/$$folder in rules/tests*|meta/tests*|attachment/tests*) continue ;; esac; \
+			case $$target/$$folder in message/*|calendar/*|scan/*|*/fuzz/*) ;; *) continue ;; esac; \
 			if [ -d $$folder ]; then seeds="$$seeds $$folder"; fi; done; \
 		mkdir -p fuzz/corpus/$$target; \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target fuzz/corpus/$$target $$seeds -- -max_total_time=$(SECONDS) -timeout=20 || exit 1; \

@@ -347,7 +347,7 @@ fn spamc_understands_every_answer() {
 }
 
 /// A store in memory; its secret is in the folder.
-fn memory(folder: &Folder) -> Reputation {
+pub(crate) fn memory(folder: &Folder) -> Reputation {
     let settings = reputation::Settings {
         store: Some(Place::Memory),
         state: folder.path().to_owned(),

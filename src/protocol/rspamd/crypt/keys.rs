@@ -116,6 +116,11 @@ impl KeyPair {
         rspamd_base32::encode(self.public)
     }
 
+    /// The digest by which senders name our key, as it stands in the header `Key`.
+    pub fn short_id(&self) -> String {
+        rspamd_base32::encode(self.id.get(..SHORT_ID).unwrap_or_default())
+    }
+
     /// The pair in Rspamd's configuration language, with the private key.
     pub fn write(&self) -> String {
         format!(
@@ -220,7 +225,7 @@ mod tests {
     fn both_sides_come_to_the_same() {
         let (ours, theirs) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
         let header = |to: &KeyPair, from: &KeyPair| {
-            format!("{}={}", rspamd_base32::encode(&to.id[..SHORT_ID]), from.public())
+            format!("{}={}", to.short_id(), from.public())
         };
         let here = ours.shared_with(header(&ours, &theirs).as_bytes()).unwrap();
         let there = theirs.shared_with(header(&theirs, &ours).as_bytes()).unwrap();
@@ -236,7 +241,7 @@ mod tests {
     #[test]
     fn headers_that_make_no_sense() {
         let pair = KeyPair::read(PRIVATE).unwrap();
-        let id = rspamd_base32::encode(&pair.id[..SHORT_ID]);
+        let id = pair.short_id();
         // The points of small order: whoever sends one, the secret would be the same.
         let zero = rspamd_base32::encode([0; KEY]);
         let mut one = [0; KEY];
