@@ -6,6 +6,7 @@
 //! Not an error: unknown headers and values that make no sense. Both are passed over.
 
 mod control;
+pub mod crypt;
 mod reply;
 pub mod v3;
 

@@ -26,6 +26,10 @@ mod corpus;
 mod http;
 // Rspamd's protocol in full, and rspamc.
 mod dialect;
+// HTTPCrypt and TLS, with rspamc, curl and spamc.
+mod transport;
+// Client libraries of others.
+mod clients;
 // SpamAssassin's protocol, and spamc.
 mod spamd;
 // A real Rspamd with the plug-in.
