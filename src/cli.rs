@@ -8,12 +8,14 @@
 //! The only module that knows clap and indicatif.
 
 mod arf;
+mod errors;
 mod facts;
 mod health;
 mod learn;
 mod mass_check;
 mod progress;
 mod lists;
+mod password;
 mod report;
 mod rescore;
 mod rules;
@@ -111,6 +113,8 @@ enum Command {
     Config(ConfigCommand),
     /// Ask a running service whether it is well
     Health,
+    /// Make the hash of a password, which is read from the standard input
+    Password,
     /// Tell a running service what users say of their mail
     #[command(subcommand)]
     Learn(learn::Command),
@@ -166,6 +170,8 @@ enum Error {
     Dns(#[from] crate::lists::Error),
     #[error("{0}")]
     Reputation(#[from] crate::reputation::Error),
+    #[error("there is no password on the standard input")]
+    NoPassword,
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
 }
@@ -180,6 +186,7 @@ impl Error {
             | Self::NoRule { .. }
             | Self::Page(_)
             | Self::NotOurs(_)
+            | Self::NoPassword
             | Self::Reputation(_)
             | Self::LogFilter(_) => ExitCode::from(2),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -254,6 +261,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Lists(command) => lists::run(&command, &common, &config, paint, out)?,
         Command::Config(ConfigCommand::Check { print }) => check(print, &common, &config, out)?,
         Command::Health => health::run(&config.http, out)?,
+        Command::Password => password::run(out)?,
         Command::Learn(command) => learn::run(&command, &config, out)?,
         Command::Store(command) => store::run(&command, &config.http, out)?,
     };

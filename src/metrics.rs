@@ -72,11 +72,17 @@ pub enum Rejection {
     NotAcceptable,
     /// The message is said to stand in a file that is not there, or not allowed.
     File,
+    /// The client has sent too many requests.
+    Rate,
+    /// The client has too many connections.
+    Connections,
+    /// The client has sent too many wrong passwords.
+    Guesses,
 }
 
 impl Rejection {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::TooLarge,
         Self::Timeout,
         Self::BrokenBody,
@@ -87,6 +93,9 @@ impl Rejection {
         Self::Parts,
         Self::NotAcceptable,
         Self::File,
+        Self::Rate,
+        Self::Connections,
+        Self::Guesses,
     ];
 
     /// Label value.
@@ -102,6 +111,9 @@ impl Rejection {
             Self::Parts => "parts",
             Self::NotAcceptable => "not-acceptable",
             Self::File => "file",
+            Self::Rate => "rate",
+            Self::Connections => "connections",
+            Self::Guesses => "guesses",
         }
     }
 }
@@ -198,6 +210,13 @@ const RESULTS: [&str; 2] = ["success", "failure"];
 /// Counters of the symbols of one rule set.
 #[derive(Debug, Default)]
 pub struct HitCounters(HashMap<String, IntCounter>);
+
+impl HitCounters {
+    /// Messages in which a symbol has hit.
+    pub fn count(&self, symbol: &str) -> u64 {
+        self.0.get(symbol).map_or(0, IntCounter::get)
+    }
+}
 
 /// All metrics.
 #[derive(Debug)]

@@ -23,6 +23,7 @@ mod corpus;
 // Replies over HTTP: paths, headers, connections, errors.
 mod http;
 // Rspamd's protocol in full, and rspamc.
+mod controller;
 mod dialect;
 // SpamAssassin's protocol, and spamc.
 mod spamd;
