@@ -26,7 +26,7 @@ mod store;
 mod terminal;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -225,7 +225,12 @@ fn complain(what: impl std::fmt::Display) {
 fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     let common = arguments.common;
     let command = arguments.command.unwrap_or(Command::Serve);
-    let mut config = Config::read(common.config.as_deref(), config::variables())?;
+    // A password has to be made before it can stand in a file.
+    let mut config = if matches!(command, Command::Password) {
+        Config::parse(Path::new(config::DEFAULT_PATH), "", [])?
+    } else {
+        Config::read(common.config.as_deref(), config::variables())?
+    };
     if let Some(address) = &common.http {
         config.http.listen = address.clone();
     }

@@ -104,30 +104,26 @@ impl Access {
         let client = Client::from(peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         let wait = |time: Duration| Denied::TooMany(time.as_secs() + 1);
         self.failures.look(client, Instant::now()).map_err(wait)?;
-        let right = if self.knows(self.enable_password.as_ref(), given).await {
-            Some(Right::Change)
-        } else if wanted == Right::Read && self.knows(self.password.as_ref(), given).await {
-            Some(Right::Read)
-        } else {
-            None
-        };
-        match right {
-            Some(right) => Ok(right),
-            None => match self.failures.take(client, Instant::now()) {
-                Ok(()) => Err(Denied::Unauthorized),
-                Err(time) => Err(wait(time)),
-            },
+        let passwords = [
+            (Right::Change, self.enable_password.as_ref()),
+            (Right::Read, self.password.as_ref().filter(|_| wanted == Right::Read)),
+        ];
+        let passwords = passwords.into_iter().filter_map(|(right, kept)| Some((right, kept?)));
+        // The quick ones first: who is known already must not pay for the other one.
+        for (right, password) in passwords.clone() {
+            if password.is_quick(given) == Some(true) {
+                return Ok(right);
+            }
         }
-    }
-
-    async fn knows(&self, password: Option<&Password>, given: &[u8]) -> bool {
-        let Some(password) = password else { return false };
-        if let Some(known) = password.is_quick(given) {
-            return known;
+        for (right, password) in passwords.filter(|(_, kept)| kept.is_quick(given).is_none()) {
+            let _one = self.verifying.lock().await;
+            let (password, given) = (password.clone(), given.to_vec());
+            if web::block(move || password.is(&given)).await.unwrap_or(false) {
+                return Ok(right);
+            }
         }
-        let _one = self.verifying.lock().await;
-        let (password, given) = (password.clone(), given.to_vec());
-        web::block(move || password.is(&given)).await.unwrap_or(false)
+        self.failures.take(client, Instant::now()).map_err(wait)?;
+        Err(Denied::Unauthorized)
     }
 }
 

@@ -76,7 +76,7 @@ impl Quota {
             tables.find(client).unwrap_or(Bucket { left: self.burst, at: now });
         let back = now.saturating_duration_since(bucket.at).as_secs_f64() * self.refill;
         bucket.left = (bucket.left + back).min(self.burst);
-        bucket.at = now;
+        bucket.at = bucket.at.max(now);
         let enough = bucket.left >= 1.0;
         if enough {
             bucket.left -= taken;
@@ -88,7 +88,8 @@ impl Quota {
         if enough {
             return Ok(());
         }
-        Err(Duration::from_secs_f64((1.0 - bucket.left) / self.refill))
+        let seconds = (1.0 - bucket.left) / self.refill;
+        Err(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
     }
 }
 

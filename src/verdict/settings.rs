@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Action, Thresholds};
 use crate::rules::Hit;
 
+/// Largest score of a profile, either way: with larger ones sums are no numbers any more.
+const LARGEST: f64 = 10_000.0;
+
 /// What is different for a request.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Profile {
@@ -74,7 +77,7 @@ impl Profile {
         hits.retain(|hit| self.wants(hit));
         for hit in hits {
             if let Some(score) = self.scores.get(&*hit.symbol) {
-                hit.score = *score;
+                hit.score = score.clamp(-LARGEST, LARGEST);
             }
         }
     }
@@ -129,6 +132,11 @@ mod tests {
         check(&Profile::default(), &[("A", 1.0), ("B", 2.0), ("C", -3.0)]);
         let scores = BTreeMap::from([("A".to_owned(), 0.0), ("NO_SUCH".to_owned(), 9.0)]);
         check(&Profile { scores, ..Profile::default() }, &[("A", 0.0), ("B", 2.0), ("C", -3.0)]);
+        let scores = BTreeMap::from([("A".to_owned(), 1e308), ("C".to_owned(), -1e308)]);
+        check(
+            &Profile { scores, ..Profile::default() },
+            &[("A", 10_000.0), ("B", 2.0), ("C", -10_000.0)],
+        );
         check(
             &Profile { symbols_disabled: names(&["C", "X"]), ..Profile::default() },
             &[("A", 1.0), ("B", 2.0)],

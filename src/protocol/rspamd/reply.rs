@@ -128,8 +128,9 @@ pub(super) struct Float(pub(super) f64);
 impl Serialize for Float {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let finite = if self.0.is_finite() { self.0 } else { 0.0 };
-        // Adding zero makes a negative zero positive.
-        serializer.serialize_f64((finite * 1e6).round() / 1e6 + 0.0)
+        let rounded = (finite * 1e6).round() / 1e6;
+        // Adding zero makes a negative zero positive. The largest numbers have no decimals to round.
+        serializer.serialize_f64(if rounded.is_finite() { rounded + 0.0 } else { finite })
     }
 }
 
@@ -691,6 +692,7 @@ mod tests {
             (7.239_130_4, "7.23913"),
             (f64::NAN, "0.0"),
             (f64::INFINITY, "0.0"),
+            (1e308, "1e308"),
         ] {
             assert_eq!(serde_json::to_string(&Float(number)).unwrap(), expected);
         }
