@@ -19,9 +19,7 @@ use crate::rules::EvidenceScope;
 use crate::scan::Request;
 use crate::verdict::{Action, Policy};
 
-pub use control::{
-    ListState, contacts, learned, not_reloaded, records, reloaded, store_stats,
-};
+pub use control::{ListState, contacts, learned, not_reloaded, records, reloaded, store_stats};
 pub use controller::{
     Counter, ErrorRow, HistoryRow, HistorySymbol, POINTS, Point, Stat, actions, auth, counters,
     done, errors, graph, history, pie, stat,
@@ -119,6 +117,7 @@ pub fn request<'h>(
 }
 
 /// What has been read so far.
+#[expect(clippy::struct_excessive_bools, reason = "each is said by itself")]
 #[derive(Default)]
 struct Reading {
     envelope: Envelope,

@@ -19,19 +19,12 @@ use super::quota::{Client, Quota};
 use crate::site::Allowed;
 
 /// Headers by which proxies and browsers give themselves away.
-const BROUGHT: [&str; 7] = [
-    "x-forwarded-for",
-    "x-real-ip",
-    "forwarded",
-    "via",
-    "origin",
-    "referer",
-    "sec-fetch-site",
-];
+const BROUGHT: [&str; 7] =
+    ["x-forwarded-for", "x-real-ip", "forwarded", "via", "origin", "referer", "sec-fetch-site"];
 
 /// Wrong passwords of a client, and the time after which they are forgotten: Rspamd's numbers.
 const FAILURES: u32 = 10;
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// What a request wants, or what it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,9 +80,8 @@ impl Access {
         argument: Option<&str>,
         wanted: Right,
     ) -> Result<Right, Denied> {
-        let near = |address: IpAddr| {
-            address.to_canonical().is_loopback() || self.is_secure(address)
-        };
+        let near =
+            |address: IpAddr| address.to_canonical().is_loopback() || self.is_secure(address);
         let is_brought = BROUGHT.iter().any(|name| headers.contains_key(*name));
         if peer.is_none_or(near) && !is_brought {
             return Ok(Right::Change);

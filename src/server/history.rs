@@ -7,10 +7,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::protocol::rspamd::{
-    self, ErrorRow, HistoryRow, HistorySymbol, POINTS, Point, SKIPPED,
-};
 use crate::metrics;
+use crate::protocol::rspamd::{self, ErrorRow, HistoryRow, HistorySymbol, POINTS, Point, SKIPPED};
 use crate::scan::{Outcome, Request};
 use crate::verdict::{Action, Thresholds};
 

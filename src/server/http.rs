@@ -23,8 +23,8 @@ use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
 
-use super::perform::{self, Told, perform};
 use super::access::{Access, Right};
+use super::perform::{self, Told, perform};
 use super::quota::{Connections, Quota};
 use super::{Listener, Refusal, Settings, State};
 use crate::lists::Report;
@@ -112,11 +112,7 @@ pub(super) async fn run(
         max_message: settings.max_message,
         body_timeout: settings.body_timeout,
         keep_alive: format!("timeout={}", settings.keep_alive.as_secs()).into(),
-        access: Arc::new(Access::new(
-            settings.password,
-            settings.enable_password,
-            settings.secure,
-        )),
+        access: Arc::new(Access::new(settings.password, settings.enable_password, settings.secure)),
         rate: settings.rate.map(|rate| Arc::new(Quota::new(rate.count, rate.window))),
         connections: Connections::default(),
         connections_per_client: settings.connections_per_client,
@@ -199,7 +195,9 @@ async fn answer(
             let body = r#"{"error":"the service is stopping","status":"stopping"}"#;
             service.respond(&request, StatusCode::SERVICE_UNAVAILABLE, JSON, body)
         }
-        "/ready" => service.respond(&request, StatusCode::OK, JSON, r#"{"success":true,"status":"ready"}"#),
+        "/ready" => {
+            service.respond(&request, StatusCode::OK, JSON, r#"{"success":true,"status":"ready"}"#)
+        }
         "/reload" => service.reload(&request).await,
         _ => service.refuse(&request, Rejection::UnknownPath),
     }

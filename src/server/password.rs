@@ -178,7 +178,9 @@ mod tests {
 
     #[test]
     fn what_is_no_hash_is_refused() {
-        for text in ["$argon2", "$argon2id$v=19$m=1", "$argon2id$$$", "$argon2id$v=19$m=19456,t=2,p=1$$"] {
+        for text in
+            ["$argon2", "$argon2id$v=19$m=1", "$argon2id$$$", "$argon2id$v=19$m=19456,t=2,p=1$$"]
+        {
             assert_eq!(text.parse::<Password>().unwrap_err(), PasswordError::Hash, "{text}");
         }
         assert_eq!("$2$abc$def".parse::<Password>().unwrap_err(), PasswordError::Foreign);

@@ -72,8 +72,7 @@ impl Quota {
 
     fn change(&self, client: Client, now: Instant, taken: f64) -> Result<(), Duration> {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut bucket =
-            tables.find(client).unwrap_or(Bucket { left: self.burst, at: now });
+        let mut bucket = tables.find(client).unwrap_or(Bucket { left: self.burst, at: now });
         let back = now.saturating_duration_since(bucket.at).as_secs_f64() * self.refill;
         bucket.left = (bucket.left + back).min(self.burst);
         bucket.at = bucket.at.max(now);
@@ -183,7 +182,7 @@ mod tests {
 
     #[test]
     fn many_clients_take_bounded_room_and_the_busy_one_stays() {
-        let quota = Quota::new(2, Duration::from_secs(3600));
+        let quota = Quota::new(2, Duration::from_hours(1));
         let now = Instant::now();
         let busy = client("192.0.2.1");
         assert_eq!((0..2).filter(|_| quota.take(busy, now).is_ok()).count(), 2);

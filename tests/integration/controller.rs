@@ -96,7 +96,10 @@ fn statistics_have_rspamds_keys() {
         "",
         &["reject", "soft reject", "rewrite subject", "add header", "greylist", "no action"],
     );
-    assert_eq!((&stat["scanned"], &stat["spam_count"], &stat["ham_count"]), (&3.into(), &1.into(), &2.into()));
+    assert_eq!(
+        (&stat["scanned"], &stat["spam_count"], &stat["ham_count"]),
+        (&3.into(), &1.into(), &2.into())
+    );
     assert_eq!(stat["actions"]["add header"], 1);
     assert_eq!(stat["actions"]["no action"], 2);
     assert_eq!(stat["read_only"], false);
@@ -112,7 +115,10 @@ fn statistics_have_rspamds_keys() {
          config_id",
         &[],
     );
-    assert_eq!((&auth["auth"], &auth["clean"], &auth["probable"]), (&"ok".into(), &2.into(), &1.into()));
+    assert_eq!(
+        (&auth["auth"], &auth["clean"], &auth["probable"]),
+        (&"ok".into(), &2.into(), &1.into())
+    );
     assert_eq!(auth["config_id"], stat["config_id"]);
     let pie = get(&service, "/pie", "").json();
     assert_keys(&pie[0], "color label data value", &[]);
@@ -121,7 +127,9 @@ fn statistics_have_rspamds_keys() {
     assert_eq!(get(&service, "/statreset", "").json()["success"], true);
     assert_eq!(get(&service, "/stat", "").json()["scanned"], 0);
     // Monitoring goes on counting.
-    assert!(get(&service, "/metrics", "").body.contains(r#"{action="add header",protocol="rspamd"} 2"#));
+    assert!(
+        get(&service, "/metrics", "").body.contains(r#"{action="add header",protocol="rspamd"} 2"#)
+    );
 }
 
 #[test]
@@ -286,7 +294,8 @@ fn settings_and_flags_come_with_metadata_too() {
              Content-Disposition: form-data; name=\"message\"\r\n\r\n{}\r\n--X--\r\n",
             spam()
         );
-        let headers = "Accept: application/json\r\nContent-Type: multipart/form-data; boundary=X\r\n";
+        let headers =
+            "Accept: application/json\r\nContent-Type: multipart/form-data; boundary=X\r\n";
         let reply = service.post("/checkv3", headers, &body);
         assert_eq!(reply.status, 200, "{reply:?}");
         reply.json()
@@ -302,17 +311,17 @@ fn settings_and_flags_come_with_metadata_too() {
 fn flags_shape_the_answer() {
     let service = start(test_settings());
     let scan = |headers: &str| service.post("/checkv2", headers, &spam()).json();
-    let plain = scan("Pass: all\r\nFlags: pass_all,milter,body_block,ssl,nonsense\r\nMilter: yes\r\n");
+    let plain =
+        scan("Pass: all\r\nFlags: pass_all,milter,body_block,ssl,nonsense\r\nMilter: yes\r\n");
     assert!(plain.get("groups").is_none() && plain.get("profile").is_none(), "{plain}");
     let answer = scan("Flags: groups, profile\r\n");
     assert_eq!(answer["groups"]["content"]["score"], 7.5);
     assert_eq!(answer["groups"]["lures"]["score"], 1.5);
     assert!(answer["profile"]["rules"].is_f64(), "{answer}");
     assert!(scan("Profile: yes\r\n")["profile"]["message"].is_f64());
-    for skipped in [
-        scan("Flags: skip\r\n"),
-        service.post("/skip", "", &spam()).json()["default"].clone(),
-    ] {
+    for skipped in
+        [scan("Flags: skip\r\n"), service.post("/skip", "", &spam()).json()["default"].clone()]
+    {
         assert_eq!((&skipped["is_skipped"], &skipped["score"]), (&true.into(), &0.0.into()));
         assert_eq!(skipped["action"], "no action");
     }
@@ -383,13 +392,12 @@ fn guessing_passwords_ends_soon() {
 
 /// A connection from another address of this machine.
 fn connect_from(last: u8, address: SocketAddr) -> TcpStream {
-    let socket =
-        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let from = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)), 0);
     socket.bind(&from.into()).unwrap();
     socket.connect(&address.into()).unwrap();
     let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     stream
 }
 
@@ -443,15 +451,19 @@ fn slow_clients_keep_nobody_out() {
     let settings = Settings {
         connections: 64,
         connections_per_client: 16,
-        head_timeout: Duration::from_secs(120),
+        head_timeout: Duration::from_mins(2),
         ..test_settings()
     };
     let service = start(settings);
     let mut slow: Vec<TcpStream> = Vec::new();
     for number in 0..200 {
         let mut stream = connect_from(2, service.address);
-        let start = ["POST /checkv2 HTTP/1.1\r\nHos", "POST /checkv2 HTTP/1.1\r\nHost: x\r\n\
-            Content-Length: 1000\r\n\r\nFrom:", ""];
+        let start = [
+            "POST /checkv2 HTTP/1.1\r\nHos",
+            "POST /checkv2 HTTP/1.1\r\nHost: x\r\n\
+            Content-Length: 1000\r\n\r\nFrom:",
+            "",
+        ];
         drop(stream.write_all(start[number % start.len()].as_bytes()));
         slow.push(stream);
     }

@@ -129,7 +129,9 @@ fn names(object: &Map<String, Value>, key: &str, notes: &mut Vec<String>) -> BTr
     match object.get(key) {
         None => BTreeSet::new(),
         Some(Value::String(name)) => BTreeSet::from([name.clone()]),
-        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Some(Value::Array(all)) => {
+            all.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        }
         Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
             notes.push(format!("Settings: {key} is no list"));
             BTreeSet::new()
@@ -207,13 +209,17 @@ mod tests {
             (r#"{"scores":{"A":1e999}}"#, Some("Settings: no JSON object")),
             (r#"{"symbols_disabled":{"A":1}}"#, Some("Settings: symbols_disabled is no list")),
             (&"[".repeat(60_000), Some("Settings: no JSON object")),
-            (&format!("{{\"x\":\"{}\"}}", "x".repeat(LONGEST)), Some("Settings: longer than 65536 octets")),
+            (
+                &format!("{{\"x\":\"{}\"}}", "x".repeat(LONGEST)),
+                Some("Settings: longer than 65536 octets"),
+            ),
         ] {
             let (profile, notes) = ask(None, Some(text), true);
             assert_eq!(profile, None, "{text:.40}");
             assert_eq!(notes.first().map(String::as_str), note, "{text:.40}");
         }
-        let bad: String = Action::ALL.map(|action| format!("\"{}\":\"x\"", action.name())).join(",");
+        let bad: String =
+            Action::ALL.map(|action| format!("\"{}\":\"x\"", action.name())).join(",");
         let (_, notes) = ask(None, Some(&format!("{{\"actions\":{{{bad}}}}}")), true);
         assert_eq!(notes.len(), NOTES);
     }

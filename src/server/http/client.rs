@@ -19,7 +19,8 @@ use crate::server::access::{Denied, Right};
 use crate::server::quota::Client;
 
 /// What a client reads whose connection is one too many.
-const TOO_MANY: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 1\r\n\
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 1\r\n\
     Content-Type: application/json\r\nContent-Length: 64\r\n\r\n\
     {\"error\":\"too many connections\",\"error_domain\":\"protocol-error\"}";
 
@@ -48,7 +49,7 @@ impl Service {
     /// The refusal of a request of a client that has sent too many.
     pub(super) fn over_rate(&self, request: &HttpRequest) -> Option<HttpResponse> {
         let quota = self.rate.as_ref()?;
-        let peer = self.peer(request)?;
+        let peer = peer(request)?;
         if self.access.is_secure(peer) {
             return None;
         }
@@ -62,7 +63,7 @@ impl Service {
         request: &HttpRequest,
         wanted: Right,
     ) -> Result<Right, HttpResponse> {
-        let peer = match self.peer(request) {
+        let peer = match peer(request) {
             None if !self.is_unix => return Err(self.refuse(request, Rejection::Unauthorized)),
             peer => peer,
         };
@@ -74,15 +75,16 @@ impl Service {
         })
     }
 
-    fn peer(&self, request: &HttpRequest) -> Option<IpAddr> {
-        request.peer_addr().map(|address| address.ip())
-    }
-
     fn too_many(&self, request: &HttpRequest, reason: Rejection, seconds: u64) -> HttpResponse {
         let mut response = self.refuse(request, reason);
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         response
     }
+}
+
+/// The address of the other side; none on a Unix socket.
+fn peer(request: &HttpRequest) -> Option<IpAddr> {
+    request.peer_addr().map(|address| address.ip())
 }
 
 #[cfg(test)]

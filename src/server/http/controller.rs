@@ -85,14 +85,13 @@ impl Service {
             Ask::Pie => rspamd::pie(&stat(state, right)),
             Ask::Actions => rspamd::actions(&state.settings.verdict.thresholds),
             Ask::Counters => {
-                let counter = |symbol: &'_ rspamd::ListedSymbol| current.hits.count(&symbol.name);
                 let counters: Vec<rspamd::Counter<'_>> = current
                     .symbols
                     .iter()
                     .map(|symbol| rspamd::Counter {
                         symbol: &symbol.name,
                         weight: symbol.score,
-                        hits: counter(symbol),
+                        hits: current.hits.count(&symbol.name),
                     })
                     .collect();
                 rspamd::counters(&counters, state.started.elapsed().as_secs())
