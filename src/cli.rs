@@ -5,15 +5,17 @@
 //! cannot be read, a port that is taken), 2 when the operator has to mend something first.
 //! Not an error: a reader of the output that goes away.
 //!
-//! The only module that knows clap and indicatif.
+//! The only module that knows clap, its generators of manuals and completions, and indicatif.
 
 mod arf;
+mod docs;
 mod facts;
 mod health;
 mod learn;
 mod mass_check;
 mod progress;
 mod lists;
+mod log;
 mod report;
 mod rescore;
 mod rules;
@@ -117,6 +119,9 @@ enum Command {
     /// Look at what a running service remembers
     #[command(subcommand)]
     Store(store::Command),
+    /// Write manual pages, completions and reference pages
+    #[command(subcommand)]
+    Docs(docs::Command),
 }
 
 #[derive(Debug, Subcommand)]
@@ -150,6 +155,10 @@ enum Error {
     Metrics(#[from] metrics::Error),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: Address, source: io::Error },
+    #[error("cannot use the sockets handed over: {0}")]
+    Sockets(io::Error),
+    #[error("a socket for {0} was handed over, and nothing is to be served there\n  hint: let http.listen or spamd.listen name that address, or take it out of calspamd.socket")]
+    Unclaimed(Address),
     #[error("{0}")]
     Serve(io::Error),
     #[error("the service at {address} is not well: {reason}")]
@@ -181,10 +190,12 @@ impl Error {
             | Self::Page(_)
             | Self::NotOurs(_)
             | Self::Reputation(_)
+            | Self::Unclaimed(_)
             | Self::LogFilter(_) => ExitCode::from(2),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Metrics(_)
             | Self::Listen { .. }
+            | Self::Sockets(_)
             | Self::Serve(_)
             | Self::NotWell { .. }
             | Self::Log { .. }
@@ -256,6 +267,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Health => health::run(&config.http, out)?,
         Command::Learn(command) => learn::run(&command, &config, out)?,
         Command::Store(command) => store::run(&command, &config.http, out)?,
+        Command::Docs(command) => docs::run(&command, out)?,
     };
     out.flush()?;
     Ok(code)

@@ -92,6 +92,8 @@ pub struct Log {
     pub level: Level,
     /// How it looks.
     pub format: Format,
+    /// Addresses and Message-IDs stand in the lines of scans.
+    pub verbose_ids: bool,
     /// Directives of `CALSPAMD_LOG`, which go before the level: `info,calspamd=debug`.
     pub filter: Option<String>,
 }

@@ -7,6 +7,7 @@
 //! The only module that knows actix-web and tokio, and one of the few that reads the clock.
 
 mod access;
+pub mod host;
 mod http;
 mod perform;
 mod reload;
@@ -28,10 +29,12 @@ use actix_web::rt::{self, System};
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::metrics::{self, HitCounters, Metrics};
 use crate::rules::RuleSet;
 use crate::scan::{self, Outcome, Request};
+use host::Condition;
 use reload::Current;
 
 pub use reload::{Refusal, Reloaded, Source, log};
@@ -150,6 +153,8 @@ pub struct State {
     pub metrics: Metrics,
     /// What is done with a message.
     pub scan: Scan,
+    /// Log lines show addresses and Message-IDs.
+    pub verbose_ids: bool,
     /// Scans so far, for ids in log lines.
     scans: AtomicU64,
     /// When the service began.
@@ -178,6 +183,7 @@ impl State {
             settings,
             metrics,
             scan: scan::scan,
+            verbose_ids: false,
             scans: AtomicU64::new(0),
             started: Instant::now(),
             stopping: AtomicBool::new(false),
@@ -245,6 +251,7 @@ impl Application {
         let address = self.address.clone();
         let symbols = self.state.current.load().symbols.len();
         tracing::info!(%address, symbols, "listening");
+        let heart = host::heartbeat().map(|period| rt::spawn(beat(Arc::clone(&self.state), period)));
         let can_reload = self.state.source.is_some();
         let reloader = can_reload.then(|| rt::spawn(reload::on_hangup(Arc::clone(&self.state))));
         let (stop, stopped) = watch::channel(false);
@@ -255,16 +262,18 @@ impl Application {
         });
         let shutdown = async move {
             shutdown.await;
+            host::tell(Condition::Stopping);
             // Nobody is left to tell where spamd's protocol is off.
             let _ = stop.send(true);
         };
+        host::tell(Condition::Ready(&self.state.status()));
         let result = http::run(self.listener, self.settings, self.state, shutdown).await;
         if let Some((task, address)) = spamd {
             drop(task.await);
             remove_socket(&address);
         }
-        if let Some(reloader) = reloader {
-            reloader.abort();
+        for task in [reloader, heart].into_iter().flatten() {
+            task.abort();
         }
         remove_socket(&address);
         tracing::info!(%address, "stopped");
@@ -277,8 +286,27 @@ impl Application {
     }
 }
 
-/// Takes an address; port 0 is any free port.
+/// Tells the service manager now and then that the service is alive: a message can be scanned, of
+/// nothing, which asks nobody and is not counted.
+async fn beat(state: Arc<State>, period: Duration) {
+    loop {
+        let state = Arc::clone(&state);
+        let scanned = rt::task::spawn_blocking(move || {
+            let rules = &state.current.load_full().rules;
+            (state.scan)(b"", &Request::default(), rules, &state.settings)
+        });
+        if scanned.await.is_ok() {
+            host::tell(Condition::Alive);
+        }
+        sleep(period).await;
+    }
+}
+
+/// Takes an address, or the socket that somebody has bound to it for us; port 0 is any free port.
 fn bind(listen: &Address) -> io::Result<(Listener, Address)> {
+    if let Some(listener) = host::take(listen) {
+        return Ok((listener, listen.clone()));
+    }
     Ok(match listen {
         Address::Tcp(address) => {
             let listener = TcpListener::bind(address)?;
@@ -294,8 +322,9 @@ fn bind(listen: &Address) -> io::Result<(Listener, Address)> {
 
 /// Nobody listens there any more; a leftover file only misleads.
 fn remove_socket(address: &Address) {
-    if let Address::Unix(path) = address {
-        drop(std::fs::remove_file(path));
+    match address {
+        Address::Unix(path) if !host::is_handed(address) => drop(std::fs::remove_file(path)),
+        Address::Unix(_) | Address::Tcp(_) => {}
     }
 }
 

@@ -1,21 +1,20 @@
-//! `calspamd serve`: the long-running service, and its log.
+//! `calspamd serve`: the long-running service.
 
-use std::io;
-use std::panic;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tracing_subscriber::EnvFilter;
-
-use super::{Common, Error, rules, terminal};
-use crate::config::{Config, Format, Level, Log};
+use super::{Common, Error, log, rules};
+use crate::config::Config;
 use crate::reputation::Reputation;
-use crate::server::{self, Application, Refusal, State};
+use crate::server::{self, Application, Refusal, State, host};
+
+/// Files that are open beside connections: the store, questions to DNS lists, the runtime's own.
+const OTHER_FILES: u64 = 1_024;
 
 pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
     config.check_address()?;
-    start_log(&config.log, terminal::paints_errors(common.color))?;
-    hide_panic_messages();
+    log::start(&config.log, common.color)?;
+    prepare_host(&config)?;
 
     let source = rules::Source::new(common, &config);
     let loaded = source.load()?;
@@ -30,17 +29,33 @@ pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
         tracing::warn!("{warning}");
     }
     scan.reputation = reputation.clone();
-    let state = State::new(loaded.rules, scan)?.with_source(Box::new(again));
+    let mut state = State::new(loaded.rules, scan)?.with_source(Box::new(again));
+    state.verbose_ids = config.log.verbose_ids;
     let state = Arc::new(state);
 
     let address = config.http.listen.clone();
     let mut application = Application::build(config.http, state)
         .map_err(|source| Error::Listen { address, source })?;
     add_spamd(&mut application, config.spamd, config.spamd_is_named)?;
+    if let Some(address) = host::unclaimed_socket() {
+        return Err(Error::Unclaimed(address));
+    }
     let served = application.serve(server::stop_signal()).map_err(Error::Serve);
     reputation.stop();
     served?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes over sockets that are bound already, and room for all connections.
+fn prepare_host(config: &Config) -> Result<(), Error> {
+    host::receive_sockets().map_err(Error::Sockets)?;
+    let connections = config.http.connections + config.spamd.connections;
+    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    let limit = host::raise_open_files(wanted);
+    if limit < wanted {
+        tracing::warn!(limit, wanted, "few files may be open: raise the limit (LimitNOFILE=)");
+    }
+    Ok(())
 }
 
 /// Listens for spamd's protocol too. The default address may be taken by another service on the
@@ -67,36 +82,4 @@ fn refusal(error: Error) -> Refusal {
         return Refusal::Rules(diagnostics);
     }
     Refusal::Files(error.to_string())
-}
-
-fn start_log(log: &Log, colour: bool) -> Result<(), Error> {
-    let filter = match (&log.filter, log.level) {
-        (Some(directives), _) => {
-            EnvFilter::try_new(directives).map_err(|error| Error::LogFilter(error.to_string()))?
-        }
-        (None, Level::Trace) => EnvFilter::new("trace"),
-        (None, Level::Off) => EnvFilter::new("off"),
-        // The libraries' own stories are of use to those who ask for everything. That of
-        // actix-http is an error for each client that speaks no HTTP.
-        (None, level) => EnvFilter::new(format!("error,actix_http=off,calspamd={}", level.name())),
-    };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colour)
-        .with_target(false)
-        .with_writer(io::stderr);
-    // A log that is there already was started by a test around us.
-    drop(match log.format {
-        Format::Text => builder.try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
-    });
-    Ok(())
-}
-
-/// A panic's message may quote the mail it happened in; the log gets the place in our code.
-fn hide_panic_messages() {
-    panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "panic: this is a mistake in calspamd, please report it");
-    }));
 }

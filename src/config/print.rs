@@ -227,5 +227,6 @@ pub(super) fn print(config: &Config) -> String {
     page.section("log");
     page.key("level", text(log.level.name()), "off, error, warn, info, debug or trace.");
     page.key("format", text(log.format.name()), "text or json.");
+    page.key("verbose_ids", log.verbose_ids, "Lines of scans show Message-ID, sender, recipients.");
     page.text()
 }

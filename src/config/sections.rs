@@ -110,6 +110,7 @@ sections! {
     log: LogSection {
         level: Word<Level>,
         format: Word<Format>,
+        verbose_ids: bool,
     }
 }
 
@@ -186,6 +187,7 @@ impl Sections {
         let mut log = Log::default();
         set(&mut log.level, self.log.level.map(|word| word.0));
         set(&mut log.format, self.log.format.map(|word| word.0));
+        set(&mut log.verbose_ids, self.log.verbose_ids);
 
         let mut dns = lists::Settings::default();
         let servers = self.dns.servers.unwrap_or_default();
