@@ -157,7 +157,9 @@ enum Error {
     Listen { address: Address, source: io::Error },
     #[error("cannot use the sockets handed over: {0}")]
     Sockets(io::Error),
-    #[error("a socket for {0} was handed over, and nothing is to be served there\n  hint: let http.listen or spamd.listen name that address, or take it out of calspamd.socket")]
+    #[error(
+        "a socket for {0} was handed over, and nothing is to be served there\n  hint: let http.listen or spamd.listen name that address, or take it out of calspamd.socket"
+    )]
     Unclaimed(Address),
     #[error("{0}")]
     Serve(io::Error),

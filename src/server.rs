@@ -251,7 +251,8 @@ impl Application {
         let address = self.address.clone();
         let symbols = self.state.current.load().symbols.len();
         tracing::info!(%address, symbols, "listening");
-        let heart = host::heartbeat().map(|period| rt::spawn(beat(Arc::clone(&self.state), period)));
+        let heart =
+            host::heartbeat().map(|period| rt::spawn(beat(Arc::clone(&self.state), period)));
         let can_reload = self.state.source.is_some();
         let reloader = can_reload.then(|| rt::spawn(reload::on_hangup(Arc::clone(&self.state))));
         let (stop, stopped) = watch::channel(false);

@@ -59,7 +59,8 @@ fn address_of(listener: &Listener) -> io::Result<Address> {
         Listener::Unix(listener) => {
             let address = listener.local_addr()?;
             let path = address.as_pathname().ok_or_else(|| {
-                let kind = if address.as_abstract_name().is_some() { "abstract" } else { "unnamed" };
+                let kind =
+                    if address.as_abstract_name().is_some() { "abstract" } else { "unnamed" };
                 io::Error::other(format!("an {kind} Unix socket has no path to be known by"))
             })?;
             Ok(Address::Unix(path.to_owned()))

@@ -11,8 +11,8 @@ use std::sync::{Arc, PoisonError};
 use actix_web::web;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::host::{self, Condition};
 use super::State;
+use super::host::{self, Condition};
 use crate::metrics::HitCounters;
 use crate::protocol::rspamd::ListedSymbol;
 use crate::rules::{Diagnostic, Loaded, RuleSet};
