@@ -108,7 +108,8 @@ image() {
     base bare localhost/debian
     say "build"
     cargo fetch --locked
-    b bud --isolation chroot --pull-never -t calspamd \
+    # Docker's format, because the other one has no health checks.
+    b bud --format docker --isolation chroot --pull-never -t calspamd \
         --build-arg RUST_IMAGE=localhost/rust --build-arg RUNTIME_IMAGE=localhost/debian \
         --build-arg PROFILE="$PROFILE" --build-arg CARGO_NET_OFFLINE=true \
         -v "${CARGO_HOME:-$HOME/.cargo}/registry:/root/.cargo/registry" . >"$WORK/bud.log" 2>&1 \
