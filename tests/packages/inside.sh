@@ -6,7 +6,8 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 cd /proof
 
 say() { echo "-- $*"; }
-fail() { echo "FAILED: $*"; journalctl -u calspamd --no-pager | tail -n 30; exit 1; }
+fail() { echo "FAILED: $*"; exit 1; }
+trap '[ $? = 0 ] || journalctl -u calspamd --no-pager | tail -n 30' EXIT
 files() {
     find / -xdev \( -path /proof -o -path /proc -o -path /run -o -path /tmp -o -path /var/tmp \
         -o -path /var/log -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/systemd \
@@ -74,8 +75,10 @@ systemctl restart calspamd
 
 say "a killed service comes back"
 kill -KILL "$(systemctl show -p MainPID --value calspamd)"
-sleep 4
-systemctl is-active calspamd || fail "it does not come back"
+tries=0
+until systemctl -q is-active calspamd; do
+    tries=$((tries + 1)); [ $tries -lt 30 ] || fail "it does not come back"; sleep 1
+done
 
 say upgrade
 provenance >before.provenance
