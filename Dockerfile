@@ -26,8 +26,7 @@ RUN cargo build --profile "$PROFILE" --locked --bin calspamd \
     && strip --strip-debug -o out/usr/bin/calspamd "target/$PROFILE/calspamd" \
     # The stock rules are in the binary already. These are for reading, and for copying from.
     && cp -R rules out/usr/share/calspamd/ \
-    && cp LICENSE-APACHE LICENSE-MIT out/usr/share/doc/calspamd/ \
-    && rm -rf target
+    && cp LICENSE-APACHE LICENSE-MIT out/usr/share/doc/calspamd/
 
 FROM ${RUNTIME_IMAGE} AS runtime
 COPY --from=build /build/out/usr /usr

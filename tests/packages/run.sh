@@ -108,16 +108,19 @@ image() {
     base bare localhost/debian
     say "build"
     cargo fetch --locked
+    # What was compiled stays for the next time.
+    mkdir -p "$WORK/image-target"
     # Docker's format, because the other one has no health checks.
     b bud --format docker --isolation chroot --pull-never -t calspamd \
         --build-arg RUST_IMAGE=localhost/rust --build-arg RUNTIME_IMAGE=localhost/debian \
         --build-arg PROFILE="$PROFILE" --build-arg CARGO_NET_OFFLINE=true \
+        -v "$WORK/image-target:/build/target" \
         -v "${CARGO_HOME:-$HOME/.cargo}/registry:/root/.cargo/registry" . >"$WORK/bud.log" 2>&1 \
         || { tail -n 30 "$WORK/bud.log"; fail "the image"; }
 
     say "what is in it"
-    b inspect --type image --format '{{.OCIv1.Config.User}} {{.OCIv1.Config.Entrypoint}} {{.OCIv1.Config.ExposedPorts}}' calspamd
-    b inspect --type image --format '{{.Docker.Config.Healthcheck}}' calspamd
+    b inspect --type image --format '{{.OCIv1.Config.User}} {{.OCIv1.Config.Entrypoint}} {{.Docker.Config.Healthcheck}}' calspamd
+    echo
     [ "$(b inspect --type image --format '{{.OCIv1.Config.User}}' calspamd)" = 65532:65532 ] \
         || fail "the image runs as somebody else"
     container=$(b from --pull-never calspamd)
@@ -150,8 +153,9 @@ image() {
     [ "$action" = "add header" ] || fail "it was not found"
     service=
     for process in /proc/[0-9]*; do
-        if tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q '^/usr/bin/calspamd serve' \
-            && tr '\0' '\n' <"$process/environ" 2>/dev/null | grep -q "127.0.0.1:$port\$"; then
+        # Others end while we look.
+        if { tr '\0' ' ' <"$process/cmdline" | grep -q '^/usr/bin/calspamd serve' \
+            && tr '\0' '\n' <"$process/environ" | grep -q "127.0.0.1:$port\$"; } 2>/dev/null; then
             service=${process#/proc/}
         fi
     done
