@@ -249,7 +249,8 @@ fn names(query: &str) -> (BTreeSet<String>, Vec<(String, String)>) {
             rest = &rest[c.len_utf8()..];
             continue;
         }
-        let is_call = after.trim_start().starts_with('(');
+        let next = after.trim_start();
+        let is_call = ["(", "by ", "without "].iter().any(|sign| next.starts_with(sign));
         if depth_of_labels > 0 {
             word.clone_into(&mut label);
             rest = after;

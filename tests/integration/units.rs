@@ -460,7 +460,7 @@ fn the_manual_and_completions_are_written() {
     let folder = Folder::new();
     ok(&["docs", "man", &folder.path().display().to_string()]);
     let page = std::fs::read_to_string(folder.path().join("calspamd.1")).unwrap();
-    for part in [".TH calspamd 1", "mass-check", "SIGHUP", "/etc/calspamd/calspamd.toml"] {
+    for part in [".TH calspamd 1", "Scan labelled mail", "SIGHUP", "/etc/calspamd/calspamd.toml"] {
         assert!(page.contains(part), "{part}");
     }
     assert!(folder.path().join("calspamd-rules-lint.1").exists());

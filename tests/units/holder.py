@@ -19,13 +19,18 @@ os.set_inheritable(3, True)
 launch = ["sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', "sh", *command]
 
 
+waited_for = {signal.SIGUSR1, signal.SIGTERM}
+
+
 def start():
-    return subprocess.Popen(launch, pass_fds=(3,))
+    # A child is born with the signals blocked that are blocked here.
+    unblock = lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, waited_for)
+    return subprocess.Popen(launch, pass_fds=(3,), preexec_fn=unblock)
 
 
+signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
 child = start()
-signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGTERM})
-while signal.sigwait({signal.SIGUSR1, signal.SIGTERM}) == signal.SIGUSR1:
+while signal.sigwait(waited_for) == signal.SIGUSR1:
     child.terminate()
     child.wait()
     child = start()
