@@ -6,11 +6,15 @@
 # make bench  times by stage, and the ratio of a scan to the bare parse in instructions
 # make curve  latency and size of the store over five million messages
 # make run    the service with its defaults on 127.0.0.1:11380
+# make deb    the Debian package, in target/packages
+# make sbom   what the program is made of (CycloneDX), in target/packages
+# make test-packages  the Debian package on a bare Debian 12, the container image, a minute of
+#             Prometheus; as root, half an hour
 
 # One build profile for all of it: optimised like the release, quick to compile.
 PROFILE := --profile ci
 
-.PHONY: test test-rspamd4 check bench curve run tools lint fuzz agreement ablation
+.PHONY: test test-rspamd4 check bench curve run tools lint fuzz agreement ablation deb sbom test-packages
 
 test: tools lint
 	cargo nextest run --locked --cargo-profile ci
@@ -53,9 +57,43 @@ test-rspamd4: tools
 		echo "127.0.0.1 localhost" >$(RSPAMD4)/etc/hosts; }
 	TMPDIR=$(RSPAMD4)/tmp CALSPAMD_RSPAMD=$(RSPAMD4) cargo nextest run --locked --cargo-profile ci -E 'test(/^rspamd::/) or test(/^dialect::rspamc::/)'
 
+# The package has the regex library compiled in, as the container image has.
+DEB_PROFILE := release
+DEB_VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1-1/p' Cargo.toml | head -n 1)
+DEB_OUT = target/packages/calspamd_$(DEB_VERSION).deb
+deb: export PCRE2_SYS_STATIC := 1
+deb:
+	@command -v cargo-deb >/dev/null || cargo install --locked cargo-deb
+	cargo build --locked --profile $(DEB_PROFILE) --bin calspamd
+	rm -rf target/packages/man target/packages/completions
+	mkdir -p target/packages/man target/packages/completions
+	target/$(DEB_PROFILE)/calspamd docs man target/packages/man
+	target/$(DEB_PROFILE)/calspamd docs completions bash >target/packages/completions/calspamd
+	target/$(DEB_PROFILE)/calspamd docs completions zsh >target/packages/completions/_calspamd
+	target/$(DEB_PROFILE)/calspamd docs completions fish >target/packages/completions/calspamd.fish
+	cargo deb --no-build --no-dbgsym --profile $(DEB_PROFILE) --deb-version $(DEB_VERSION) -o $(DEB_OUT)
+
+sbom:
+	@command -v cargo-cyclonedx >/dev/null || cargo install --locked cargo-cyclonedx
+	mkdir -p target/packages
+	cargo cyclonedx --format json --describe binaries --no-build-deps --target x86_64-unknown-linux-gnu
+	mv calspamd*.cdx.json target/packages/calspamd.cdx.json
+
+# What test needs besides tools; buildah and debootstrap want to be root.
+test-packages: tools
+	@missing=; \
+	command -v debootstrap >/dev/null || missing="$$missing debootstrap"; \
+	command -v buildah >/dev/null || missing="$$missing buildah"; \
+	command -v systemd-nspawn >/dev/null || missing="$$missing systemd-container"; \
+	command -v curl >/dev/null || missing="$$missing curl"; \
+	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; fi
+	tests/packages/run.sh deb
+	tests/packages/run.sh image
+	CALSPAMD_SCRAPE_SECONDS=60 cargo nextest run --locked --cargo-profile ci -E 'test(a_real_prometheus)'
+
 # What the tests need besides Rust: a C compiler for PCRE2, the test runner, the scanners that read
 # what `calspamd rules export` writes, servers of DNS lists, Python for the broken one of the lab, a
-# Redis, curl and openssl for TLS, OpenSSL's headers for Rspamd's client for Rust, which is built with a
+# Redis, a Prometheus, systemd's tools, curl and openssl for TLS, OpenSSL's headers for Rspamd's client for Rust, which is built with a
 # lock file of its own, and Node.js for Haraka and its plug-ins, which npm fetches as package-lock.json
 # has them. Mail programs: Postfix with a milter, Python's client for spamd, and Exim, which is unpacked
 # beside them because Debian lets no two mail systems be installed. Postfix comes without a
@@ -85,6 +123,8 @@ tools:
 	[ -e /usr/include/openssl/ssl.h ] || missing="$$missing libssl-dev pkg-config"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
+	command -v promtool >/dev/null || missing="$$missing prometheus"; \
+	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && \
 			echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections && \
@@ -104,6 +144,10 @@ tools:
 	@cargo build --quiet --manifest-path tests/clients/rust/Cargo.toml --locked --features pooled --bin pooled
 	@cd tests/clients/npm && [ node_modules/.package-lock.json -nt package-lock.json ] || \
 		npm ci --ignore-scripts --omit=optional --no-audit --no-fund
+	@[ target/clients/deploy/done -nt tests/clients/python/requirements-deploy.txt ] || { \
+		python3 -m venv target/clients/deploy && \
+		target/clients/deploy/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/clients/python/requirements-deploy.txt && \
+		touch target/clients/deploy/done; }
 
 # Ten minutes of each fuzz target; cargo-fuzz takes flags that only a nightly compiler knows.
 SECONDS := 600

@@ -5,9 +5,10 @@
 //! cannot be read, a port that is taken), 2 when the operator has to mend something first.
 //! Not an error: a reader of the output that goes away.
 //!
-//! The only module that knows clap and indicatif.
+//! The only module that knows clap, its generators of manuals and completions, and indicatif.
 
 mod arf;
+mod docs;
 mod errors;
 mod facts;
 mod health;
@@ -16,6 +17,7 @@ mod learn;
 mod mass_check;
 mod progress;
 mod lists;
+mod log;
 mod password;
 mod report;
 mod rescore;
@@ -124,6 +126,9 @@ enum Command {
     /// Look at what a running service remembers
     #[command(subcommand)]
     Store(store::Command),
+    /// Write manual pages, completions and reference pages
+    #[command(subcommand)]
+    Docs(docs::Command),
 }
 
 #[derive(Debug, Subcommand)]
@@ -159,6 +164,12 @@ enum Error {
     Metrics(#[from] metrics::Error),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: Address, source: io::Error },
+    #[error("cannot use the sockets handed over: {0}")]
+    Sockets(io::Error),
+    #[error(
+        "a socket for {0} was handed over, and nothing is to be served there\n  hint: let http.listen or spamd.listen name that address, or take it out of calspamd.socket"
+    )]
+    Unclaimed(Address),
     #[error("{0}")]
     Serve(io::Error),
     #[error("the service at {address} is not well: {reason}")]
@@ -194,10 +205,12 @@ impl Error {
             | Self::NotOurs(_)
             | Self::NoPassword
             | Self::Reputation(_)
+            | Self::Unclaimed(_)
             | Self::LogFilter(_) => ExitCode::from(2),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Metrics(_)
             | Self::Listen { .. }
+            | Self::Sockets(_)
             | Self::Serve(_)
             | Self::NotWell { .. }
             | Self::Log { .. }
@@ -276,6 +289,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Password => password::run(out)?,
         Command::Learn(command) => learn::run(&command, &config, out)?,
         Command::Store(command) => store::run(&command, &config.http, out)?,
+        Command::Docs(command) => docs::run(&command, out)?,
     };
     out.flush()?;
     Ok(code)

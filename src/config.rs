@@ -92,7 +92,7 @@ pub struct Log {
     pub level: Level,
     /// How it looks.
     pub format: Format,
-    /// Whether the history may hold addresses and subjects.
+    /// Log lines and the history may hold addresses, Message-IDs and subjects.
     pub verbose_ids: bool,
     /// Directives of `CALSPAMD_LOG`, which go before the level: `info,calspamd=debug`.
     pub filter: Option<String>,

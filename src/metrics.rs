@@ -10,7 +10,7 @@
 //!
 //! The only module that knows prometheus.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -38,7 +38,7 @@ const SECONDS: [f64; 17] = [
 ];
 
 /// Dialects a scan can come in by.
-const PROTOCOLS: [&str; 1] = ["rspamd"];
+const PROTOCOLS: [&str; 2] = ["rspamd", "spamd"];
 
 /// Reasons for a partial answer that are no defects of the input.
 const REASONS: [&str; 4] = [INTERNAL_ERROR, DNS_BUDGET, LISTS, STORE];
@@ -181,8 +181,12 @@ declare! {
         "What the store was asked to do, and what became of it; nothing while there is none.";
     STORE_UP: "gauge" "calspamd_store_up" []
         "1 while the store is asked, 0 while it is left alone because it does not answer.";
-    BUILD: "gauge" "calspamd_build_info" ["version", "rules"]
-        "Always 1; version of calspamd and number of its rules.";
+    SYMBOLS: "gauge" "calspamd_symbols" []
+        "Symbols that the rules in force can give.";
+    RELOAD_OK: "gauge" "calspamd_last_reload_successful" []
+        "1 while the rules in force are those of the files, 0 after a reload that failed.";
+    BUILD: "gauge" "calspamd_build_info" ["version"]
+        "Always 1; the version of calspamd.";
 }
 
 /// The process's own numbers, which the collector of the library brings along.
@@ -230,7 +234,8 @@ pub struct Metrics {
     scan_seconds: Histogram,
     stage_seconds: HistogramVec,
     hits: IntCounterVec,
-    build: IntGaugeVec,
+    symbols: IntGauge,
+    reload_ok: IntGauge,
     reloads: IntCounterVec,
     defects: IntCounterVec,
     partial: HashMap<&'static str, IntCounter>,
@@ -331,8 +336,14 @@ impl Metrics {
         let store_up = IntGauge::with_opts(options(&STORE_UP))?;
         store_up.set(1);
         add(Box::new(store_up.clone()))?;
+        let symbols = IntGauge::with_opts(options(&SYMBOLS))?;
+        add(Box::new(symbols.clone()))?;
+        let reload_ok = IntGauge::with_opts(options(&RELOAD_OK))?;
+        reload_ok.set(1);
+        add(Box::new(reload_ok.clone()))?;
         let build = IntGaugeVec::new(options(&BUILD), BUILD.labels)?;
-        add(Box::new(build.clone()))?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        add(Box::new(build))?;
         add(Box::new(ProcessCollector::for_self()))?;
 
         Ok(Self {
@@ -341,7 +352,8 @@ impl Metrics {
             scan_seconds,
             stage_seconds,
             hits,
-            build,
+            symbols,
+            reload_ok,
             reloads,
             defects,
             partial,
@@ -363,6 +375,14 @@ impl Metrics {
         DECLARATIONS.iter().copied().chain(PROCESS)
     }
 
+    /// The values that the labels of a metric have so far, in order.
+    pub fn values(&self, metric: &str, label: &str) -> BTreeSet<String> {
+        let families = self.registry.gather();
+        let metrics = families.iter().filter(|family| family.name() == metric);
+        let labels = metrics.flat_map(|family| family.get_metric()).flat_map(|one| one.get_label());
+        labels.filter(|pair| pair.name() == label).map(|pair| pair.value().to_owned()).collect()
+    }
+
     /// Makes counters for the symbols of a rule set that takes the place of another. Only these
     /// are label values from now on; a symbol that stays goes on counting where it was.
     pub fn announce<'s>(
@@ -376,9 +396,7 @@ impl Metrics {
             // What is not there any more needs no removal.
             drop(self.hits.remove_label_values(&[gone]));
         }
-        self.build.reset();
-        let number = counters.0.len().to_string();
-        self.build.with_label_values(&[env!("CARGO_PKG_VERSION"), &number]).set(1);
+        self.symbols.set(i64::try_from(counters.0.len()).unwrap_or(i64::MAX));
         counters
     }
 
@@ -386,6 +404,7 @@ impl Metrics {
     pub fn reloaded(&self, success: bool) {
         let [succeeded, failed] = RESULTS;
         self.reloads.with_label_values(&[if success { succeeded } else { failed }]).inc();
+        self.reload_ok.set(i64::from(success));
     }
 
     /// Counts a scan made with the rules that the counters belong to.
@@ -581,7 +600,7 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }
         assert!(!text.contains("NOT_ANNOUNCED"));
-        assert!(text.contains(r#"rules="2""#));
+        assert!(text.lines().any(|line| line == "calspamd_symbols 2"));
         drop(guard);
         assert!(metrics.render().contains("calspamd_scans_in_flight 0"));
     }
@@ -608,7 +627,10 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }
         assert!(!text.contains("CAL_A"), "{text}");
-        assert!(text.contains(r#"rules="3""#) && !text.contains(r#"rules="2""#), "{text}");
+        assert!(text.contains("calspamd_symbols 3"), "{text}");
+        assert!(text.contains("calspamd_last_reload_successful 1"), "{text}");
+        metrics.reloaded(false);
+        assert!(metrics.render().contains("calspamd_last_reload_successful 0"));
     }
 
     fn report(listed: u64) -> Report {

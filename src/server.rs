@@ -8,6 +8,7 @@
 
 mod access;
 mod history;
+pub mod host;
 mod http;
 pub mod keys;
 mod password;
@@ -33,12 +34,14 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::metrics::{self, HitCounters, Metrics};
 use crate::rules::RuleSet;
 use crate::scan::{self, Outcome, Request};
 use crate::site::Allowed;
 use history::Journal;
+use host::Condition;
 use keys::{KeyPair, Renew, Renewable, Source as KeySource, Tls};
 use reload::Current;
 
@@ -186,7 +189,7 @@ pub struct State {
     pub metrics: Metrics,
     /// What is done with a message.
     pub scan: Scan,
-    /// Whether the history may say whom a message was about.
+    /// Log lines and the history may say whom a message was about.
     pub verbose_ids: bool,
     /// The last errors of the log.
     errors: Errors,
@@ -342,6 +345,8 @@ impl Application {
         if let Some(keypair) = &self.transport.keypair {
             tracing::info!(public_key = keypair.current().public(), "encrypted requests are taken");
         }
+        let heart =
+            host::heartbeat().map(|period| rt::spawn(beat(Arc::clone(&self.state), period)));
         let can_reload = self.state.source.is_some();
         let reloader = can_reload.then(|| rt::spawn(reload::on_hangup(Arc::clone(&self.state))));
         let (stop, stopped) = watch::channel(false);
@@ -353,17 +358,19 @@ impl Application {
         let spamd: Vec<_> = spamd.collect();
         let shutdown = async move {
             shutdown.await;
+            host::tell(Condition::Stopping);
             // Nobody is left to tell where spamd's protocol is off.
             let _ = stop.send(true);
         };
+        host::tell(Condition::Ready(&self.state.status()));
         let result =
             http::run(self.listener, self.transport, self.settings, self.state, shutdown).await;
         for (task, address) in spamd {
             drop(task.await);
             remove_socket(&address);
         }
-        if let Some(reloader) = reloader {
-            reloader.abort();
+        for task in [reloader, heart].into_iter().flatten() {
+            task.abort();
         }
         remove_socket(&address);
         tracing::info!(%address, "stopped");
@@ -376,8 +383,27 @@ impl Application {
     }
 }
 
-/// Takes an address; port 0 is any free port.
+/// Tells the service manager now and then that the service is alive: a message can be scanned, of
+/// nothing, which asks nobody and is not counted.
+async fn beat(state: Arc<State>, period: Duration) {
+    loop {
+        let state = Arc::clone(&state);
+        let scanned = rt::task::spawn_blocking(move || {
+            let rules = &state.current.load_full().rules;
+            (state.scan)(b"", &Request::default(), rules, &state.settings)
+        });
+        if scanned.await.is_ok() {
+            host::tell(Condition::Alive);
+        }
+        sleep(period).await;
+    }
+}
+
+/// Takes an address, or the socket that somebody has bound to it for us; port 0 is any free port.
 fn bind(listen: &Address) -> io::Result<(Listener, Address)> {
+    if let Some(listener) = host::take(listen) {
+        return Ok((listener, listen.clone()));
+    }
     Ok(match listen {
         Address::Tcp(address) => {
             let listener = TcpListener::bind(address)?;
@@ -404,8 +430,9 @@ fn bind_tls(tls: &Tls, state: &State) -> io::Result<(TcpListener, ServerConfig)>
 
 /// Nobody listens there any more; a leftover file only misleads.
 fn remove_socket(address: &Address) {
-    if let Address::Unix(path) = address {
-        drop(std::fs::remove_file(path));
+    match address {
+        Address::Unix(path) if !host::is_handed(address) => drop(std::fs::remove_file(path)),
+        Address::Unix(_) | Address::Tcp(_) => {}
     }
 }
 

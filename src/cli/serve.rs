@@ -1,25 +1,21 @@
-//! `calspamd serve`: the long-running service, and its log.
+//! `calspamd serve`: the long-running service.
 
-use std::io;
-use std::panic;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
-
-use super::errors::Keeper;
-use super::{Common, Error, rules, terminal};
-use crate::config::{Config, Format, Level, Log};
+use super::{Common, Error, log, rules};
+use crate::config::Config;
 use crate::reputation::Reputation;
-use crate::server::{self, Application, Errors, Refusal, State};
+use crate::server::{self, Application, Errors, Refusal, State, host};
+
+/// Files that are open beside connections: the store, questions to DNS lists, the runtime's own.
+const OTHER_FILES: u64 = 1_024;
 
 pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
     config.check_address()?;
     let errors = Errors::default();
-    start_log(&config.log, terminal::paints_errors(common.color), &errors)?;
-    hide_panic_messages();
+    log::start(&config.log, common.color, &errors)?;
+    prepare_host(&config)?;
     server::keys::check(&config.http, &config.spamd)?;
 
     let source = rules::Source::new(common, &config);
@@ -44,10 +40,25 @@ pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
     let mut application = Application::build(config.http, state)
         .map_err(|source| Error::Listen { address, source })?;
     add_spamd(&mut application, config.spamd, config.spamd_is_named)?;
+    if let Some(address) = host::unclaimed_socket() {
+        return Err(Error::Unclaimed(address));
+    }
     let served = application.serve(server::stop_signal()).map_err(Error::Serve);
     reputation.stop();
     served?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes over sockets that are bound already, and room for all connections.
+fn prepare_host(config: &Config) -> Result<(), Error> {
+    host::receive_sockets().map_err(Error::Sockets)?;
+    let connections = config.http.connections + config.spamd.connections;
+    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    let limit = host::raise_open_files(wanted);
+    if limit < wanted {
+        tracing::warn!(limit, wanted, "few files may be open: raise the limit (LimitNOFILE=)");
+    }
+    Ok(())
 }
 
 /// Listens for spamd's protocol too. The default address may be taken by another service on the
@@ -74,37 +85,4 @@ fn refusal(error: Error) -> Refusal {
         return Refusal::Rules(diagnostics);
     }
     Refusal::Files(error.to_string())
-}
-
-fn start_log(log: &Log, colour: bool, errors: &Errors) -> Result<(), Error> {
-    let filter = match (&log.filter, log.level) {
-        (Some(directives), _) => {
-            EnvFilter::try_new(directives).map_err(|error| Error::LogFilter(error.to_string()))?
-        }
-        (None, Level::Trace) => EnvFilter::new("trace"),
-        (None, Level::Off) => EnvFilter::new("off"),
-        // The libraries' own stories are of use to those who ask for everything. That of
-        // actix-http is an error for each client that speaks no HTTP.
-        (None, level) => EnvFilter::new(format!("error,actix_http=off,calspamd={}", level.name())),
-    };
-    let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(colour)
-        .with_target(false)
-        .with_writer(io::stderr);
-    let lines = match log.format {
-        Format::Text => lines.boxed(),
-        Format::Json => lines.json().flatten_event(true).boxed(),
-    };
-    let kept = tracing_subscriber::registry().with(filter).with(lines).with(Keeper(errors.clone()));
-    // A log that is there already was started by a test around us.
-    drop(kept.try_init());
-    Ok(())
-}
-
-/// A panic's message may quote the mail it happened in; the log gets the place in our code.
-fn hide_panic_messages() {
-    panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "panic: this is a mistake in calspamd, please report it");
-    }));
 }

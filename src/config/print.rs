@@ -271,7 +271,7 @@ pub(super) fn print(config: &Config) -> String {
     page.section("log");
     page.key("level", text(log.level.name()), "off, error, warn, info, debug or trace.");
     page.key("format", text(log.format.name()), "text or json.");
-    page.key("verbose_ids", log.verbose_ids, "Whether /history says whom a message was about.");
+    page.key("verbose_ids", log.verbose_ids, "Log and /history say whom a message was about.");
     for (name, profile) in &scan.verdict.profiles {
         print_profile(&mut page, name, profile);
     }

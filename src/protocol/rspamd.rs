@@ -185,7 +185,8 @@ impl Reading {
             "organizer" => first(&mut self.options.organizer, || address(value)),
             "campaign" => first(&mut self.options.campaign, || text(value)),
             "address" => first(&mut self.options.address, || address(value)),
-            "log-tag" => first(&mut self.options.log_tag, || log_tag(value)),
+            // Rspamd's name, and the one of proxies.
+            "log-tag" | "x-request-id" => first(&mut self.options.log_tag, || log_tag(value)),
             "compression" | "content-encoding" => {
                 first(&mut self.options.compression, || compression(value));
                 self.options.zstd |= value.eq_ignore_ascii_case(ZSTD);

@@ -24,6 +24,7 @@ use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
+use tokio::time::sleep;
 
 use super::access::{Access, Right};
 use super::perform::{self, Told, perform};
@@ -49,6 +50,9 @@ const BLOCKING_THREADS: usize = 2;
 
 /// The same where scans wait for DNS, which takes time and no work.
 const WAITING_THREADS: usize = 64;
+
+/// Time that connections get to bring their request when the service stops.
+const DRAIN: Duration = Duration::from_millis(300);
 
 /// Time to read on after a refusal, so that a client still sending gets to see the reply.
 const LINGER: Duration = Duration::from_secs(5);
@@ -158,6 +162,10 @@ pub(super) async fn run(
     let stopper = rt::spawn(async move {
         shutdown.await;
         state.stopping.store(true, Ordering::Relaxed);
+        // A connection that was taken may have its request still on the way; stopping at once would
+        // close it without an answer. New ones wait, for the next process if it gets the socket.
+        handle.pause().await;
+        sleep(DRAIN).await;
         handle.stop(true).await;
     });
     let result = server.await;

@@ -28,6 +28,12 @@ pub(super) struct Told<'t> {
     pub(super) no_stat: bool,
 }
 
+/// Longest text of a caller in a log line, in characters: an address may have so many.
+const LOGGED_CHARACTERS: usize = 254;
+
+/// Recipients in a log line.
+const LOGGED_RECIPIENTS: usize = 20;
+
 /// Scans, counts under the dialect's name, and logs.
 pub(super) fn perform(
     state: &State,
@@ -40,6 +46,10 @@ pub(super) fn perform(
     // The scan keeps this set, also when another takes its place meanwhile.
     let current = state.current.load_full();
     let started = Instant::now();
+    let number = state.scans.fetch_add(1, Ordering::Relaxed);
+    let id = told.log_tag.map_or_else(|| format!("{number:08x}"), str::to_owned);
+    // What goes wrong on the way is logged with the same id.
+    let span = tracing::error_span!("scan", id).entered();
     // The state behind the references is atomics and things that nobody changes: a panic
     // cannot leave it half written.
     let scanned = catch_unwind(AssertUnwindSafe(|| {
@@ -49,15 +59,14 @@ pub(super) fn perform(
         state.metrics.panicked();
         not_scanned(message.len(), started.elapsed())
     });
+    drop(span);
     state.metrics.observe(&outcome, &current.hits, protocol);
-    let number = state.scans.fetch_add(1, Ordering::Relaxed);
     let now = super::now();
     if !told.no_stat {
         state.journal.count(&outcome, now);
     }
     if !told.no_log {
-        let id = told.log_tag.map_or_else(|| format!("{number:08x}"), str::to_owned);
-        log(&id, &outcome, request);
+        log(&outcome, &Line { id: &id, protocol, request, with_addresses: state.verbose_ids });
         let profile = request.profile.as_deref();
         let thresholds = &*state.settings.verdict.thresholds_under(profile);
         let (outcome, subject) = (&outcome, told.subject);
@@ -118,16 +127,31 @@ fn not_scanned(size: usize, total: Duration) -> Outcome {
     }
 }
 
+/// What a log line says beside the outcome.
+struct Line<'r> {
+    id: &'r str,
+    protocol: &'static str,
+    request: &'r Request,
+    /// Whoever runs the service has asked for them.
+    with_addresses: bool,
+}
+
 /// One line a scan. Symbols and numbers only: addresses, subjects and text are nobody's
 /// business but the recipient's.
-fn log(id: &str, outcome: &Outcome, request: &Request) {
+fn log(outcome: &Outcome, line: &Line<'_>) {
     let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     let timings = &outcome.timings;
     let symbols: Vec<&str> =
         outcome.verdict.symbols.iter().map(|symbol| &*symbol.hit.symbol).collect();
+    let envelope = &line.request.envelope;
+    let shown = |value: Option<String>| value.filter(|_| line.with_addresses);
     tracing::info!(
-        id,
-        queue_id = request.envelope.queue_id.as_deref().unwrap_or_default(),
+        id = line.id,
+        queue_id = cut(envelope.queue_id.as_deref().unwrap_or_default()),
+        protocol = line.protocol,
+        message_id = shown(outcome.message_id.as_deref().map(cut)),
+        from = shown(envelope.sender.as_deref().map(cut)),
+        rcpt = shown(Some(some_of(&envelope.recipients))),
         size = outcome.size,
         calendar = outcome.has_calendar,
         action = outcome.verdict.action.name(),
@@ -137,6 +161,7 @@ fn log(id: &str, outcome: &Outcome, request: &Request) {
         message_ms = milliseconds(timings.message),
         calendar_ms = milliseconds(timings.calendar),
         facts_ms = milliseconds(timings.facts),
+        authentication_ms = milliseconds(timings.authentication),
         reputation_ms = milliseconds(timings.reputation),
         lists_ms = milliseconds(timings.lists),
         rules_ms = milliseconds(timings.rules),
@@ -146,11 +171,31 @@ fn log(id: &str, outcome: &Outcome, request: &Request) {
     );
 }
 
+/// A caller's text, short enough for a log line.
+fn cut(text: &str) -> String {
+    text.chars().take(LOGGED_CHARACTERS).collect()
+}
+
+/// The first few, with a comma between them.
+fn some_of(addresses: &[String]) -> String {
+    let some: Vec<String> =
+        addresses.iter().take(LOGGED_RECIPIENTS).map(|address| cut(address)).collect();
+    some.join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::protocol::rspamd;
     use crate::verdict::Thresholds;
+
+    #[test]
+    fn log_lines_stay_short() {
+        let many: Vec<String> = (0..1_000).map(|n| format!("{n}@{}", "ü".repeat(1_000))).collect();
+        let shown = some_of(&many);
+        assert_eq!(shown.matches(',').count(), LOGGED_RECIPIENTS - 1);
+        assert_eq!(shown.chars().count(), LOGGED_RECIPIENTS * (LOGGED_CHARACTERS + 1) - 1);
+    }
 
     #[test]
     fn a_scan_that_failed_inserts_nothing() {

@@ -5,12 +5,14 @@
 //! Not an error: scans going on. They keep the set that they began with.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use actix_web::web;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::State;
+use super::host::{self, Condition};
 use super::keys::{self, Renewal};
 use crate::metrics::HitCounters;
 use crate::protocol::rspamd::ListedSymbol;
@@ -81,12 +83,24 @@ impl State {
     pub fn reload(&self) -> Option<Result<Reloaded, Refusal>> {
         let source = self.source.as_ref()?;
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        // A manager that has heard of the end must not hear of a new beginning.
+        let tell = |condition: Condition<'_>| {
+            if !self.stopping.load(Ordering::Relaxed) {
+                host::tell(condition);
+            }
+        };
+        tell(Condition::Reloading);
         let result = self.renewals().and_then(|renewals| {
             let loaded = source()?;
             renewals.into_iter().for_each(|renewal| renewal());
             Ok(self.replace(loaded))
         });
         self.metrics.reloaded(result.is_ok());
+        let mut status = self.status();
+        if result.is_err() {
+            status.push_str("; the last reload has failed, these are the old ones");
+        }
+        tell(Condition::Ready(&status));
         match &result {
             Ok(reloaded) => {
                 log(&reloaded.warnings);
@@ -105,6 +119,11 @@ impl State {
             }
         }
         Some(result)
+    }
+
+    /// What the service does, in a line for people.
+    pub(super) fn status(&self) -> String {
+        format!("scanning with {} symbols", self.current.load().symbols.len())
     }
 
     /// Keys and certificates as their files are now, to be put into force.

@@ -109,6 +109,10 @@ impl Program {
         program
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn check(&self, headers: &str, mail: &str) -> Value {
         let reply = ask(self.address, &post("/checkv2", headers, mail.as_bytes()));
         assert_eq!(reply.status, 200, "{reply:?}");

@@ -87,5 +87,9 @@ mod redis;
 mod sequences;
 // The memory when something goes wrong, and what can be read in it.
 mod upheaval;
+// Dashboard, alerts and recording rules against a service that a real Prometheus watches.
+mod monitoring;
+// The service under a service manager: units, sockets, readiness, restarts, the journal.
+mod units;
 // Boundaries of the modules, read from the source.
 mod architecture;
