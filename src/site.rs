@@ -94,6 +94,11 @@ impl Allowed {
     pub fn covers(&self, ip: IpAddr) -> bool {
         self.networks.holds(ip)
     }
+
+    /// The same for those that are written; this machine only where it is.
+    pub fn names(&self, ip: IpAddr) -> bool {
+        self.networks.names(ip)
+    }
 }
 
 impl FromIterator<Network> for Allowed {

@@ -66,9 +66,10 @@ impl Access {
         Self { password, enable_password, secure, failures, verifying: Mutex::new(()) }
     }
 
-    /// True for a client of one of the named networks.
+    /// True for a client of one of the named networks. This machine is none of them by itself:
+    /// its programs need no password, but share what one client may have.
     pub(super) fn is_secure(&self, address: IpAddr) -> bool {
-        self.secure.covers(address.to_canonical())
+        self.secure.names(address)
     }
 
     /// What a request may, if that is enough. `peer` is `None` on a Unix socket, where the rights
@@ -177,6 +178,20 @@ mod tests {
             check("198.51.100.7", &[(name, "192.0.2.1")], false);
             check("a Unix socket", &[(name, "192.0.2.1")], false);
             check("::1", &[(name, "192.0.2.1"), ("password", "let me in")], true);
+        }
+    }
+
+    #[test]
+    fn networks_are_secure_by_name() {
+        let access = access(None, None);
+        for (address, expected) in [
+            ("198.51.100.7", true),
+            ("::ffff:198.51.100.7", true),
+            ("198.51.101.7", false),
+            ("127.0.0.1", false),
+            ("::1", false),
+        ] {
+            assert_eq!(access.is_secure(address.parse().unwrap()), expected, "{address}");
         }
     }
 

@@ -158,6 +158,16 @@ impl Networks {
         self.is_trusted(&ip.to_canonical().to_string())
     }
 
+    /// True when the address is in the trusted networks as they are written: this host itself
+    /// only where it is named.
+    pub fn names(&self, ip: IpAddr) -> bool {
+        let bits = match ip.to_canonical() {
+            IpAddr::V4(four) => four.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(six) => six.to_bits(),
+        };
+        self.trusted.contains(bits)
+    }
+
     /// True when trusted or internal networks are named, so that nothing is inferred.
     pub(in crate::facts) fn is_configured(&self) -> bool {
         !(self.trusted.entries.is_empty() && self.internal.entries.is_empty())
