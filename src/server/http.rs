@@ -377,10 +377,9 @@ impl Service {
         let status = match reason {
             Rejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Rejection::Timeout => StatusCode::REQUEST_TIMEOUT,
-            Rejection::BrokenBody
-            | Rejection::Parts
-            | Rejection::File
-            | Rejection::Encryption => StatusCode::BAD_REQUEST,
+            Rejection::BrokenBody | Rejection::Parts | Rejection::File | Rejection::Encryption => {
+                StatusCode::BAD_REQUEST
+            }
             Rejection::Compression => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Rejection::UnknownPath => StatusCode::NOT_FOUND,
             Rejection::Method => StatusCode::METHOD_NOT_ALLOWED,

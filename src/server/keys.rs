@@ -95,7 +95,9 @@ pub enum Error {
         error: rustls::Error,
     },
     /// Nobody could send what is asked for.
-    #[error("http.encrypted_only: there is no key to encrypt for\n  hint: name it in http.keypair_file")]
+    #[error(
+        "http.encrypted_only: there is no key to encrypt for\n  hint: name it in http.keypair_file"
+    )]
     NoKeyPair,
     /// A Unix socket needs no TLS, and gets none.
     #[error("{0}: TLS is for IP:PORT")]

@@ -23,17 +23,20 @@ fn mail() -> String {
 }
 
 /// A reply whose body is no text.
-struct Raw {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
+pub(crate) struct Raw {
+    pub(crate) status: u16,
+    /// In lower case.
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
-fn ask(service: &Service, request: &[u8]) -> Raw {
+/// Sends bytes on a connection that the service is to close, and reads one reply. A request that is
+/// refused need not be taken whole.
+pub(crate) fn ask(service: &Service, request: &[u8]) -> Raw {
     let mut stream = service.connect();
-    stream.write_all(request).unwrap();
+    drop(stream.write_all(request));
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).unwrap();
+    drop(stream.read_to_end(&mut bytes));
     let end = bytes.windows(4).position(|at| at == b"\r\n\r\n").unwrap();
     let body = bytes.split_off(end + 4);
     let head = String::from_utf8(bytes).unwrap();
