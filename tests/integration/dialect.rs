@@ -25,10 +25,11 @@ fn mail() -> String {
 }
 
 /// A reply whose body is no text.
-struct Raw {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
+pub(crate) struct Raw {
+    pub(crate) status: u16,
+    /// In lower case.
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Raw {
@@ -42,11 +43,13 @@ impl Raw {
     }
 }
 
-fn ask(service: &Service, request: &[u8]) -> Raw {
+/// Sends bytes on a connection that the service is to close, and reads one reply. A request that is
+/// refused need not be taken whole.
+pub(crate) fn ask(service: &Service, request: &[u8]) -> Raw {
     let mut stream = service.connect();
-    stream.write_all(request).unwrap();
+    drop(stream.write_all(request));
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).unwrap();
+    drop(stream.read_to_end(&mut bytes));
     Raw::of(bytes)
 }
 

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use calspamd::protocol::rspamd::crypt;
 use calspamd::rules;
-use calspamd::server::keys::Hidden;
-use calspamd::server::keys::{KeyPair, Source, Tls};
-use calspamd::server::{self, Address, Application, Refusal, Settings, State, spamd};
+use calspamd::server::keys::{Hidden, KeyPair, Source, Tls};
+use calspamd::server::{Address, Application, Refusal, Settings, State, spamd};
 
-use crate::cli::{Folder, calspamd, err, ok, out};
+use crate::cli::{Folder, calspamd, err, json, ok, out};
+use crate::dialect::ask;
 use crate::support::{Reply, Service, calendar, load, mail, post, rule_set, state, test_settings};
 
 fn invitation() -> String {
@@ -53,12 +53,12 @@ impl Sender {
     /// Sends a request in an envelope; gives the reply around, and the one inside.
     fn ask(&self, service: &Service, headers: &str, inner: &[u8]) -> (u16, String, Option<Reply>) {
         let headers = format!("{headers}Connection: close\r\nKey: {}\r\n", self.header);
-        let (status, head, body) = raw(service, &post("/post", &headers, &self.envelope(inner)));
-        let inside = (status == 200).then(|| {
-            let text = self.secret.open(&body).unwrap();
+        let reply = ask(service, &post("/post", &headers, &self.envelope(inner)));
+        let inside = (reply.status == 200).then(|| {
+            let text = self.secret.open(&reply.body).unwrap();
             Reply::read(&mut text.as_slice())
         });
-        (status, head, inside)
+        (reply.status, reply.head, inside)
     }
 
     #[track_caller]
@@ -67,21 +67,8 @@ impl Sender {
     }
 }
 
-/// A reply whose body is no text.
-fn raw(service: &Service, request: &[u8]) -> (u16, String, Vec<u8>) {
-    let mut stream = service.connect();
-    // A request that is refused need not be taken whole.
-    drop(stream.write_all(request));
-    let mut bytes = Vec::new();
-    drop(stream.read_to_end(&mut bytes));
-    let end = bytes.windows(4).position(|at| at == b"\r\n\r\n").unwrap();
-    let body = bytes.split_off(end + 4);
-    let head = String::from_utf8(bytes).unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), head, body)
-}
-
 fn run(program: &str, arguments: &[&str]) -> Output {
-    let output = Command::new(program).args(arguments).output();
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
     output.unwrap_or_else(|_| panic!("{program} is missing: run `make tools`"))
 }
 
@@ -122,16 +109,19 @@ fn rspamd_reads_our_keys() {
     let keys = folder.path().join("pair").display().to_string();
     let public = ok(&["keypair", "--output", &keys]);
     assert_eq!(fs::metadata(&keys).unwrap().permissions().mode() & 0o777, 0o600);
-    // Rspamd encrypts for our public key, and decrypts with our private one.
-    let clear = folder.write("clear", "a secret\n");
-    let sealed = folder.path().join("sealed").display().to_string();
-    let opened = folder.path().join("opened").display().to_string();
-    let sealing =
-        run("rspamadm", &["keypair", "encrypt", "-p", public.trim(), "-o", &sealed, &clear]);
-    assert!(Path::new(&sealed).exists(), "{sealing:?}");
-    let opening = run("rspamadm", &["keypair", "decrypt", "-k", &keys, "-o", &opened, &sealed]);
-    let read = fs::read_to_string(&opened).unwrap_or_else(|_| panic!("{opening:?}"));
-    assert_eq!(read, "a secret\n");
+    // Its own commands for files are broken in 3.4 with any pair, so a script loads ours.
+    let script = format!(
+        "local parser = require('ucl').parser()\n\
+         assert(parser:parse_file('{keys}'))\n\
+         local pair = require('rspamd_cryptobox_keypair').load(parser:get_object())\n\
+         print(require('ucl').to_format(pair:totable(), 'json-compact'))\n"
+    );
+    let script = folder.write("load.lua", &script);
+    let loaded = json(&out(&run("rspamadm", &["lua", &script])));
+    assert_eq!(loaded["keypair"]["pubkey"], public.trim());
+    let id = loaded["keypair"]["id"].as_str().unwrap();
+    let text = fs::read_to_string(&keys).unwrap();
+    assert!(text.contains(&format!("id = \"{id}\"")), "{id}: {text}");
     // A pair that others may hold is not overwritten.
     let again = calspamd(&["keypair", "--output", &keys]);
     assert_eq!(again.status.code(), Some(1), "{}", err(&again));
@@ -148,7 +138,7 @@ fn what_is_inside_counts_as_if_it_came_in_the_clear() {
     let (status, head, inside) = sender.ask(&service, "", b"GET /none HTTP/1.0\r\n\r\n");
     // From outside all replies look alike.
     assert_eq!((status, inside.unwrap().status), (200, 404), "{head}");
-    assert!(head.to_ascii_lowercase().contains("content-type: application/octet-stream"), "{head}");
+    assert!(head.contains("\r\ncontent-type: application/octet-stream\r\n"), "{head}");
     // Bare line feeds, as the client for Rust has it.
     let text = invitation();
     let check = format!(
