@@ -51,7 +51,7 @@ test-rspamd4: tools
 	@[ -e $(RSPAMD4)/etc/hosts ] || { rm -rf $(RSPAMD4) && \
 		debootstrap --variant=minbase --include=rspamd testing $(RSPAMD4) && \
 		echo "127.0.0.1 localhost" >$(RSPAMD4)/etc/hosts; }
-	TMPDIR=$(RSPAMD4)/tmp CALSPAMD_RSPAMD=$(RSPAMD4) cargo nextest run --locked --cargo-profile ci -E 'test(/^rspamd::/) or test(/^dialect::rspamc::/)'
+	TMPDIR=$(RSPAMD4)/tmp CALSPAMD_RSPAMD=$(RSPAMD4) cargo nextest run --locked --cargo-profile ci -E 'test(/^rspamd::/) or test(/^dialect::rspamc::/) or test(postfix::rspamd)'
 
 # What the tests need besides Rust: a C compiler for PCRE2, the test runner, the scanners that read
 # what `calspamd rules export` writes, servers of DNS lists, Python for the broken one of the lab, a

@@ -127,9 +127,9 @@ fn rspamc_prints_letter_by_letter() {
     assert_eq!(settled(&["symbols"]), include_str!("symbols.txt"));
     assert_eq!(settled(&["--mime", "symbols"]), include_str!("mime.txt"));
     let headers = settled(&["--headers", "symbols"]);
-    for line in ["Content-Type: application/json", "Server: calspamd/"] {
-        let (headers, line) = (headers.to_ascii_lowercase(), line.to_ascii_lowercase());
-        assert!(headers.contains(&line), "{line} is not in {headers}");
+    // Its version 4 takes other types than JSON.
+    for line in ["content-type: application/", "server: calspamd/"] {
+        assert!(headers.to_ascii_lowercase().contains(line), "{line} is not in {headers}");
     }
 }
 
@@ -206,7 +206,8 @@ fn recorded_requests_of_later_versions_are_answered() {
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         let name = name(&path);
-        if !name.starts_with("rspamc_") || !name.ends_with(".wire") {
+        let is_wire = path.extension().is_some_and(|ending| ending == "wire");
+        if !name.starts_with("rspamc_") || !is_wire {
             continue;
         }
         for request in sent(&std::fs::read(&path).unwrap()) {
