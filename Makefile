@@ -55,9 +55,11 @@ test-rspamd4: tools
 
 # What the tests need besides Rust: a C compiler for PCRE2, the test runner, the scanners that read
 # what `calspamd rules export` writes, servers of DNS lists, Python for the broken one of the lab, a
-# Redis, and Node.js for Haraka and its plug-ins, which npm fetches as package-lock.json has them.
-# Mail programs: Postfix with a milter, Python's client for spamd, and Exim, which is unpacked beside
-# them because Debian lets no two mail systems be installed. Postfix comes without a configuration, so nobody starts it.
+# Redis, curl and openssl for TLS, OpenSSL's headers for Rspamd's client for Rust, which is built with a
+# lock file of its own, and Node.js for Haraka and its plug-ins, which npm fetches as package-lock.json
+# has them. Mail programs: Postfix with a milter, Python's client for spamd, and Exim, which is unpacked
+# beside them because Debian lets no two mail systems be installed. Postfix comes without a
+# configuration, so nobody starts it.
 tools:
 	@missing=; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
@@ -69,11 +71,18 @@ tools:
 	command -v rspamadm >/dev/null || missing="$$missing rspamd"; \
 	command -v spamassassin >/dev/null || missing="$$missing spamassassin"; \
 	command -v spamc >/dev/null || missing="$$missing spamc"; \
+	command -v spamd >/dev/null || [ -x /usr/sbin/spamd ] || missing="$$missing spamd"; \
+	command -v perlcritic >/dev/null || missing="$$missing libperl-critic-perl"; \
+	dpkg -s perl-doc >/dev/null 2>&1 || missing="$$missing perl-doc"; \
+	command -v amavisd >/dev/null || [ -x /usr/sbin/amavisd ] || missing="$$missing amavisd-new"; \
 	command -v rspamc >/dev/null || missing="$$missing rspamd"; \
 	[ -x /usr/sbin/postfix ] || missing="$$missing postfix"; \
 	[ -x /usr/sbin/spamass-milter ] || missing="$$missing spamass-milter"; \
 	[ -e /usr/lib/x86_64-linux-gnu/libspf2.so.2 ] || missing="$$missing libmariadb3 libidn12 libspf2-2 libpq5 libldap-2.5-0 libgnutls-dane0 libperl5.36"; \
 	python3 -m ensurepip --version >/dev/null 2>&1 || missing="$$missing python3-venv"; \
+	command -v curl >/dev/null || missing="$$missing curl"; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
+	[ -e /usr/include/openssl/ssl.h ] || missing="$$missing libssl-dev pkg-config"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
 	if [ -n "$$missing" ]; then \
@@ -91,6 +100,8 @@ tools:
 		python3 -m venv target/clients/python && \
 		target/clients/python/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/clients/python/requirements.txt && \
 		touch target/clients/python/done; }
+	@cargo build --quiet --manifest-path tests/clients/rust/Cargo.toml --locked --features blocking --bin blocking
+	@cargo build --quiet --manifest-path tests/clients/rust/Cargo.toml --locked --features pooled --bin pooled
 	@cd tests/clients/npm && [ node_modules/.package-lock.json -nt package-lock.json ] || \
 		npm ci --ignore-scripts --omit=optional --no-audit --no-fund
 
@@ -101,7 +112,7 @@ fuzz:
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 	@for target in $(or $(TARGETS),$$(cargo fuzz list --fuzz-dir fuzz)); do \
 		seeds=; for folder in fuzz/seeds/$$target tests/messages/spam tests/messages/ham tests/messages/broken; do \
-			case $$target/$$folder in rules/tests*|meta/tests*|attachment/tests*) continue ;; esac; \
+			case $$target/$$folder in message/*|calendar/*|scan/*|*/fuzz/*) ;; *) continue ;; esac; \
 			if [ -d $$folder ]; then seeds="$$seeds $$folder"; fi; done; \
 		mkdir -p fuzz/corpus/$$target; \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target fuzz/corpus/$$target $$seeds -- -max_total_time=$(SECONDS) -timeout=20 || exit 1; \

@@ -13,6 +13,7 @@
 )]
 
 mod dns;
+mod memory;
 mod messages;
 
 use std::hint::black_box;
@@ -191,7 +192,12 @@ fn main() {
         if stage == "dns-cached" {
             dns::warm(&sample.bytes, &delivery, &rules, &settings);
         }
-        for _ in 0..arguments[at + 3].parse::<usize>().unwrap() {
+        let runs = arguments[at + 3].parse().unwrap();
+        if let Some(kind) = stage.strip_prefix("store-") {
+            memory::scan(&sample.bytes, &delivery, &rules, kind == "on", runs);
+            return;
+        }
+        for _ in 0..runs {
             match stage {
                 "dns-off" | "dns-cached" => {
                     black_box(scan::scan(&sample.bytes, &delivery, &rules, &settings));

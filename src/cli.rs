@@ -10,6 +10,7 @@
 mod arf;
 mod facts;
 mod health;
+mod keypair;
 mod learn;
 mod mass_check;
 mod progress;
@@ -109,6 +110,8 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Make a pair of keys for Rspamd's encrypted transport
+    Keypair(keypair::Arguments),
     /// Ask a running service whether it is well
     Health,
     /// Tell a running service what users say of their mail
@@ -134,6 +137,8 @@ enum ConfigCommand {
 enum Error {
     #[error("{0}")]
     Config(#[from] config::Error),
+    #[error("{0}")]
+    Keys(#[from] server::keys::Error),
     #[error("{0}")]
     Site(#[from] site::Error),
     #[error("{0}")]
@@ -174,6 +179,7 @@ impl Error {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_)
+            | Self::Keys(_)
             | Self::Site(_)
             | Self::Files(_)
             | Self::Rules(_)
@@ -253,6 +259,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Rules(command) => rules::run(&command, &common, &config, paint, out)?,
         Command::Lists(command) => lists::run(&command, &common, &config, paint, out)?,
         Command::Config(ConfigCommand::Check { print }) => check(print, &common, &config, out)?,
+        Command::Keypair(arguments) => keypair::run(&arguments, out)?,
         Command::Health => health::run(&config.http, out)?,
         Command::Learn(command) => learn::run(&command, &config, out)?,
         Command::Store(command) => store::run(&command, &config.http, out)?,
@@ -282,12 +289,16 @@ fn check(
     out: &mut dyn Write,
 ) -> Result<ExitCode, Error> {
     config.check_address()?;
+    let public_key = server::keys::check(&config.http, &config.spamd)?;
     let loaded = rules::load(common, config)?;
     rules::warn(&loaded.diagnostics);
     if print {
         out.write_all(config.print().as_bytes())?;
     } else {
         writeln!(out, "ok, symbols: {}", loaded.rules.symbols().count())?;
+        if let Some(key) = public_key {
+            writeln!(out, "public key: {key}")?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -236,12 +236,16 @@ impl Config {
     /// Refuses to listen where other machines can connect, unless that is wanted. Asked last,
     /// because the command line has a say in the address.
     pub fn check_address(&self) -> Result<(), Error> {
-        if !self.http.listen.is_local() && !self.insecure {
-            return Err(Error::Public(self.http.listen.clone()));
+        let tls = self.http.tls.as_ref().map(|tls| &tls.listen);
+        let public = [Some(&self.http.listen), tls].into_iter().flatten().find(|a| !a.is_local());
+        match public {
+            Some(address) if !self.insecure => return Err(Error::Public(address.clone())),
+            Some(_) | None => {}
         }
-        let spamd = &self.spamd;
-        match &spamd.listen {
-            Some(address) if !address.is_local() && spamd.allowed.written.is_empty() => {
+        let tls = self.spamd.tls.as_ref().map(|tls| &tls.listen);
+        let listen = self.spamd.listen.as_ref();
+        match [listen, tls].into_iter().flatten().find(|address| !address.is_local()) {
+            Some(address) if self.spamd.allowed.written.is_empty() => {
                 Err(Error::PublicSpamd(address.clone()))
             }
             Some(_) | None => Ok(()),
@@ -331,7 +335,8 @@ mod tests {
                 "[http]\nlisten = \"127.0.0.1:11380\"\nlisen = 1\n",
                 "calspamd.toml:3:1: http.lisen: unknown key `lisen`\n    lisen = 1\n  \
                  hint: known here: `listen`, `max_message`, `insecure`, \
-                 `enable_password`, `file_folders`",
+                 `enable_password`, `file_folders`, `keypair`, \
+                 `keypair_file`, `encrypted_only`, `tls`",
             ),
             (
                 "[web]\n",
@@ -410,7 +415,8 @@ mod tests {
             error("CALSPAMD_HTTP__LISEN", "x"),
             "environment: CALSPAMD_HTTP__LISEN: unknown key `lisen`\n  hint: known here: \
              `listen`, `max_message`, `insecure`, \
-                 `enable_password`, `file_folders`"
+                 `enable_password`, `file_folders`, `keypair`, \
+                 `keypair_file`, `encrypted_only`, `tls`"
         );
         assert_eq!(
             error("CALSPAMD_LISTEN", "x"),
@@ -440,6 +446,13 @@ mod tests {
             listen = \"unix:/run/a \\\"b\\\".sock\"
             max_message = 1234567
             insecure = true
+            keypair_file = \"/etc/calspamd/keypair\"
+            encrypted_only = true
+            tls.listen = \"127.0.0.1:11381\"
+            tls.certificate = \"/etc/ssl/c.pem\"
+            tls.key = \"/etc/ssl/k.pem\"
+            [spamd]
+            tls = { listen = \"[::1]:784\", certificate = \"c\", key = \"k\" }
             [rules]
             directories = [\"/one\", \"two\"]
             [dns]

@@ -72,11 +72,13 @@ pub enum Rejection {
     NotAcceptable,
     /// The message is said to stand in a file that is not there, or not allowed.
     File,
+    /// Encrypted for somebody else, broken, or in the clear where that is not allowed.
+    Encryption,
 }
 
 impl Rejection {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::TooLarge,
         Self::Timeout,
         Self::BrokenBody,
@@ -87,6 +89,7 @@ impl Rejection {
         Self::Parts,
         Self::NotAcceptable,
         Self::File,
+        Self::Encryption,
     ];
 
     /// Label value.
@@ -102,6 +105,7 @@ impl Rejection {
             Self::Parts => "parts",
             Self::NotAcceptable => "not-acceptable",
             Self::File => "file",
+            Self::Encryption => "encryption",
         }
     }
 }

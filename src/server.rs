@@ -8,6 +8,7 @@
 
 mod access;
 mod http;
+pub mod keys;
 mod perform;
 mod reload;
 pub mod spamd;
@@ -21,17 +22,19 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix_web::rt::{self, System};
 use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::metrics::{self, HitCounters, Metrics};
 use crate::rules::RuleSet;
 use crate::scan::{self, Outcome, Request};
+use keys::{KeyPair, Renew, Renewable, Source as KeySource, Tls};
 use reload::Current;
 
 pub use reload::{Refusal, Reloaded, Source, log};
@@ -103,6 +106,12 @@ pub struct Settings {
     /// Folders from which callers may have a file scanned (`File`, `Shm`). None by default:
     /// whoever may ask would read along.
     pub file_folders: Vec<PathBuf>,
+    /// Our keys for `HTTPCrypt`; without them it is not spoken.
+    pub keypair: Option<KeySource>,
+    /// Others than this machine must speak it.
+    pub encrypted_only: bool,
+    /// Where TLS is spoken too.
+    pub tls: Option<Tls>,
 }
 
 /// A password, which shows itself nowhere.
@@ -129,6 +138,9 @@ impl Default for Settings {
             connections: 1_024,
             enable_password: None,
             file_folders: Vec::new(),
+            keypair: None,
+            encrypted_only: false,
+            tls: None,
         }
     }
 }
@@ -142,6 +154,8 @@ pub struct State {
     current: ArcSwap<Current>,
     /// Where new rules come from.
     source: Option<Source>,
+    /// Keys and certificates, read again with the rules.
+    renewed: Mutex<Vec<Arc<dyn Renew>>>,
     /// Held during a reload.
     reloading: Mutex<()>,
     /// Settings of the stages.
@@ -174,6 +188,7 @@ impl State {
         Ok(Self {
             current: ArcSwap::from_pointee(Current::new(rules, hits)),
             source: None,
+            renewed: Mutex::default(),
             reloading: Mutex::new(()),
             settings,
             metrics,
@@ -182,6 +197,11 @@ impl State {
             started: Instant::now(),
             stopping: AtomicBool::new(false),
         })
+    }
+
+    /// Has a key or a certificate read again with the rules.
+    fn renews(&self, one: Arc<dyn Renew>) {
+        self.renewed.lock().unwrap_or_else(PoisonError::into_inner).push(one);
     }
 
     /// The same with rules that can be read again: on SIGHUP and on request.
@@ -198,7 +218,8 @@ pub struct Application {
     address: Address,
     settings: Settings,
     state: Arc<State>,
-    spamd: Option<(Listener, Address, spamd::Settings)>,
+    transport: Transport,
+    spamd: Vec<(Listener, Address, Option<ServerConfig>, spamd::Settings)>,
 }
 
 #[derive(Debug)]
@@ -207,29 +228,62 @@ enum Listener {
     Unix(UnixListener),
 }
 
-impl Application {
-    /// Binds the address; port 0 takes any free port.
-    pub fn build(settings: Settings, state: Arc<State>) -> io::Result<Self> {
-        let (listener, address) = bind(&settings.listen)?;
-        Ok(Self { listener, address, settings, state, spamd: None })
-    }
+/// How HTTP is kept from others' eyes.
+#[derive(Debug)]
+struct Transport {
+    keypair: Option<Arc<Renewable<KeyPair>>>,
+    tls: Option<(TcpListener, ServerConfig)>,
+}
 
-    /// Binds the address for spamd's protocol too, if the settings name one.
+impl Application {
+    /// Binds the addresses; port 0 takes any free port.
     ///
     /// # Errors
     ///
-    /// The address cannot be bound.
+    /// An address cannot be bound; a key or a certificate cannot be read.
+    pub fn build(settings: Settings, state: Arc<State>) -> io::Result<Self> {
+        let keypair = settings.keypair.as_ref().map(keys::keypair).transpose();
+        let keypair = keypair.map_err(io::Error::other)?;
+        let tls = settings.tls.as_ref().map(|tls| bind_tls(tls, &state)).transpose()?;
+        let (listener, address) = bind(&settings.listen)?;
+        if let Some(keypair) = keypair.clone() {
+            state.renews(keypair);
+        }
+        let transport = Transport { keypair, tls };
+        Ok(Self { listener, address, settings, state, transport, spamd: Vec::new() })
+    }
+
+    /// Binds the addresses for spamd's protocol too, if the settings name any.
+    ///
+    /// # Errors
+    ///
+    /// An address cannot be bound; a key or a certificate cannot be read.
     pub fn add_spamd(&mut self, settings: spamd::Settings) -> io::Result<()> {
+        if let Some(tls) = &settings.tls {
+            let (listener, config) = bind_tls(tls, &self.state)?;
+            let address = Address::Tcp(listener.local_addr()?);
+            self.spamd.push((Listener::Tcp(listener), address, Some(config), settings.clone()));
+        }
         if let Some(listen) = &settings.listen {
             let (listener, address) = bind(listen)?;
-            self.spamd = Some((listener, address, settings));
+            self.spamd.push((listener, address, None, settings));
         }
         Ok(())
     }
 
     /// The address of spamd's protocol, as bound.
     pub fn spamd_address(&self) -> Option<&Address> {
-        self.spamd.as_ref().map(|(_, address, _)| address)
+        self.spamd.iter().find(|(_, _, tls, _)| tls.is_none()).map(|(_, address, ..)| address)
+    }
+
+    /// The address of spamd's protocol within TLS, as bound.
+    pub fn spamd_tls_address(&self) -> Option<&Address> {
+        self.spamd.iter().find(|(_, _, tls, _)| tls.is_some()).map(|(_, address, ..)| address)
+    }
+
+    /// The address where HTTP is spoken with TLS, as bound.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.transport.tls.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
     }
 
     /// The address as bound.
@@ -245,21 +299,29 @@ impl Application {
         let address = self.address.clone();
         let symbols = self.state.current.load().symbols.len();
         tracing::info!(%address, symbols, "listening");
+        if let Some(address) = self.tls_address() {
+            tracing::info!(%address, "listening with TLS");
+        }
+        if let Some(keypair) = &self.transport.keypair {
+            tracing::info!(public_key = keypair.current().public(), "encrypted requests are taken");
+        }
         let can_reload = self.state.source.is_some();
         let reloader = can_reload.then(|| rt::spawn(reload::on_hangup(Arc::clone(&self.state))));
         let (stop, stopped) = watch::channel(false);
-        let spamd = self.spamd.map(|(listener, address, settings)| {
-            tracing::info!(%address, "listening for spamc");
-            let state = Arc::clone(&self.state);
-            (rt::spawn(spamd::run(listener, settings, state, stopped)), address)
+        let spamd = self.spamd.into_iter().map(|(listener, address, tls, settings)| {
+            tracing::info!(%address, tls = tls.is_some(), "listening for spamc");
+            let (state, stopped) = (Arc::clone(&self.state), stopped.clone());
+            (rt::spawn(spamd::run(listener, tls, settings, state, stopped)), address)
         });
+        let spamd: Vec<_> = spamd.collect();
         let shutdown = async move {
             shutdown.await;
             // Nobody is left to tell where spamd's protocol is off.
             let _ = stop.send(true);
         };
-        let result = http::run(self.listener, self.settings, self.state, shutdown).await;
-        if let Some((task, address)) = spamd {
+        let result =
+            http::run(self.listener, self.transport, self.settings, self.state, shutdown).await;
+        for (task, address) in spamd {
             drop(task.await);
             remove_socket(&address);
         }
@@ -290,6 +352,17 @@ fn bind(listen: &Address) -> io::Result<(Listener, Address)> {
             (Listener::Unix(UnixListener::bind(path)?), listen.clone())
         }
     })
+}
+
+/// Takes an address for TLS. What it proves itself with is read again with each reload.
+fn bind_tls(tls: &Tls, state: &State) -> io::Result<(TcpListener, ServerConfig)> {
+    let certificate = keys::certificate(tls).map_err(io::Error::other)?;
+    let config = keys::server_config(&certificate)?;
+    let (Listener::Tcp(listener), _) = bind(&tls.listen)? else {
+        return Err(io::Error::other(keys::Error::Unix(tls.listen.clone())));
+    };
+    state.renews(certificate);
+    Ok((listener, config))
 }
 
 /// Nobody listens there any more; a leftover file only misleads.

@@ -16,6 +16,7 @@ pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
     config.check_address()?;
     start_log(&config.log, terminal::paints_errors(common.color))?;
     hide_panic_messages();
+    server::keys::check(&config.http, &config.spamd)?;
 
     let source = rules::Source::new(common, &config);
     let loaded = source.load()?;

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use super::Config;
 use super::values::{Size, Threshold, Time};
 use crate::reputation;
+use crate::server::keys::{Source as KeySource, Tls};
 use crate::server::spamd::ReportSafe;
 
 /// Collects lines; a comment stands above its key.
@@ -91,6 +92,21 @@ fn remember(page: &mut Page, settings: &reputation::Settings) {
     }
 }
 
+/// A listener that speaks TLS.
+fn tls(page: &mut Page, settings: Option<&Tls>) {
+    page.comment(TLS);
+    let Some(Tls { listen, certificate, key }) = settings else { return };
+    page.plain("tls.listen", text(listen));
+    page.plain("tls.certificate", text(certificate.display()));
+    page.plain("tls.key", text(key.display()));
+}
+
+/// What stands above a listener that speaks TLS.
+const TLS: &str = "tls.listen, tls.certificate, tls.key: TLS at a second address.";
+
+/// What stands above the name of the keys' file.
+const KEYPAIR: &str = "keypair_file: keys for Rspamd's HTTPCrypt, made by calspamd keypair.";
+
 /// What stands above the place of the store.
 const STORE: &str = "store: embedded:DIRECTORY, redis://HOST:PORT, memory, or none; without it, a \
                      file in the state directory.";
@@ -129,6 +145,13 @@ pub(super) fn print(config: &Config) -> String {
         list(http.file_folders.iter().map(|folder| folder.display())),
         "Folders from which callers may name a file to scan (File, Shm).",
     );
+    match &http.keypair {
+        Some(KeySource::File(path)) => page.key("keypair_file", text(path.display()), KEYPAIR),
+        Some(KeySource::Text(_)) => page.comment("keypair is set, and not shown."),
+        None => page.comment(KEYPAIR),
+    }
+    page.key("encrypted_only", http.encrypted_only, "Others than this machine must use HTTPCrypt.");
+    tls(&mut page, http.tls.as_ref());
 
     page.section("spamd");
     let listen = spamd.listen.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
@@ -145,6 +168,7 @@ pub(super) fn print(config: &Config) -> String {
         "PROCESS: 0 adds headers to spam, 1 attaches it to a report.",
     );
     page.key("allow_tell", spamd.allow_tell, "Whether TELL may teach.");
+    tls(&mut page, spamd.tls.as_ref());
 
     page.section("rules");
     page.key(

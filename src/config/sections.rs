@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::values::{Listen, Parsed, Server, Size, Threshold, Time, Word};
 use super::{Config, DEFAULT_RULES, Format, Level, Log};
 use crate::reputation::{Limit, Place, Provenance};
+use crate::server::keys::{Source as KeySource, Tls};
 use crate::server::{Address, spamd};
 use crate::site::{self, Network, Who};
 use crate::verdict::Policy;
@@ -49,6 +50,10 @@ sections! {
         insecure: bool,
         enable_password: String,
         file_folders: Vec<PathBuf>,
+        keypair: String,
+        keypair_file: PathBuf,
+        encrypted_only: bool,
+        tls: TlsSection,
     }
     spamd: Spamd {
         listen: Parsed<Listen>,
@@ -56,6 +61,7 @@ sections! {
         required_score: f64,
         report_safe: u8,
         allow_tell: bool,
+        tls: TlsSection,
     }
     rules: Rules {
         directories: Vec<PathBuf>,
@@ -142,6 +148,22 @@ table! {
     }
 }
 
+/// A listener that speaks TLS, all of it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsSection {
+    listen: Parsed<Address>,
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl From<TlsSection> for Tls {
+    fn from(section: TlsSection) -> Self {
+        let TlsSection { listen, certificate, key } = section;
+        Self { listen: listen.0, certificate, key }
+    }
+}
+
 fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
@@ -167,6 +189,7 @@ fn spamd_settings(section: &Spamd, http: &server::Settings) -> spamd::Settings {
         settings.report_safe = spamd::ReportSafe::Attachment;
     }
     set(&mut settings.allow_tell, section.allow_tell);
+    settings.tls = section.tls.clone().map(Tls::from);
     settings
 }
 
@@ -180,6 +203,11 @@ impl Sections {
         http.enable_password =
             self.http.enable_password.filter(|text| !text.is_empty()).map(server::Password);
         set(&mut http.file_folders, self.http.file_folders);
+        let text = self.http.keypair.filter(|text| !text.is_empty()).map(server::Password);
+        let file = self.http.keypair_file.map(KeySource::File);
+        http.keypair = text.map(KeySource::Text).or(file);
+        set(&mut http.encrypted_only, self.http.encrypted_only);
+        http.tls = self.http.tls.map(Tls::from);
 
         let spamd = spamd_settings(&self.spamd, &http);
 

@@ -6,6 +6,7 @@
 //! Not an error: unknown headers and values that make no sense. Both are passed over.
 
 mod control;
+pub mod crypt;
 mod reply;
 pub mod v3;
 
@@ -31,6 +32,8 @@ const LOG_TAG_LENGTH: usize = 64;
 pub struct Options {
     /// Links as objects and not as host names (`URL-Format: extended`, `Flags: ext_urls`).
     pub extended_urls: bool,
+    /// The events one by one are left out of the reply.
+    pub without_events: bool,
     /// The verdict also as a header `X-purgate-type`, for Rspamd's scanner `expurgate`
     /// (`Flags: purgate`).
     pub purgate: bool,
@@ -179,6 +182,7 @@ impl Reading {
         match flag.to_ascii_lowercase().as_str() {
             "ext_urls" => self.options.extended_urls = true,
             "no_dns" => self.offline = true,
+            "no_events" => self.options.without_events = true,
             "no_stat" => self.forget = true,
             "purgate" => self.options.purgate = true,
             _ => {}
@@ -351,7 +355,7 @@ mod tests {
                 ("Content-Type", "Text/Calendar; method=REQUEST"),
                 ("X-Unknown", "ignored"),
                 ("Log-Tag", "ab c\u{1b}[1m"),
-                ("Flags", "body_block, ext_urls, No_DNS"),
+                ("Flags", "body_block, ext_urls, No_DNS, no_events"),
             ],
             "",
         );
@@ -373,7 +377,7 @@ mod tests {
         assert_eq!(request.upstream.score, Some(7.5));
         assert_eq!(request.now, 1_795_168_800);
         assert!(request.bare && request.offline);
-        assert!(options.extended_urls);
+        assert!(options.extended_urls && options.without_events);
         assert_eq!(options.log_tag.as_deref(), Some("abc1m"));
         assert_eq!(options.compression, None);
     }

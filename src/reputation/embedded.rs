@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,7 +53,23 @@ const TOUCHED: u64 = 6 << 10;
 /// Entries read at a time by whoever looks on.
 const PAGE: usize = 1_000;
 
-type Overlay = HashMap<Key, Option<Entry>>;
+type Overlay = HashMap<Key, Option<Entry>, BuildHasherDefault<OfKey>>;
+
+/// Keys are keyed hashes: a part of one is as good as any hash of it.
+#[derive(Default)]
+struct OfKey(u64);
+
+impl Hasher for OfKey {
+    fn write(&mut self, octets: &[u8]) {
+        if let Some(last) = octets.last_chunk() {
+            self.0 ^= u64::from_ne_bytes(*last);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// What is not in the file yet.
 #[derive(Default)]
@@ -337,7 +354,7 @@ impl Store for Embedded {
         let file = self.file()?;
         self.relieve(&mut writing)?;
         // Only this thread changes entries now, so what is read stays true.
-        let mut current: Overlay = HashMap::new();
+        let mut current = Overlay::default();
         {
             let fresh = lock(&self.fresh);
             for key in changes.iter().map(Change::key) {

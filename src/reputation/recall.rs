@@ -20,8 +20,8 @@ use super::seen::{Seen, SeenEvent, reports_on};
 use super::settings::{Limit, Settings};
 use super::store::{Ask, Field, Found, Key, Kind, Member};
 
-/// Members of a campaign that are looked at; more say nothing more.
-const CROWD: usize = 192;
+/// Members of a campaign that are looked at, the newest; more say nothing more.
+const CROWD: usize = 32;
 
 /// Domains of clean organizers that link to a domain which is therefore nobody's in particular.
 const COMMON: u64 = 3;
@@ -369,18 +369,20 @@ impl OfEvent {
     }
 
     fn campaign(&self, answers: &Answers, event: &SeenEvent, seen: &Seen) -> Campaign {
+        // As numbers they are compared in one step.
         let members =
-            |slot: &Slot| answers.list(*slot).iter().map(|(who, _)| *who).collect::<Vec<Member>>();
+            |slot: &Slot| answers.list(*slot).iter().map(|(who, _)| u64::from_be_bytes(who.0));
         let mut crowd = agreeing(self.bands.iter().map(members));
         crowd.extend(self.exact.iter().flat_map(members));
         if !crowd.is_empty() || !self.bands.is_empty() || !self.exact.is_empty() {
-            crowd.extend(seen.crowd(event));
+            crowd.extend(seen.crowd(event).into_iter().map(|who| u64::from_be_bytes(who.0)));
         }
-        let mut of_class: BTreeMap<LinkedBy, u32> = BTreeMap::new();
-        for who in &crowd {
-            *of_class.entry(class(*who)).or_default() += 1;
-        }
-        let number = |class| of_class.get(&class).copied().unwrap_or(0);
+        crowd.sort_unstable();
+        crowd.dedup();
+        let number = |wanted: LinkedBy| {
+            let of_class = crowd.iter().filter(|who| class(Member(who.to_be_bytes())) == wanted);
+            u32::try_from(of_class.count()).unwrap_or(u32::MAX)
+        };
         Campaign {
             uid: event.uid.clone(),
             recipients: number(LinkedBy::Recipient),
@@ -396,12 +398,10 @@ impl OfEvent {
         seen: &Seen,
         settings: &Settings,
     ) -> Reports {
-        let names = |slot: &Slot| {
-            answers.fields(*slot).iter().map(|field| field.name).collect::<Vec<Member>>()
-        };
+        let names = |slot: &Slot| answers.fields(*slot).iter().map(|field| field.name);
         let of_text = agreeing(self.band_reports.iter().map(names));
         let text = self.band_reports.iter().flat_map(|slot| answers.fields(*slot));
-        let text = text.filter(|field| of_text.contains(&field.name));
+        let text = text.filter(|field| of_text.binary_search(&field.name).is_ok());
         let own = self.links.iter().filter(|(_, linked)| answers.count(*linked).0 <= COMMON);
         let own = own.flat_map(|(reports, _)| answers.fields(*reports));
         let plain = self.reports.iter().flat_map(|slot| answers.fields(*slot));

@@ -16,8 +16,9 @@ use super::seen::{Role, Seen, SeenEvent, User};
 use super::settings::Settings;
 use super::store::{Change, Key, Kind, Member, Wins};
 
-/// Members kept of sets whose size says nothing beyond this.
-const CROWD: usize = 400;
+/// Members kept of a campaign: as many as are looked at, and room for those of the texts that have
+/// one key in common with it by chance.
+const CROWD: usize = 48;
 /// Organizers' domains of a UID.
 const OWNERS: usize = 32;
 /// Organizers known of a recipient, people that a user wrote to.
@@ -168,9 +169,10 @@ impl Changes<'_> {
         if let Some(domain) = organizer.and_then(|who| who.domain) {
             self.note(event.uid_key, short(domain), keep.events, OWNERS);
         }
+        let crowd = seen.crowd(event);
         for key in event.bands.iter().chain(&event.exact) {
-            for who in seen.crowd(event) {
-                self.note(*key, who, keep.campaigns, CROWD);
+            for who in &crowd {
+                self.note(*key, *who, keep.campaigns, CROWD);
             }
         }
         let Some(organizer) = organizer.filter(|_| event.role == Role::Invites) else { return };

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use actix_web::http::header::HeaderMap;
 
 /// Headers by which proxies and browsers give themselves away.
-const BROUGHT: [&str; 5] = ["x-forwarded-for", "x-real-ip", "forwarded", "via", "origin"];
+pub(super) const BROUGHT: [&str; 5] = ["x-forwarded-for", "x-real-ip", "forwarded", "via", "origin"];
 
 /// True when the request may change the service. `peer` is `None` on a Unix socket, where the
 /// rights of the file have decided already.

@@ -4,6 +4,7 @@
 //! Not an error: a client that is slow, sends too much or hangs up.
 
 mod body;
+mod crypt;
 mod memory;
 
 use std::borrow::Cow;
@@ -18,16 +19,18 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode, Version};
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
 
 use super::perform::perform;
-use super::{Listener, Password, Refusal, Settings, State, access};
+use super::{Listener, Password, Refusal, Settings, State, Transport, access};
 use crate::lists::Report;
 use crate::metrics::{self, Rejection};
 use crate::protocol::compression;
 use crate::protocol::rspamd::{self, v3};
 use crate::scan::Request;
+use crypt::Crypt;
 
 /// Label of this dialect in metrics.
 const PROTOCOL: &str = "rspamd";
@@ -93,6 +96,7 @@ struct Service {
 /// Serves until `shutdown` is ready.
 pub(super) async fn run(
     listener: Listener,
+    transport: Transport,
     settings: Settings,
     state: Arc<State>,
     shutdown: impl Future<Output = ()> + 'static,
@@ -109,13 +113,20 @@ pub(super) async fn run(
         file_folders: settings.file_folders.into(),
         is_unix: matches!(listener, Listener::Unix(_)),
     };
+    let only = settings.encrypted_only;
+    let crypt = Crypt { service: service.clone(), keypair: transport.keypair, only };
     let server = HttpServer::new(move || {
-        App::new().app_data(web::Data::new(service.clone())).default_service(web::to(answer))
+        let crypt = crypt.clone();
+        App::new()
+            .app_data(web::Data::new(service.clone()))
+            .default_service(web::to(answer))
+            .wrap(from_fn(move |request, next| crypt.clone().pass(request, next)))
     })
     .workers(workers)
     .max_connections(settings.connections.div_ceil(workers))
     .worker_max_blocking_threads(threads)
     .client_request_timeout(settings.head_timeout)
+    .tls_handshake_timeout(settings.head_timeout)
     .client_disconnect_timeout(LINGER)
     .keep_alive(settings.keep_alive)
     .shutdown_timeout(settings.shutdown_timeout.as_secs())
@@ -123,6 +134,10 @@ pub(super) async fn run(
     let server = match listener {
         Listener::Tcp(listener) => server.listen(listener)?,
         Listener::Unix(listener) => server.listen_uds(listener)?,
+    };
+    let server = match transport.tls {
+        Some((listener, config)) => server.listen_rustls_0_23(listener, config)?,
+        None => server,
     }
     .run();
 
@@ -346,6 +361,7 @@ impl Service {
             Rejection::Parts => "not a request in two parts".to_owned(),
             Rejection::NotAcceptable => "Not Acceptable".to_owned(),
             Rejection::File => "File/shm inputs are not allowed from here".to_owned(),
+            Rejection::Encryption => "Encryption required".to_owned(),
         }
     }
 
@@ -361,7 +377,10 @@ impl Service {
         let status = match reason {
             Rejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Rejection::Timeout => StatusCode::REQUEST_TIMEOUT,
-            Rejection::BrokenBody | Rejection::Parts | Rejection::File => StatusCode::BAD_REQUEST,
+            Rejection::BrokenBody
+            | Rejection::Parts
+            | Rejection::File
+            | Rejection::Encryption => StatusCode::BAD_REQUEST,
             Rejection::Compression => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Rejection::UnknownPath => StatusCode::NOT_FOUND,
             Rejection::Method => StatusCode::METHOD_NOT_ALLOWED,

@@ -1,7 +1,7 @@
 //! The rules in force, and their replacement while the service runs.
 //!
 //! Comes in: a function that reads the rules as their files are now. Goes out: the new set in
-//! the place of the old one, or why the old one stays.
+//! the place of the old one, and keys and certificates with it, or why the old ones stay.
 //! Not an error: scans going on. They keep the set that they began with.
 
 use std::fmt;
@@ -11,6 +11,7 @@ use actix_web::web;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::State;
+use super::keys::{self, Renewal};
 use crate::metrics::HitCounters;
 use crate::protocol::rspamd::ListedSymbol;
 use crate::rules::{Diagnostic, Loaded, RuleSet};
@@ -80,7 +81,11 @@ impl State {
     pub fn reload(&self) -> Option<Result<Reloaded, Refusal>> {
         let source = self.source.as_ref()?;
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = source().map(|loaded| self.replace(loaded));
+        let result = self.renewals().and_then(|renewals| {
+            let loaded = source()?;
+            renewals.into_iter().for_each(|renewal| renewal());
+            Ok(self.replace(loaded))
+        });
         self.metrics.reloaded(result.is_ok());
         match &result {
             Ok(reloaded) => {
@@ -100,6 +105,14 @@ impl State {
             }
         }
         Some(result)
+    }
+
+    /// Keys and certificates as their files are now, to be put into force.
+    fn renewals(&self) -> Result<Vec<Renewal>, Refusal> {
+        let renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        let renewals = renewed.iter().map(|one| Arc::clone(one).renew());
+        let renewals: Result<_, _> = renewals.collect();
+        renewals.map_err(|error: keys::Error| Refusal::Files(error.to_string()))
     }
 
     fn replace(&self, loaded: Loaded) -> Reloaded {

@@ -5,17 +5,21 @@
 //! Not an error: a client that is slow, breaks off or speaks something else. It is answered with
 //! a line that says so, where there is somebody to answer, and holds up nobody.
 
+use std::future::{Future, ready};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::rt;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
+use super::keys::Tls;
 use super::perform::{perform, subject};
 use super::{Address, Listener, State};
 use crate::protocol::spamd::{self, Class, Command, Head, Places, Taken};
@@ -44,6 +48,8 @@ const TIMEOUT: u16 = 79;
 pub struct Settings {
     /// Where to listen; nowhere without it.
     pub listen: Option<Address>,
+    /// Where it is spoken within TLS too (`spamc -S`).
+    pub tls: Option<Tls>,
     /// Who may connect; others get no answer, as from spamd. Loopback and Unix sockets always may.
     pub allowed: Allowed,
     /// The score from which on mail is spam for these clients.
@@ -69,6 +75,7 @@ impl Default for Settings {
         let http = super::Settings::default();
         Self {
             listen: None,
+            tls: None,
             allowed: Allowed::default(),
             required_score: 6.0,
             report_safe: ReportSafe::default(),
@@ -85,6 +92,7 @@ impl Default for Settings {
 /// Serves until told to stop, then waits for the scans going on.
 pub(super) async fn run(
     listener: Listener,
+    tls: Option<ServerConfig>,
     settings: Settings,
     state: Arc<State>,
     mut stop: watch::Receiver<bool>,
@@ -92,6 +100,7 @@ pub(super) async fn run(
     let all = u32::try_from(settings.connections).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(settings.connections));
     let settings = Arc::new(settings);
+    let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
     let accepting = async {
         match listener {
             Listener::Tcp(listener) => {
@@ -100,9 +109,13 @@ pub(super) async fn run(
                 loop {
                     let place = free(&places).await;
                     match listener.accept().await {
-                        Ok((stream, peer)) if may(&settings, peer.ip()) => {
-                            serve(stream, &settings, &state, place);
-                        }
+                        Ok((stream, peer)) if may(&settings, peer.ip()) => match &acceptor {
+                            Some(acceptor) => {
+                                let handshake = acceptor.accept(stream);
+                                serve(handshake, &settings, &state, place);
+                            }
+                            None => serve(ready(Ok(stream)), &settings, &state, place),
+                        },
                         Ok(_) => {}
                         Err(_) => sleep(BREATH).await,
                     }
@@ -114,7 +127,7 @@ pub(super) async fn run(
                 loop {
                     let place = free(&places).await;
                     match listener.accept().await {
-                        Ok((stream, _)) => serve(stream, &settings, &state, place),
+                        Ok((stream, _)) => serve(ready(Ok(stream)), &settings, &state, place),
                         Err(_) => sleep(BREATH).await,
                     }
                 }
@@ -140,8 +153,9 @@ async fn free(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     Arc::clone(places).acquire_owned().await.ok()
 }
 
+/// Answers on a connection, once it is there.
 fn serve<S>(
-    mut stream: S,
+    handshake: impl Future<Output = io::Result<S>> + 'static,
     settings: &Arc<Settings>,
     state: &Arc<State>,
     place: Option<OwnedSemaphorePermit>,
@@ -150,6 +164,7 @@ fn serve<S>(
 {
     let (settings, state) = (Arc::clone(settings), Arc::clone(state));
     rt::spawn(async move {
+        let Ok(Ok(mut stream)) = timeout(settings.head_timeout, handshake).await else { return };
         let reply = answer(&mut stream, &settings, &state).await;
         // A client that does not read its answer must not keep the place.
         let sent = timeout(settings.body_timeout, async {

@@ -76,10 +76,16 @@ impl Book {
 
     /// Finds the entries of all lists in a text in lower case.
     pub fn read(&self, folded: &str) -> Vec<Note> {
-        match self.phrases.get() {
-            Some(Some(phrases)) => phrases.read(folded),
-            Some(None) | None => Vec::new(),
-        }
+        self.phrases
+            .get()
+            .and_then(Option::as_ref)
+            .map_or_else(Vec::new, |phrases| phrases.read(&text::plain(folded)))
+    }
+
+    /// The same in what [`text::plain`] has made of it.
+    pub fn read_plain(&self, plain: &str) -> Vec<Note> {
+        let phrases = self.phrases.get().and_then(Option::as_ref);
+        phrases.map_or_else(Vec::new, |phrases| phrases.read(plain))
     }
 }
 
@@ -141,18 +147,17 @@ impl Phrases {
         Some(Self { automaton, texts: ranges, uses, groups })
     }
 
-    fn read(&self, folded: &str) -> Vec<Note> {
-        let plain = text::plain(folded);
+    fn read(&self, plain: &str) -> Vec<Note> {
         let mut found = Vec::new();
         // Tables of all entries and pieces would cost each of the many short texts more than
         // reading it does.
         let mut seen: HashSet<u32> = HashSet::new();
         // The last place of every piece, by group.
         let mut places: HashMap<u32, Places> = HashMap::new();
-        for hit in self.automaton.find_overlapping_iter(&*plain) {
+        for hit in self.automaton.find_overlapping_iter(plain) {
             let Some((first, last)) = self.texts.get(hit.pattern().as_usize()) else { continue };
             let range = *first as usize..*last as usize;
-            let (begins_inside, ends_inside) = runs_over(&plain, hit.start(), hit.end());
+            let (begins_inside, ends_inside) = runs_over(plain, hit.start(), hit.end());
             let at = (
                 u32::try_from(hit.start()).unwrap_or(u32::MAX),
                 u32::try_from(hit.end()).unwrap_or(u32::MAX),
@@ -168,7 +173,7 @@ impl Phrases {
                     None => Some(at),
                     Some((number, piece)) => self.groups.get(number as usize).and_then(|group| {
                         let places = places.entry(number).or_default();
-                        together(&plain, *group, piece, at, places)
+                        together(plain, *group, piece, at, places)
                     }),
                 };
                 let Some((start, end)) = whole else { continue };

@@ -2,11 +2,14 @@
 //! service as it was. The numbers of DESIGN: 2 s, 300 MB at most, 40 MB and 150 ms at the start.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use calspamd::protocol::compression;
 
 use crate::support::{
     Reply, Service, ask, assert_none, free_address, load, mail, messages, name, post,
@@ -246,6 +249,44 @@ fn memory_stays_within_bounds() {
     }
     let most = program.status("VmHWM");
     assert!(most < MEMORY, "{most} kB");
+}
+
+/// Bodies of a GiB and more in some kilobytes: refused before they are unpacked.
+#[test]
+#[cfg(target_os = "linux")]
+fn bodies_that_unpack_without_end_cost_no_memory() {
+    let _alone = alone();
+    let (program, _) = Program::start();
+    // Frames and members may stand one behind the other.
+    let zeros = vec![0; 64 << 20];
+    let zstd = compression::zstd(&zeros).unwrap().repeat(32);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(&zeros).unwrap();
+    let gzip = gzip.finish().unwrap().repeat(32);
+    drop(zeros);
+    let part = [
+        &b"--B\r\nContent-Disposition: form-data; name=\"metadata\"\r\n\
+           Content-Type: application/json\r\n\r\n{}\r\n\
+           --B\r\nContent-Disposition: form-data; name=\"message\"\r\nContent-Encoding: zstd\r\n\r\n"[..],
+        &zstd,
+        b"\r\n--B--\r\n",
+    ]
+    .concat();
+    let type_of_parts = "Content-Type: multipart/form-data; boundary=B\r\n";
+    for (path, headers, body) in [
+        ("/checkv2", "Compression: zstd\r\n", &zstd),
+        ("/checkv2", "Content-Encoding: gzip\r\n", &gzip),
+        ("/learnspam", "Compression: zstd\r\n", &zstd),
+        ("/checkv3", type_of_parts, &part),
+    ] {
+        assert!(body.len() < 8 << 20, "{path}: {}", body.len());
+        let reply = ask(program.address, &post(path, headers, body));
+        assert!(matches!(reply.status, 400 | 413), "{path}, {headers}: {reply:?}");
+        let most = program.status("VmHWM");
+        println!("{path}, {headers:?}: {}, {most} kB", reply.status);
+        assert!(most < MEMORY, "{path}, {headers}: {most} kB");
+    }
+    assert_eq!(ask(program.address, b"GET /ping HTTP/1.0\r\n\r\n").status, 200);
 }
 
 #[test]

@@ -9,6 +9,8 @@
 
 // Fixtures, requests and a running service, for the others.
 mod support;
+// Another HTTP server in the place of the service.
+mod fake;
 
 // The fixtures below tests/messages/spam and ham against the stock rules.
 mod fixtures;
@@ -24,10 +26,16 @@ mod corpus;
 mod http;
 // Rspamd's protocol in full, and rspamc.
 mod dialect;
+// HTTPCrypt and TLS, with rspamc, curl and spamc.
+mod transport;
+// Client libraries of others.
+mod clients;
 // SpamAssassin's protocol, and spamc.
 mod spamd;
 // A real Rspamd with the plug-in.
 mod rspamd;
+// A real SpamAssassin with its plug-in.
+mod spamassassin;
 // Exim, Postfix and Haraka, set up as in deploy.
 mod mta;
 // Rules changed under a running service.

@@ -11,22 +11,23 @@ use calspamd::scan::{self, Outcome, Request};
 use calspamd::verdict::Thresholds;
 use serde_json::Value;
 
+use crate::fake::{Fake, Say};
 use crate::support::{self, Service, load, messages, repository};
 
 // What users teach it.
 mod learning;
 // The program, its configuration and a name server that knows nothing.
-mod program;
+pub(crate) mod program;
 // Its own scanners in place of the plug-in.
 mod services;
 
 pub(crate) use program::{Rspamd, Site, command, inside};
 
 /// What the service was asked, and what it has answered.
-struct Said {
+pub(crate) struct Said {
     queue_id: String,
-    request: Request,
-    answer: Value,
+    pub(crate) request: Request,
+    pub(crate) answer: Value,
 }
 
 static SAID: Mutex<Vec<Said>> = Mutex::new(Vec::new());
@@ -44,12 +45,13 @@ fn noted(bytes: &[u8], request: &Request, rules: &RuleSet, settings: &scan::Sett
     outcome
 }
 
-fn service() -> Service {
+/// The real service, whose answers are noted down.
+pub(crate) fn service() -> Service {
     Service::with(support::test_settings(), support::state(load(&rules::built_in()), noted))
 }
 
 /// What was said about a message; empty when nobody has asked.
-fn said(queue_id: &str) -> Vec<Said> {
+pub(crate) fn said(queue_id: &str) -> Vec<Said> {
     let mut all = SAID.lock().unwrap();
     let (these, others) = all.drain(..).partition(|said| said.queue_id == queue_id);
     *all = others;
@@ -337,12 +339,12 @@ fn without_the_service_mail_flows_as_before() {
     assert!(time < Duration::from_secs(3), "{time:?}");
     assert_eq!(rspamd.log().matches("calspamd: not asked").count(), 1, "{}", rspamd.log());
 
-    let other = program::answering(address, Duration::ZERO, "<html>hello</html>");
+    let other = Fake::start(address, |_| Say::Body("<html>hello</html>".to_owned()));
     let (answer, _) = check("Q8");
     unmerged(&answer, "no answer of calspamd");
     other.stop();
 
-    let slow = program::answering(address, Duration::from_secs(4), "{}");
+    let slow = Fake::start(address, |_| Say::Late(Duration::from_secs(4), "{}".to_owned()));
     let (answer, time) = check("Q9");
     unmerged(&answer, "timeout");
     assert!(time < Duration::from_millis(3_900), "{time:?}");

@@ -189,6 +189,49 @@ fn a_full_disk_ends_no_scan_and_breaks_nothing() {
     assert_eq!(program.report(500).status, 200);
 }
 
+/// A disk that takes nothing more from one moment to the next, as one that the kernel has made
+/// read-only; and that is mended later.
+#[test]
+fn a_disk_that_turns_read_only_is_used_again_when_it_is_mended() {
+    let folder = Folder::new();
+    // The limit below comes with a signal that no disk sends.
+    let program = Program::run(folder.path(), "trap '' XFSZ;");
+    program.scan(1);
+    program.wait("record", |program| program.entries("record") == 1);
+    assert_eq!(program.report(1).status, 200);
+    let limit = |octets: &str| {
+        let process = program.child.id().to_string();
+        let status = Command::new("prlimit")
+            .args(["--pid", &process, &format!("--fsize={octets}:unlimited")])
+            .status()
+            .expect("prlimit of util-linux runs");
+        assert!(status.success());
+    };
+    // No octet may be written to any file.
+    limit("0");
+    let mut slowest = Duration::ZERO;
+    for number in 2..40 {
+        let begun = Instant::now();
+        program.scan(number);
+        slowest = slowest.max(begun.elapsed());
+    }
+    let refused = program.report(2);
+    assert_eq!(refused.status, 503, "{refused:?}");
+    let begun = Instant::now();
+    program.scan(40);
+    slowest = slowest.max(begun.elapsed());
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    limit("unlimited");
+    program.wait("report that is taken", |program| program.report(3).status == 200);
+    program.scan(50);
+    program.wait("record of afterwards", |program| program.entries("record") >= 2);
+    // What was acknowledged before is still there.
+    drop(program);
+    let program = Program::start(folder.path());
+    program.wait("reports", |program| program.entries("reports") >= 2);
+    assert_eq!(program.scan(60)["calendar"]["partial"], serde_json::json!([]));
+}
+
 #[test]
 fn a_directory_that_cannot_be_written_means_memory() {
     let folder = Folder::new();

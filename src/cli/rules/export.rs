@@ -1,7 +1,7 @@
 //! `calspamd rules export`: the symbols as other scanners want to be told of them.
 //!
-//! Comes in: the rule set. Goes out: a file for Rspamd's groups, or one for SpamAssassin's
-//! site rules. Only symbols with a score are in it.
+//! Comes in: the rule set. Goes out: what the plug-in for Rspamd reads, or the one for
+//! SpamAssassin. Only symbols with a score are in it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -38,10 +38,23 @@ group \"calspamd\" {
 }
 ";
 
-// What SpamAssassin does not define it only mentions with `-D`: `--lint` is content.
 const SPAMASSASSIN_HEAD: &str = "\
-# Symbols of calspamd with their scores, written by `calspamd rules export spamassassin`.
-# Save it beside local.cf; `spamassassin --lint` checks it.
+# What SpamAssassin's plug-in Calspamd.pm knows of calspamd's symbols, written by
+# `calspamd rules export spamassassin`. Save it as calspamd.cf beside local.cf;
+# `spamassassin --lint` checks it. Lines of yours go into local.cf, which is read later.
+
+ifplugin Mail::SpamAssassin::Plugin::Calspamd
+
+# Asks calspamd: after SPF, DKIM and DMARC, before averages are made.
+header   __CALSPAMD eval:check_calspamd()
+priority __CALSPAMD 900
+
+describe CALSPAMD_FAIL  Calendar was not checked, calspamd did not answer
+score    CALSPAMD_FAIL  0.001
+describe CALSPAMD_OTHER Symbols of calspamd that calspamd.cf does not name
+
+# A symbol counts as much as calspamd says, times calspamd_scale. What calspamd says without caps
+# stands behind it; `score CAL_LONG 0.5` in local.cf says it otherwise, and 0 is off.
 ";
 
 #[derive(Debug, Subcommand)]
@@ -52,15 +65,19 @@ pub(in crate::cli) enum Target {
         #[arg(long, default_value = "calendar")]
         scope: ScopeName,
     },
-    /// Scores and descriptions, for a .cf file
-    Spamassassin,
+    /// Symbols of the plug-in, for calspamd.cf
+    Spamassassin {
+        /// What calls ask for: symbols that cannot hit there are left out
+        #[arg(long, default_value = "calendar")]
+        scope: ScopeName,
+    },
 }
 
 /// Writes the file.
 pub(super) fn export(target: &Target, rules: &RuleSet, out: &mut dyn Write) -> io::Result<()> {
     match target {
         Target::Rspamd { scope } => rspamd(rules, scope.evidence(), out),
-        Target::Spamassassin => spamassassin(rules, out),
+        Target::Spamassassin { scope } => spamassassin(rules, scope.evidence(), out),
     }
 }
 
@@ -102,19 +119,18 @@ fn ucl(text: &str) -> String {
     quoted
 }
 
-fn spamassassin(rules: &RuleSet, out: &mut dyn Write) -> io::Result<()> {
+fn spamassassin(rules: &RuleSet, scope: EvidenceScope, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(SPAMASSASSIN_HEAD.as_bytes())?;
-    let width = scored(rules).map(|symbol| symbol.name.len()).max().unwrap_or_default();
-    for symbol in scored(rules) {
+    for symbol in scored(rules).filter(|symbol| rules.counts_in(symbol, scope)) {
         let name = &symbol.name;
+        writeln!(out, "calspamd_symbol {name} # {}", number(symbol.score))?;
         if let Some(description) = &symbol.description {
             // A comment starts at any `#` without a backslash.
             let description = clean(description).replace('#', "\\#");
-            writeln!(out, "describe {name:width$} {description}")?;
+            writeln!(out, "describe {name} {description}")?;
         }
-        writeln!(out, "score    {name:width$} {}", number(symbol.score))?;
     }
-    Ok(())
+    writeln!(out, "\nendif")
 }
 
 #[cfg(test)]
@@ -172,13 +188,18 @@ score    SITE_OFF   0
 
     #[test]
     fn spamassassin_gets_lines() {
+        let all = body(&Target::Spamassassin { scope: ScopeName::Message });
         let expected = "\
-describe SITE_BOTH  Both
-score    SITE_BOTH  0.0000001
-describe SITE_MAIL  Of the \"mail\" \\ only \\# ${HOME} {% if %}
-score    SITE_MAIL  -0.5
+calspamd_symbol SITE_BOTH # 0.0000001
+describe SITE_BOTH Both
+calspamd_symbol SITE_MAIL # -0.5
+describe SITE_MAIL Of the \"mail\" \\ only \\# ${HOME} {% if %}
+calspamd_symbol SITE_TITLE # 2.0
 describe SITE_TITLE Of the calendar
-score    SITE_TITLE 2.0";
-        assert_eq!(body(&Target::Spamassassin), expected);
+
+endif";
+        assert!(all.ends_with(expected), "{all}");
+        let calendar = body(&Target::Spamassassin { scope: ScopeName::Calendar });
+        assert!(!calendar.contains("SITE_MAIL") && calendar.contains("SITE_TITLE"), "{calendar}");
     }
 }

@@ -98,7 +98,7 @@ pub fn answer<'a>(
         time_real: Float(outcome.timings.total.as_secs_f64()),
         milter: (!legacy).then_some(milter),
         rmilter: legacy.then_some(milter),
-        calendar: calendar(outcome, request),
+        calendar: calendar(outcome, request, options),
     }
 }
 
@@ -415,12 +415,13 @@ struct WireExtracted<'a> {
     text: &'a str,
 }
 
-fn calendar<'a>(outcome: &'a Outcome, request: &Request) -> Calendar<'a> {
+fn calendar<'a>(outcome: &'a Outcome, request: &Request, options: &Options) -> Calendar<'a> {
     let extracted = &outcome.extracted;
+    let events = if options.without_events { &[] } else { outcome.events.as_slice() };
     // The links of the mail around it stand in `urls` above; these are the events' own.
     let urls = extracted.urls.iter().filter(|url| url.origin == Origin::Calendar);
     Calendar {
-        events: outcome.events.iter().map(event).collect(),
+        events: events.iter().map(event).collect(),
         decision: decision(&outcome.verdict.decision),
         provenance: Provenance {
             record: outcome.remembered.record.as_deref(),
@@ -670,6 +671,14 @@ mod tests {
             r#""tld":"example.com","host":"a.example.com","flags":[]}],"emails""#,
         );
         assert!(text(&outcome(), &options).contains(expected));
+    }
+
+    #[test]
+    fn events_are_left_out_for_who_wants_none() {
+        let options = Options { without_events: true, ..Options::default() };
+        let reply = text(&outcome(), &options);
+        assert!(reply.contains(r#""calendar":{"events":[],"decision""#), "{reply}");
+        assert!(reply.contains(r#""extracted":{"urls":["https://a.example.com/1"]"#), "{reply}");
     }
 
     #[test]

@@ -39,11 +39,11 @@ pub(super) struct Vendors {
     shared: [WordList; 2],
 }
 
-/// A text in lower case without the blocks of conferences.
+/// A plain text in lower case without the blocks of conferences.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Kept {
     /// All but what stands below the last rule.
-    pub(super) text: String,
+    pub(super) plain: String,
     /// What stands below it.
     pub(super) footer: String,
 }
@@ -72,7 +72,8 @@ impl Vendors {
 
     /// Whether a phone number with this text around belongs to a conference.
     pub(super) fn is_dial_in(&self, context: &str) -> bool {
-        self.marks(&text::fold(context))
+        let folded = text::fold(context);
+        self.marks(&folded, &text::plain(&folded))
     }
 
     /// What tells the link's owner from others: the registered domain, the whole host where
@@ -101,6 +102,12 @@ impl Vendors {
     pub(super) fn strip(&self, normal: &str) -> Kept {
         let folded = text::fold(normal);
         let lines: Vec<Line<'_>> = folded.lines().map(Line::read).collect();
+        // Most texts speak of no conference anywhere, and have no footer.
+        let plain = text::plain(&folded);
+        let any = self.marks(&folded, &plain);
+        if !any && !lines.iter().any(|line| line.is_rule) {
+            return Kept { plain, footer: String::new() };
+        }
         let mut blocks: Vec<(usize, usize)> = Vec::new();
         for (at, _) in lines.iter().enumerate().filter(|(_, line)| !line.ends_block()) {
             match blocks.last_mut() {
@@ -108,16 +115,17 @@ impl Vendors {
                 _ => blocks.push((at, at + 1)),
             }
         }
-        // Most texts speak of no conference anywhere.
-        let any = self.marks(&folded);
-        let marked: Vec<bool> = lines.iter().map(|line| any && self.marks(line.text)).collect();
+        let marked: Vec<bool> = lines
+            .iter()
+            .map(|line| any && self.marks(line.text, &text::plain(line.text)))
+            .collect();
         let marks = |at: usize| marked.get(at) == Some(&true);
         let is_marked = |block: &(usize, usize)| (block.0..block.1).any(marks);
         let first =
             blocks.iter().find(|block| is_marked(block)).map_or(lines.len(), |block| block.0);
         let last = blocks.iter().rev().find(|block| is_marked(block)).map_or(0, |block| block.1);
         let footer = lines.iter().rposition(|line| line.is_rule);
-        let mut kept = Kept::default();
+        let (mut above, mut below) = (String::new(), String::new());
         for (at, line) in lines.iter().enumerate() {
             let words = || {
                 line.text.split_whitespace().filter(|w| w.chars().any(char::is_alphabetic)).count()
@@ -126,29 +134,26 @@ impl Vendors {
             if line.is_rule || (inside && (words() < SENTENCE || (marks(at) && words() < LONG))) {
                 continue;
             }
-            let into = if footer.is_some_and(|rule| at > rule) {
-                &mut kept.footer
-            } else {
-                &mut kept.text
-            };
+            let into = if footer.is_some_and(|rule| at > rule) { &mut below } else { &mut above };
             into.push_str(line.text);
             into.push('\n');
         }
         // Above the rule stands nothing: it is no footer.
-        if kept.text.is_empty() {
-            kept.text = std::mem::take(&mut kept.footer);
+        if above.is_empty() {
+            above = std::mem::take(&mut below);
         }
-        kept
+        Kept { plain: text::plain(&above), footer: text::plain(&below) }
     }
 
-    /// True when a folded text speaks of a conference, or links to one.
-    fn marks(&self, folded: &str) -> bool {
+    /// True when a folded text, which is `plain` without its links, speaks of a conference, or
+    /// links to one.
+    fn marks(&self, folded: &str, plain: &str) -> bool {
         let links = folded.split_whitespace().any(|piece| {
             let rest = piece.split_once("://").map_or(piece, |(_, rest)| rest);
             let host = rest.split(['/', '?', ':', '>', ')', ',', ';']).next().unwrap_or_default();
             host.contains('.') && self.hosts.domain(host.trim_matches(['<', '(', '.'])).is_some()
         });
-        links || !self.phrases.read(folded).is_empty()
+        links || !self.phrases.read_plain(plain).is_empty()
     }
 }
 

@@ -59,10 +59,20 @@ impl Service {
         request: &HttpRequest,
         payload: Payload,
     ) -> Result<Bytes, Rejection> {
-        if declared_length(request).is_some_and(|length| length > self.max_message) {
+        self.read(request, payload, self.max_message).await
+    }
+
+    /// Reads a body, never more than `limit` bytes of it.
+    pub(super) async fn read(
+        &self,
+        request: &HttpRequest,
+        payload: Payload,
+        limit: usize,
+    ) -> Result<Bytes, Rejection> {
+        if declared_length(request).is_some_and(|length| length > limit) {
             return Err(Rejection::TooLarge);
         }
-        match timeout(self.body_timeout, payload.to_bytes_limited(self.max_message)).await {
+        match timeout(self.body_timeout, payload.to_bytes_limited(limit)).await {
             Ok(Ok(Ok(message))) => Ok(message),
             Ok(Ok(Err(_))) => Err(Rejection::BrokenBody),
             Ok(Err(_)) => Err(Rejection::TooLarge),

@@ -1,12 +1,12 @@
 //! The program `rspamd` with Debian's configuration, the plug-in, and a site's own files.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -210,13 +210,13 @@ fn append(path: &Path, text: &str) {
 }
 
 /// A name server that answers every question with NXDOMAIN.
-struct Nameless {
-    port: u16,
+pub(crate) struct Nameless {
+    pub(crate) port: u16,
     stop: Arc<AtomicBool>,
 }
 
 impl Nameless {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
@@ -243,44 +243,4 @@ impl Drop for Nameless {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
-}
-
-/// Something else than calspamd.
-pub(crate) struct Other {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
-}
-
-impl Other {
-    pub(crate) fn stop(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap();
-    }
-}
-
-/// Answers any HTTP request with the same body, after a while.
-pub(crate) fn answering(address: SocketAddr, after: Duration, body: &'static str) -> Other {
-    let listener = TcpListener::bind(address).unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    let thread = thread::spawn(move || {
-        while !stopped.load(Ordering::Relaxed) {
-            let Ok((mut stream, _)) = listener.accept() else {
-                thread::sleep(Duration::from_millis(10));
-                continue;
-            };
-            stream.set_nonblocking(false).unwrap();
-            stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-            let mut request = Vec::new();
-            drop(stream.read_to_end(&mut request));
-            thread::sleep(after);
-            let length = body.len();
-            drop(write!(
-                stream,
-                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-            ));
-        }
-    });
-    Other { stop, thread }
 }

@@ -1,0 +1,160 @@
+//! `HTTPCrypt` in front of everything else: opens requests that come in envelopes, hands what is
+//! inside on as if it had come in the clear, and seals the reply.
+//!
+//! Comes in: any request. Goes out: its reply, sealed where the request was.
+//! Not an error: a sender who does not know our key. The refusal is in the clear, he could read no
+//! other.
+
+use std::sync::Arc;
+
+use actix_web::body::{BoxBody, MessageBody, to_bytes};
+use actix_web::dev::{self, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode, Uri, Version};
+use actix_web::middleware::Next;
+use actix_web::web::{Bytes, Payload};
+use actix_web::{Error, HttpResponse};
+
+use super::{Service, reason_with_keep_alive};
+use crate::metrics::Rejection;
+use crate::protocol::rspamd::crypt::{self, KeyPair, Refusal, Secret};
+use crate::server::access;
+use crate::server::keys::Renewable;
+
+/// The header that says who sends an envelope, and for whom.
+const KEY: HeaderName = HeaderName::from_static("key");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+const SEALED: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// What stands in front of a [`Service`].
+#[derive(Clone)]
+pub(super) struct Crypt {
+    pub(super) service: Service,
+    /// Without keys envelopes are not known, as in Rspamd.
+    pub(super) keypair: Option<Arc<Renewable<KeyPair>>>,
+    /// Others than this machine must send envelopes.
+    pub(super) only: bool,
+}
+
+impl Crypt {
+    /// Passes a request on.
+    pub(super) async fn pass<B: MessageBody + 'static>(
+        self,
+        mut request: ServiceRequest,
+        next: Next<B>,
+    ) -> Result<ServiceResponse<BoxBody>, Error> {
+        let keypair = self.keypair.as_ref().filter(|_| request.headers().contains_key(KEY));
+        let Some(keypair) = keypair else {
+            if self.only && !self.is_near(&request) {
+                return Ok(self.refuse(request, "Encryption required".to_owned()));
+            }
+            return Ok(next.call(request).await?.map_into_boxed_body());
+        };
+        let limit = self.service.max_message.saturating_add(crypt::HEAD + crypt::OVERHEAD);
+        let payload = request.extract::<Payload>().await?;
+        let envelope = match self.service.read(request.request(), payload, limit).await {
+            Ok(envelope) => envelope,
+            Err(reason) => {
+                let reply = self.service.refuse(request.request(), reason);
+                return Ok(request.into_response(reply));
+            }
+        };
+        let secret = match unwrap(&mut request, &keypair.current(), &envelope) {
+            Ok(secret) => secret,
+            Err(refusal) => return Ok(self.refuse(request, refusal.to_string())),
+        };
+        drop(envelope);
+        let (request, reply) = next.call(request).await?.into_parts();
+        let reply = match seal(reply, request.version(), &secret).await {
+            Some(reply) => reply,
+            None => HttpResponse::InternalServerError().finish(),
+        };
+        Ok(ServiceResponse::new(request, reply))
+    }
+
+    fn refuse(&self, request: ServiceRequest, error: String) -> ServiceResponse<BoxBody> {
+        let reply = self.service.refuse_as(request.request(), (Rejection::Encryption, error));
+        request.into_response(reply)
+    }
+
+    /// Whether the request comes from this machine, and not through somebody on it.
+    fn is_near(&self, request: &ServiceRequest) -> bool {
+        let peer = request.request().peer_addr().map(|address| address.ip());
+        (peer.is_some() || self.service.is_unix)
+            && access::is_allowed(peer, request.headers(), None)
+    }
+}
+
+/// Puts the request inside in the place of the one around it.
+fn unwrap(
+    request: &mut ServiceRequest,
+    keypair: &KeyPair,
+    envelope: &[u8],
+) -> Result<Secret, Refusal> {
+    let key = request.headers().get(KEY).ok_or(Refusal::Header)?;
+    let secret = keypair.shared_with(key.as_bytes())?;
+    let text = secret.open(envelope)?;
+    let inner = crypt::inner(&text)?;
+    let method = Method::from_bytes(inner.method.as_bytes()).map_err(|_| Refusal::Inside)?;
+    let uri = Uri::try_from(inner.target).map_err(|_| Refusal::Inside)?;
+    let mut headers = HeaderMap::with_capacity(inner.headers.len());
+    for (name, value) in inner.headers {
+        let name = HeaderName::try_from(name).map_err(|_| Refusal::Inside)?;
+        let value = HeaderValue::try_from(value).map_err(|_| Refusal::Inside)?;
+        headers.append(name, value);
+    }
+    // Who has brought the envelope for somebody else says so on the outside.
+    for name in access::BROUGHT {
+        if let Some(value) = request.headers().get(name) {
+            headers.append(HeaderName::from_static(name), value.clone());
+        }
+    }
+    let body = Bytes::from(text).slice(inner.body);
+    request.match_info_mut().get_mut().update(&uri);
+    let head = request.head_mut();
+    (head.method, head.uri, head.headers) = (method, uri, headers);
+    request.set_payload(dev::Payload::from(body));
+    Ok(secret)
+}
+
+/// Puts a reply into an envelope. What concerns the connection stays outside.
+async fn seal<B: MessageBody>(
+    reply: HttpResponse<B>,
+    version: Version,
+    secret: &Secret,
+) -> Option<HttpResponse> {
+    let status = reply.status();
+    let (mut head, body) = reply.into_parts();
+    let body = to_bytes(body).await.ok()?;
+    let names: Vec<(String, HeaderValue)> = head
+        .headers()
+        .iter()
+        .filter(|(name, _)| *name != KEEP_ALIVE)
+        .map(|(name, value)| (camel_case(name.as_str()), value.clone()))
+        .collect();
+    let headers = names.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let reason = status.canonical_reason().unwrap_or_default();
+    let envelope = secret.seal(&crypt::response(status.as_u16(), reason, headers, &body))?;
+
+    let keeps_alive = head.headers().contains_key(KEEP_ALIVE);
+    head.headers_mut().retain(|name, _| *name == KEEP_ALIVE || *name == header::SERVER);
+    head.headers_mut().insert(header::CONTENT_TYPE, SEALED);
+    // As Rspamd has it: how the request was answered is nobody else's business.
+    *head.status_mut() = StatusCode::OK;
+    head.head_mut().reason =
+        keeps_alive.then(|| reason_with_keep_alive(version, StatusCode::OK)).flatten();
+    Some(head.set_body(envelope).map_into_boxed_body())
+}
+
+/// `content-type` as `Content-Type`: some clients of Rspamd compare names letter by letter.
+fn camel_case(name: &str) -> String {
+    let mut starts = true;
+    name.chars()
+        .map(|c| {
+            let c = if starts { c.to_ascii_uppercase() } else { c };
+            starts = c == '-';
+            c
+        })
+        .collect()
+}
