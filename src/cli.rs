@@ -8,6 +8,7 @@
 //! The only module that knows clap and indicatif.
 
 mod arf;
+mod errors;
 mod facts;
 mod health;
 mod keypair;
@@ -15,6 +16,7 @@ mod learn;
 mod mass_check;
 mod progress;
 mod lists;
+mod password;
 mod report;
 mod rescore;
 mod rules;
@@ -25,7 +27,7 @@ mod store;
 mod terminal;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -114,6 +116,8 @@ enum Command {
     Keypair(keypair::Arguments),
     /// Ask a running service whether it is well
     Health,
+    /// Make the hash of a password, which is read from the standard input
+    Password,
     /// Tell a running service what users say of their mail
     #[command(subcommand)]
     Learn(learn::Command),
@@ -171,6 +175,8 @@ enum Error {
     Dns(#[from] crate::lists::Error),
     #[error("{0}")]
     Reputation(#[from] crate::reputation::Error),
+    #[error("there is no password on the standard input")]
+    NoPassword,
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
 }
@@ -186,6 +192,7 @@ impl Error {
             | Self::NoRule { .. }
             | Self::Page(_)
             | Self::NotOurs(_)
+            | Self::NoPassword
             | Self::Reputation(_)
             | Self::LogFilter(_) => ExitCode::from(2),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -224,7 +231,12 @@ fn complain(what: impl std::fmt::Display) {
 fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     let common = arguments.common;
     let command = arguments.command.unwrap_or(Command::Serve);
-    let mut config = Config::read(common.config.as_deref(), config::variables())?;
+    // A password has to be made before it can stand in a file.
+    let mut config = if matches!(command, Command::Password) {
+        Config::parse(Path::new(config::DEFAULT_PATH), "", [])?
+    } else {
+        Config::read(common.config.as_deref(), config::variables())?
+    };
     if let Some(address) = &common.http {
         config.http.listen = address.clone();
     }
@@ -261,6 +273,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Config(ConfigCommand::Check { print }) => check(print, &common, &config, out)?,
         Command::Keypair(arguments) => keypair::run(&arguments, out)?,
         Command::Health => health::run(&config.http, out)?,
+        Command::Password => password::run(out)?,
         Command::Learn(command) => learn::run(&command, &config, out)?,
         Command::Store(command) => store::run(&command, &config.http, out)?,
     };

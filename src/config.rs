@@ -92,6 +92,8 @@ pub struct Log {
     pub level: Level,
     /// How it looks.
     pub format: Format,
+    /// Whether the history may hold addresses and subjects.
+    pub verbose_ids: bool,
     /// Directives of `CALSPAMD_LOG`, which go before the level: `info,calspamd=debug`.
     pub filter: Option<String>,
 }
@@ -188,8 +190,8 @@ pub enum Error {
     /// Other machines could connect, and nothing guards the service.
     #[error(
         "http.listen: other machines can connect to {0}, and the service asks nobody for a \
-         password\n  hint: listen on 127.0.0.1 or a Unix socket, or write `insecure = true` in \
-         [http] where a firewall guards the port"
+         password\n  hint: listen on 127.0.0.1 or a Unix socket, set `password` in [http], or \
+         `insecure = true` where a firewall guards the port"
     )]
     Public(server::Address),
     /// spamd's protocol, too, is open to the world.
@@ -238,8 +240,9 @@ impl Config {
     pub fn check_address(&self) -> Result<(), Error> {
         let tls = self.http.tls.as_ref().map(|tls| &tls.listen);
         let public = [Some(&self.http.listen), tls].into_iter().flatten().find(|a| !a.is_local());
+        let is_guarded = self.http.password.is_some() || self.insecure;
         match public {
-            Some(address) if !self.insecure => return Err(Error::Public(address.clone())),
+            Some(address) if !is_guarded => return Err(Error::Public(address.clone())),
             Some(_) | None => {}
         }
         let tls = self.spamd.tls.as_ref().map(|tls| &tls.listen);
@@ -334,14 +337,14 @@ mod tests {
             (
                 "[http]\nlisten = \"127.0.0.1:11380\"\nlisen = 1\n",
                 "calspamd.toml:3:1: http.lisen: unknown key `lisen`\n    lisen = 1\n  \
-                 hint: known here: `listen`, `max_message`, `insecure`, \
-                 `enable_password`, `file_folders`, `keypair`, \
-                 `keypair_file`, `encrypted_only`, `tls`",
+                 hint: known here: `listen`, `max_message`, `insecure`, `password`, \
+                 `enable_password`, `secure_ip`, `inline_settings`, `connections_per_client`, \
+                 `rate`, `file_folders`, `keypair`, `keypair_file`, `encrypted_only`, `tls`",
             ),
             (
                 "[web]\n",
                 "calspamd.toml:1:2: web: unknown key `web`\n    [web]\n  hint: known here: \
-                 `http`, `spamd`, `rules`, `dns`, `reputation`, `limits`, `site`, `actions`, `policy`, `log`",
+                 `http`, `spamd`, `rules`, `dns`, `reputation`, `limits`, `site`, `actions`, `policy`, `log`, `settings`",
             ),
             (
                 "\n[limits]\n  time = \"3 parsecs\"\n",
@@ -358,6 +361,16 @@ mod tests {
                 "[actions]\nreject = true\n",
                 "calspamd.toml:2:10: actions.reject: `true` is no threshold\n    \
                  reject = true\n  hint: write a number, or false to switch the action off",
+            ),
+            (
+                "[http]\nrate = \"many\"\n",
+                "calspamd.toml:2:8: http.rate: `many` is no limit\n    rate = \"many\"\n  \
+                 hint: write NUMBER/TIME, as in 100/1s; 0/1s allows any number",
+            ),
+            (
+                "[settings.out]\nscores.CAL_LONG = inf\n",
+                "calspamd.toml:2:19: settings.out.scores.CAL_LONG: `inf` is no score\n    \
+                 scores.CAL_LONG = inf",
             ),
             (
                 "[policy]\nauto_insert = \"maybe\"\n",
@@ -414,9 +427,9 @@ mod tests {
         assert_eq!(
             error("CALSPAMD_HTTP__LISEN", "x"),
             "environment: CALSPAMD_HTTP__LISEN: unknown key `lisen`\n  hint: known here: \
-             `listen`, `max_message`, `insecure`, \
-                 `enable_password`, `file_folders`, `keypair`, \
-                 `keypair_file`, `encrypted_only`, `tls`"
+             `listen`, `max_message`, `insecure`, `password`, `enable_password`, `secure_ip`, \
+             `inline_settings`, `connections_per_client`, `rate`, `file_folders`, `keypair`, \
+             `keypair_file`, `encrypted_only`, `tls`"
         );
         assert_eq!(
             error("CALSPAMD_LISTEN", "x"),
@@ -437,6 +450,11 @@ mod tests {
         assert!(error.starts_with("http.listen: other machines can connect to 0.0.0.0:11380"));
         let wanted = "[http]\nlisten = \"0.0.0.0:11380\"\ninsecure = true\n";
         assert!(parse(wanted, &[]).unwrap().check_address().is_ok());
+        let guarded = "[http]\nlisten = \"0.0.0.0:11380\"\npassword = \"let me in\"\n";
+        assert!(parse(guarded, &[]).unwrap().check_address().is_ok());
+        // Who may only not change anything may still read and scan.
+        let half = "[http]\nlisten = \"0.0.0.0:11380\"\nenable_password = \"let me in\"\n";
+        assert!(parse(half, &[]).unwrap().check_address().is_err());
     }
 
     #[test]
@@ -446,6 +464,10 @@ mod tests {
             listen = \"unix:/run/a \\\"b\\\".sock\"
             max_message = 1234567
             insecure = true
+            secure_ip = [\"192.0.2.0/24\", \"2001:db8::/32\"]
+            inline_settings = false
+            connections_per_client = 7
+            rate = \"100/2s\"
             keypair_file = \"/etc/calspamd/keypair\"
             encrypted_only = true
             tls.listen = \"127.0.0.1:11381\"
@@ -500,6 +522,15 @@ mod tests {
             [log]
             level = \"debug\"
             format = \"json\"
+            verbose_ids = true
+            [settings.outbound]
+            actions.reject = 20
+            actions.greylist = false
+            scores.CAL_LONG = 0
+            scores.OTHER = -1.5
+            symbols_disabled = [\"A\", \"B\"]
+            groups_enabled = [\"content\"]
+            [settings.\"for us\"]
         ";
         for text in ["", other] {
             let config = parse(text, &[]).unwrap();
@@ -512,7 +543,8 @@ mod tests {
     #[test]
     fn the_password_is_not_shown() {
         let config = parse("[http]\nenable_password = \"let me in\"\n", &[]).unwrap();
-        assert_eq!(config.http.enable_password.as_ref().unwrap().0, "let me in");
+        let password = config.http.enable_password.as_ref().unwrap();
+        assert_eq!(password.plain(), Some("let me in"));
         assert!(!config.print().contains("let me in"));
         assert!(config.print().contains("# enable_password is set"));
         assert!(!format!("{config:?}").contains("let me in"));

@@ -74,11 +74,17 @@ pub enum Rejection {
     File,
     /// Encrypted for somebody else, broken, or in the clear where that is not allowed.
     Encryption,
+    /// The client has sent too many requests.
+    Rate,
+    /// The client has too many connections.
+    Connections,
+    /// The client has sent too many wrong passwords.
+    Guesses,
 }
 
 impl Rejection {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::TooLarge,
         Self::Timeout,
         Self::BrokenBody,
@@ -90,6 +96,9 @@ impl Rejection {
         Self::NotAcceptable,
         Self::File,
         Self::Encryption,
+        Self::Rate,
+        Self::Connections,
+        Self::Guesses,
     ];
 
     /// Label value.
@@ -106,6 +115,9 @@ impl Rejection {
             Self::NotAcceptable => "not-acceptable",
             Self::File => "file",
             Self::Encryption => "encryption",
+            Self::Rate => "rate",
+            Self::Connections => "connections",
+            Self::Guesses => "guesses",
         }
     }
 }
@@ -202,6 +214,13 @@ const RESULTS: [&str; 2] = ["success", "failure"];
 /// Counters of the symbols of one rule set.
 #[derive(Debug, Default)]
 pub struct HitCounters(HashMap<String, IntCounter>);
+
+impl HitCounters {
+    /// Messages in which a symbol has hit.
+    pub fn count(&self, symbol: &str) -> u64 {
+        self.0.get(symbol).map_or(0, IntCounter::get)
+    }
+}
 
 /// All metrics.
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::authentication::{Authenticator, Pending};
@@ -15,7 +16,7 @@ use crate::message::{self, Defect, DefectKind, Envelope, Message, Source};
 use crate::reputation::{Judgement, Observation, Recalled, Reputation};
 use crate::rules::{self, Evaluation, EvidenceScope, Hit, RuleSet};
 use crate::site::Site;
-use crate::verdict::{self, Action, Apply, Circumstances, Policy, Upstream, Verdict};
+use crate::verdict::{self, Action, Apply, Circumstances, Policy, Profile, Upstream, Verdict};
 
 /// Rules named that ran into their limit.
 const EXHAUSTED: usize = 10;
@@ -93,6 +94,8 @@ pub struct Request {
     pub history: History,
     /// The message is not to be remembered.
     pub forget: bool,
+    /// Other scores and thresholds than everybody's.
+    pub profile: Option<Arc<Profile>>,
 }
 
 /// Time spent in each stage.
@@ -510,7 +513,7 @@ fn said(listings: &Listings<'_>, rules: &RuleSet) -> Vec<Said> {
 }
 
 fn circumstances<'a>(
-    request: &Request,
+    request: &'a Request,
     rules: &'a RuleSet,
     reading: &'a Reading,
     unread: bool,
@@ -523,6 +526,7 @@ fn circumstances<'a>(
         unread,
         events: &reading.events,
         method: reading.calendars.first().and_then(|calendar| calendar.method.as_deref()),
+        profile: request.profile.as_deref(),
     }
 }
 

@@ -7,9 +7,12 @@
 //! The only module that knows actix-web and tokio, and one of the few that reads the clock.
 
 mod access;
+mod history;
 mod http;
 pub mod keys;
+mod password;
 mod perform;
+mod quota;
 mod reload;
 pub mod spamd;
 
@@ -34,9 +37,13 @@ use tokio::sync::watch;
 use crate::metrics::{self, HitCounters, Metrics};
 use crate::rules::RuleSet;
 use crate::scan::{self, Outcome, Request};
+use crate::site::Allowed;
+use history::Journal;
 use keys::{KeyPair, Renew, Renewable, Source as KeySource, Tls};
 use reload::Current;
 
+pub use history::Errors;
+pub use password::{Password, PasswordError, hash};
 pub use reload::{Refusal, Reloaded, Source, log};
 
 /// Where to listen.
@@ -101,8 +108,18 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// Connections at a time; more wait in the system's queue.
     pub connections: usize,
+    /// Connections at a time of one client.
+    pub connections_per_client: usize,
+    /// Requests of one client; any number without it.
+    pub rate: Option<Rate>,
+    /// Asked from whoever wants anything from elsewhere.
+    pub password: Option<Password>,
     /// Asked from whoever wants to change the service from elsewhere.
     pub enable_password: Option<Password>,
+    /// Networks that need no password, and that no limit of a client holds for.
+    pub secure: Allowed,
+    /// Whether requests may bring settings of their own.
+    pub inline_settings: bool,
     /// Folders from which callers may have a file scanned (`File`, `Shm`). None by default:
     /// whoever may ask would read along.
     pub file_folders: Vec<PathBuf>,
@@ -114,14 +131,13 @@ pub struct Settings {
     pub tls: Option<Tls>,
 }
 
-/// A password, which shows itself nowhere.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(pub String);
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password(…)")
-    }
+/// How many in which time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// So many, also at once.
+    pub count: u32,
+    /// In so much time.
+    pub window: Duration,
 }
 
 impl Default for Settings {
@@ -136,7 +152,13 @@ impl Default for Settings {
             keep_alive: Duration::from_mins(1),
             shutdown_timeout: Duration::from_secs(10),
             connections: 1_024,
+            // Half of the places, so that nobody can take them all.
+            connections_per_client: 512,
+            rate: None,
+            password: None,
             enable_password: None,
+            secure: Allowed::default(),
+            inline_settings: true,
             file_folders: Vec::new(),
             keypair: None,
             encrypted_only: false,
@@ -164,6 +186,12 @@ pub struct State {
     pub metrics: Metrics,
     /// What is done with a message.
     pub scan: Scan,
+    /// Whether the history may say whom a message was about.
+    pub verbose_ids: bool,
+    /// The last errors of the log.
+    errors: Errors,
+    /// What was scanned.
+    journal: Journal,
     /// Scans so far, for ids in log lines.
     scans: AtomicU64,
     /// When the service began.
@@ -193,6 +221,9 @@ impl State {
             settings,
             metrics,
             scan: scan::scan,
+            verbose_ids: false,
+            errors: Errors::default(),
+            journal: Journal::new(now()),
             scans: AtomicU64::new(0),
             started: Instant::now(),
             stopping: AtomicBool::new(false),
@@ -208,6 +239,12 @@ impl State {
     #[must_use]
     pub fn with_source(self, source: Source) -> Self {
         Self { source: Some(source), ..self }
+    }
+
+    /// The same with the errors that whoever writes the log keeps.
+    #[must_use]
+    pub fn with_errors(self, errors: Errors) -> Self {
+        Self { errors, ..self }
     }
 }
 

@@ -9,11 +9,16 @@
 //!
 //! Pure.
 
+mod settings;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::calendar::Event;
 use crate::rules::{EvidenceScope, GroupCap, Hit};
+
+pub use settings::Profile;
 
 /// Sum below which good signs never count where only the calendar's evidence is asked: a
 /// nice-looking event does not rescue a spam mail.
@@ -152,6 +157,18 @@ pub struct Settings {
     pub thresholds: Thresholds,
     /// Policy where the request names none.
     pub auto_insert: Policy,
+    /// What is different for requests that name one of these.
+    pub profiles: BTreeMap<String, Arc<Profile>>,
+}
+
+impl Settings {
+    /// The thresholds that hold under a profile.
+    pub fn thresholds_under(&self, profile: Option<&Profile>) -> Cow<'_, Thresholds> {
+        match profile {
+            Some(profile) => Cow::Owned(profile.thresholds(&self.thresholds)),
+            None => Cow::Borrowed(&self.thresholds),
+        }
+    }
 }
 
 /// What the caller thinks of the mail already.
@@ -180,6 +197,8 @@ pub struct Circumstances<'a> {
     pub events: &'a [Event],
     /// METHOD of the first calendar, upper case.
     pub method: Option<&'a str>,
+    /// What is different for this request.
+    pub profile: Option<&'a Profile>,
 }
 
 /// A symbol of the answer, score after caps.
@@ -302,11 +321,20 @@ enum Band {
 }
 
 /// Decides.
-pub fn decide(hits: Vec<Hit>, settings: &Settings, circumstances: &Circumstances<'_>) -> Verdict {
+pub fn decide(
+    mut hits: Vec<Hit>,
+    settings: &Settings,
+    circumstances: &Circumstances<'_>,
+) -> Verdict {
+    if let Some(profile) = circumstances.profile {
+        profile.apply(&mut hits);
+    }
+    let thresholds = &*settings.thresholds_under(circumstances.profile);
     let symbols = capped(hits, circumstances);
     let score = symbols.iter().map(|symbol| symbol.score).sum::<f64>() + 0.0;
-    let action = action(score, &symbols, &settings.thresholds);
-    let decision = decision(score, action, &symbols, settings, circumstances);
+    let action = action(score, &symbols, thresholds);
+    let policy = circumstances.policy.unwrap_or(settings.auto_insert);
+    let decision = decision(score, action, &symbols, thresholds, policy, circumstances);
     Verdict { score, action, decision, symbols }
 }
 
@@ -410,16 +438,16 @@ fn decision(
     score: f64,
     action: Action,
     symbols: &[Symbol],
-    settings: &Settings,
+    thresholds: &Thresholds,
+    policy: Policy,
     circumstances: &Circumstances<'_>,
 ) -> Decision {
-    let band = band(score, action, &settings.thresholds);
+    let band = band(score, action, thresholds);
     let flag = |get: fn(&Hit) -> bool| symbols.iter().any(|symbol| get(&symbol.hit));
     let known = flag(|hit| hit.flags.known);
     let forged = flag(|hit| hit.flags.forged);
     let active = flag(|hit| hit.flags.active);
-    let upstream_spam = upstream_says_spam(&circumstances.upstream, &settings.thresholds);
-    let policy = circumstances.policy.unwrap_or(settings.auto_insert);
+    let upstream_spam = upstream_says_spam(&circumstances.upstream, thresholds);
     let policy_allows = match policy {
         Policy::All => true,
         Policy::Known => known,

@@ -5,16 +5,20 @@ use std::panic;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
+use super::errors::Keeper;
 use super::{Common, Error, rules, terminal};
 use crate::config::{Config, Format, Level, Log};
 use crate::reputation::Reputation;
-use crate::server::{self, Application, Refusal, State};
+use crate::server::{self, Application, Errors, Refusal, State};
 
 pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
     config.check_address()?;
-    start_log(&config.log, terminal::paints_errors(common.color))?;
+    let errors = Errors::default();
+    start_log(&config.log, terminal::paints_errors(common.color), &errors)?;
     hide_panic_messages();
     server::keys::check(&config.http, &config.spamd)?;
 
@@ -32,6 +36,8 @@ pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
     }
     scan.reputation = reputation.clone();
     let state = State::new(loaded.rules, scan)?.with_source(Box::new(again));
+    let mut state = state.with_errors(errors);
+    state.verbose_ids = config.log.verbose_ids;
     let state = Arc::new(state);
 
     let address = config.http.listen.clone();
@@ -70,7 +76,7 @@ fn refusal(error: Error) -> Refusal {
     Refusal::Files(error.to_string())
 }
 
-fn start_log(log: &Log, colour: bool) -> Result<(), Error> {
+fn start_log(log: &Log, colour: bool, errors: &Errors) -> Result<(), Error> {
     let filter = match (&log.filter, log.level) {
         (Some(directives), _) => {
             EnvFilter::try_new(directives).map_err(|error| Error::LogFilter(error.to_string()))?
@@ -81,16 +87,17 @@ fn start_log(log: &Log, colour: bool) -> Result<(), Error> {
         // actix-http is an error for each client that speaks no HTTP.
         (None, level) => EnvFilter::new(format!("error,actix_http=off,calspamd={}", level.name())),
     };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(colour)
         .with_target(false)
         .with_writer(io::stderr);
+    let lines = match log.format {
+        Format::Text => lines.boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let kept = tracing_subscriber::registry().with(filter).with(lines).with(Keeper(errors.clone()));
     // A log that is there already was started by a test around us.
-    drop(match log.format {
-        Format::Text => builder.try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
-    });
+    drop(kept.try_init());
     Ok(())
 }
 

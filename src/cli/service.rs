@@ -109,8 +109,9 @@ impl<'c> Service<'c> {
         let clean = |value: &str| value.replace(['\r', '\n'], " ");
         // HTTP/1.0: the reply ends with the connection, and nobody need count its pieces.
         let mut head = vec![format!("{} {} HTTP/1.0", request.method, clean(request.path))];
-        let password = self.settings.enable_password.as_ref();
-        let password = password.map(|password| ("Password", password.0.as_str()));
+        // Of a hash nobody knows the password; the machine itself needs none.
+        let password = self.settings.enable_password.as_ref().and_then(|set| set.plain());
+        let password = password.map(|password| ("Password", password));
         for (name, value) in request.headers.iter().copied().chain(password) {
             head.push(format!("{name}: {}", clean(value)));
         }

@@ -3,10 +3,12 @@
 use std::fmt::Display;
 
 use super::Config;
-use super::values::{Size, Threshold, Time};
+use super::values::{Requests, Size, Threshold, Time};
 use crate::reputation;
+use crate::server::Password;
 use crate::server::keys::{Source as KeySource, Tls};
 use crate::server::spamd::ReportSafe;
+use crate::verdict::Profile;
 
 /// Collects lines; a comment stands above its key.
 #[derive(Default)]
@@ -138,8 +140,26 @@ pub(super) fn print(config: &Config) -> String {
         insecure,
         "Listen where other machines can connect, although nobody is asked for a password.",
     );
-    let set = if http.enable_password.is_some() { "set, and not shown" } else { "not set" };
-    page.comment(&format!("enable_password is {set}: asked for POST /reload from elsewhere."));
+    let set = |password: &Option<Password>| match password {
+        Some(_) => "set, and not shown",
+        None => "not set",
+    };
+    let what = set(&http.password);
+    page.comment(&format!("password is {what}: asked from whoever scans or looks from elsewhere."));
+    let what = set(&http.enable_password);
+    page.comment(&format!("enable_password is {what}: asked for changes from elsewhere."));
+    page.key("secure_ip", list(&http.secure.written), "Who needs no password and has no limits.");
+    page.key(
+        "inline_settings",
+        http.inline_settings,
+        "Whether a request may bring its own scores and thresholds (Settings).",
+    );
+    page.key(
+        "connections_per_client",
+        http.connections_per_client,
+        "Connections at a time of one client.",
+    );
+    page.key("rate", text(Requests(http.rate)), "Requests of one client; 0/1s: any number.");
     page.key(
         "file_folders",
         list(http.file_folders.iter().map(|folder| folder.display())),
@@ -251,5 +271,29 @@ pub(super) fn print(config: &Config) -> String {
     page.section("log");
     page.key("level", text(log.level.name()), "off, error, warn, info, debug or trace.");
     page.key("format", text(log.format.name()), "text or json.");
+    page.key("verbose_ids", log.verbose_ids, "Whether /history says whom a message was about.");
+    for (name, profile) in &scan.verdict.profiles {
+        print_profile(&mut page, name, profile);
+    }
     page.text()
+}
+
+fn print_profile(page: &mut Page, name: &str, profile: &Profile) {
+    page.section(&format!("settings.{}", text(name)));
+    for (action, limit) in &profile.actions {
+        page.plain(&format!("actions.{}", action.name().replace(' ', "_")), Threshold(*limit));
+    }
+    for (symbol, score) in &profile.scores {
+        page.plain(&format!("scores.{}", text(symbol)), format_args!("{score:?}"));
+    }
+    for (key, names) in [
+        ("symbols_disabled", &profile.symbols_disabled),
+        ("groups_disabled", &profile.groups_disabled),
+        ("symbols_enabled", &profile.symbols_enabled),
+        ("groups_enabled", &profile.groups_enabled),
+    ] {
+        if !names.is_empty() {
+            page.plain(key, list(names));
+        }
+    }
 }

@@ -1,22 +1,24 @@
 //! The file's sections as written, and what they come to.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::values::{Listen, Parsed, Server, Size, Threshold, Time, Word};
+use super::values::{Listen, Parsed, Requests, Score, Server, Size, Threshold, Time, Word};
 use super::{Config, DEFAULT_RULES, Format, Level, Log};
 use crate::reputation::{Limit, Place, Provenance};
 use crate::server::keys::{Source as KeySource, Tls};
 use crate::server::{Address, spamd};
 use crate::site::{self, Network, Who};
-use crate::verdict::Policy;
+use crate::verdict::{Action, Policy, Profile};
 use crate::{lists, reputation, scan, server};
 
 macro_rules! sections {
-    ($($section:ident: $name:ident { $($key:ident: $value:ty,)+ })+) => {
+    ($($section:ident: $name:ident { $($key:ident: $value:ty,)+ })+ ; $named:ident: $tables:ty) => {
         $(
             #[derive(Debug, Default, Deserialize)]
             #[serde(deny_unknown_fields)]
@@ -32,12 +34,15 @@ macro_rules! sections {
         /// The whole file; what is missing is left to the defaults.
         #[derive(Debug, Default, Deserialize)]
         #[serde(default, deny_unknown_fields)]
-        pub(super) struct Sections { $($section: $name,)+ }
+        pub(super) struct Sections { $($section: $name,)+ $named: $tables }
 
         impl Sections {
             /// The same with the other's values where it has any.
             pub(super) fn overlaid(self, over: Self) -> Self {
-                Self { $($section: self.$section.overlaid(over.$section),)+ }
+                Self {
+                    $($section: self.$section.overlaid(over.$section),)+
+                    $named: self.$named.overlaid(over.$named),
+                }
             }
         }
     };
@@ -48,7 +53,12 @@ sections! {
         listen: Parsed<Address>,
         max_message: Size,
         insecure: bool,
-        enable_password: String,
+        password: Parsed<server::Password>,
+        enable_password: Parsed<server::Password>,
+        secure_ip: Vec<Parsed<Network>>,
+        inline_settings: bool,
+        connections_per_client: NonZeroUsize,
+        rate: Parsed<Requests>,
         file_folders: Vec<PathBuf>,
         keypair: String,
         keypair_file: PathBuf,
@@ -116,6 +126,53 @@ sections! {
     log: LogSection {
         level: Word<Level>,
         format: Word<Format>,
+        verbose_ids: bool,
+    }
+    ; settings: Profiles
+}
+
+/// Tables of other settings, by a name of the operator's.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+struct Profiles(BTreeMap<String, ProfileSection>);
+
+impl Profiles {
+    fn overlaid(mut self, over: Self) -> Self {
+        self.0.extend(over.0);
+        self
+    }
+}
+
+/// One of them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ProfileSection {
+    actions: Actions,
+    scores: BTreeMap<String, Score>,
+    symbols_disabled: BTreeSet<String>,
+    groups_disabled: BTreeSet<String>,
+    symbols_enabled: BTreeSet<String>,
+    groups_enabled: BTreeSet<String>,
+}
+
+impl ProfileSection {
+    fn into_profile(self) -> Profile {
+        let limits = [
+            (Action::Greylist, self.actions.greylist),
+            (Action::AddHeader, self.actions.add_header),
+            (Action::Quarantine, self.actions.quarantine),
+            (Action::Reject, self.actions.reject),
+            (Action::Discard, self.actions.discard),
+        ];
+        let given = limits.into_iter().filter_map(|(action, limit)| Some((action, limit?.0)));
+        Profile {
+            actions: given.collect(),
+            scores: self.scores.into_iter().map(|(name, score)| (name, score.0)).collect(),
+            symbols_disabled: self.symbols_disabled,
+            groups_disabled: self.groups_disabled,
+            symbols_enabled: self.symbols_enabled,
+            groups_enabled: self.groups_enabled,
+        }
     }
 }
 
@@ -200,10 +257,18 @@ impl Sections {
         set(&mut http.max_message, self.http.max_message.map(|size| size.0));
 
         // An empty password would let everybody in.
-        http.enable_password =
-            self.http.enable_password.filter(|text| !text.is_empty()).map(server::Password);
+        let password = |given: Option<Parsed<server::Password>>| {
+            given.map(|parsed| parsed.0).filter(|password| password.plain() != Some(""))
+        };
+        http.password = password(self.http.password);
+        http.enable_password = password(self.http.enable_password);
+        http.secure = self.http.secure_ip.into_iter().flatten().map(|network| network.0).collect();
+        set(&mut http.inline_settings, self.http.inline_settings);
+        let connections = self.http.connections_per_client.map(NonZeroUsize::get);
+        set(&mut http.connections_per_client, connections);
+        set(&mut http.rate, self.http.rate.map(|rate| rate.0.0));
         set(&mut http.file_folders, self.http.file_folders);
-        let text = self.http.keypair.filter(|text| !text.is_empty()).map(server::Password);
+        let text = self.http.keypair.filter(|text| !text.is_empty()).map(server::keys::Hidden);
         let file = self.http.keypair_file.map(KeySource::File);
         http.keypair = text.map(KeySource::Text).or(file);
         set(&mut http.encrypted_only, self.http.encrypted_only);
@@ -214,6 +279,7 @@ impl Sections {
         let mut log = Log::default();
         set(&mut log.level, self.log.level.map(|word| word.0));
         set(&mut log.format, self.log.format.map(|word| word.0));
+        set(&mut log.verbose_ids, self.log.verbose_ids);
 
         let mut dns = lists::Settings::default();
         let servers = self.dns.servers.unwrap_or_default();
@@ -226,6 +292,9 @@ impl Sections {
         let directories = self.rules.directories;
         let mut scan = scan_settings(&self.limits, &self.actions, &self.policy);
         set(&mut scan.message.trusted_authserv_ids, self.site.trusted_authserv_ids.clone());
+        let profiles = self.settings.0.into_iter();
+        scan.verdict.profiles =
+            profiles.map(|(name, section)| (name, Arc::new(section.into_profile()))).collect();
         Config {
             http,
             spamd_is_named: spamd.listen != Some(spamd_address()),

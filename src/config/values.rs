@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, Unexpected, Visitor};
 
 use super::{Format, Level};
 use crate::reputation::Provenance;
-use crate::server::Address;
+use crate::server::{Address, Rate};
 use crate::verdict::Policy;
 
 /// A length of time: `3s`, `500ms`.
@@ -191,6 +191,49 @@ impl<'de> Deserialize<'de> for Threshold {
         }
 
         deserializer.deserialize_any(NumberOrFalse)
+    }
+}
+
+/// A score of a symbol: any number, but infinity is none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Score(pub(super) f64);
+
+impl<'de> Deserialize<'de> for Score {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let score = f64::deserialize(deserializer)?;
+        if score.is_finite() {
+            Ok(Self(score))
+        } else {
+            Err(D::Error::custom(format!("`{score}` is no score")))
+        }
+    }
+}
+
+/// Requests of one client: `100/1s`; `0/1s` allows any number.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Requests(pub(super) Option<Rate>);
+
+impl FromStr for Requests {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = || {
+            let (count, window) = text.split_once('/')?;
+            Some(Rate { count: count.parse().ok()?, window: window.parse::<Time>().ok()?.0 })
+        };
+        let rate = read().ok_or_else(|| {
+            format!("`{text}` is no limit\nwrite NUMBER/TIME, as in 100/1s; 0/1s allows any number")
+        })?;
+        Ok(Self((rate.count > 0).then_some(rate)))
+    }
+}
+
+impl fmt::Display for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(Rate { count, window }) => write!(f, "{count}/{}", Time(window)),
+            None => f.write_str("0/1s"),
+        }
     }
 }
 

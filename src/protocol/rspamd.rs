@@ -6,8 +6,10 @@
 //! Not an error: unknown headers and values that make no sense. Both are passed over.
 
 mod control;
+mod controller;
 pub mod crypt;
 mod reply;
+mod settings;
 pub mod v3;
 
 use std::net::IpAddr;
@@ -18,10 +20,13 @@ use crate::rules::EvidenceScope;
 use crate::scan::Request;
 use crate::verdict::{Action, Policy};
 
-pub use control::{
-    ListState, contacts, learned, not_reloaded, records, reloaded, stat, store_stats,
+pub use control::{ListState, contacts, learned, not_reloaded, records, reloaded, store_stats};
+pub use controller::{
+    Counter, ErrorRow, HistoryRow, HistorySymbol, POINTS, Point, Stat, actions, auth, counters,
+    done, errors, graph, history, pie, stat,
 };
-pub use reply::{ListedSymbol, answer, failure, reply, symbols};
+pub use reply::{ListedSymbol, SKIPPED, answer, failure, reply, symbols};
+pub use settings::profile;
 
 /// Longest `Log-Tag` taken over into a log line.
 const LOG_TAG_LENGTH: usize = 64;
@@ -61,6 +66,22 @@ pub struct Options {
     pub campaign: Option<String>,
     /// The address that something is asked of.
     pub address: Option<String>,
+    /// Name of a profile (`Settings-ID`).
+    pub settings_id: Option<String>,
+    /// A profile written out (`Settings`).
+    pub settings: Option<String>,
+    /// Scores by group in the reply (`Flags: groups`).
+    pub groups: bool,
+    /// Times by stage in the reply (`Profile`, `Flags: profile`).
+    pub profile: bool,
+    /// No log line and no row in the history (`Log: no`, `Flags: no_log`).
+    pub no_log: bool,
+    /// Counted nowhere (`Flags: no_stat`).
+    pub no_stat: bool,
+    /// Answered without being scanned (`Flags: skip`).
+    pub skip: bool,
+    /// The mail's subject in the caller's words (`Subject`).
+    pub subject: Option<String>,
 }
 
 /// A message that the caller has put where the service may read it.
@@ -102,10 +123,14 @@ pub fn request<'h>(
 }
 
 /// What has been read so far.
+#[expect(clippy::struct_excessive_bools, reason = "each is said by itself")]
 #[derive(Default)]
 struct Reading {
     envelope: Envelope,
     bare: bool,
+    /// The body is one part (`Raw`), and by its name a calendar (`Filename`).
+    raw: bool,
+    names_calendar: bool,
     scope: Option<EvidenceScope>,
     policy: Option<Policy>,
     upstream_action: Option<Action>,
@@ -143,8 +168,14 @@ impl Reading {
             "received-at" => first(&mut self.received_at, || time(value)),
             "content-type" => self.bare |= is_calendar_type(value),
             // As Rspamd has it: what is asked for a test is not to be counted.
-            "log" => self.forget |= value.eq_ignore_ascii_case("no"),
-            "no_stat" => self.forget |= !matches!(value, "0" | "false" | "no"),
+            "log" if value.eq_ignore_ascii_case("no") => self.flag("no_log"),
+            "no_stat" if !matches!(value, "0" | "false" | "no") => self.flag("no_stat"),
+            "profile" => self.options.profile |= is_yes(value),
+            "raw" => self.raw |= is_yes(value),
+            "filename" => self.names_calendar |= is_calendar_name(value),
+            "settings-id" => first(&mut self.options.settings_id, || text(value)),
+            "settings" => first(&mut self.options.settings, || text(value)),
+            "subject" => first(&mut self.options.subject, || text(value)),
             "url-format" => self.options.extended_urls |= value.eq_ignore_ascii_case("extended"),
             "flags" => value.split(',').for_each(|flag| self.flag(flag.trim())),
             "message-id" | "message_id" => {
@@ -183,8 +214,15 @@ impl Reading {
             "ext_urls" => self.options.extended_urls = true,
             "no_dns" => self.offline = true,
             "no_events" => self.options.without_events = true,
-            "no_stat" => self.forget = true,
             "purgate" => self.options.purgate = true,
+            "no_stat" => (self.forget, self.options.no_stat) = (true, true),
+            "no_log" => (self.forget, self.options.no_log) = (true, true),
+            "groups" => self.options.groups = true,
+            "profile" => self.options.profile = true,
+            "skip" | "skip_process" => self.options.skip = true,
+            "zstd" => self.options.zstd = true,
+            // `pass_all`, `body_block`, `milter` and `ssl` change nothing: no rule keeps others
+            // from being asked, no message is rewritten, and `milter` is in every reply.
             _ => {}
         }
     }
@@ -198,7 +236,7 @@ impl Reading {
         }
         let mut request = Request {
             envelope: self.envelope,
-            bare: self.bare,
+            bare: self.bare || (self.raw && self.names_calendar),
             scope: self.scope.unwrap_or_default(),
             policy: self.policy,
             now: self.received_at.unwrap_or(now),
@@ -307,6 +345,17 @@ fn is_calendar_type(value: &str) -> bool {
             | "application/calendar+xml"
             | "application/jscalendar+json"
     )
+}
+
+/// A switch that is on unless its value says otherwise.
+fn is_yes(value: &str) -> bool {
+    !matches!(value.to_ascii_lowercase().as_str(), "" | "0" | "no" | "false")
+}
+
+/// Whether the name of a file says that a calendar is in it.
+fn is_calendar_name(value: &str) -> bool {
+    let ending = value.rsplit('.').next().unwrap_or_default();
+    ["ics", "ical", "ifb", "vcs"].iter().any(|one| ending.eq_ignore_ascii_case(one))
 }
 
 fn log_tag(value: &str) -> Option<String> {

@@ -207,6 +207,7 @@ proptest! {
             unread: false,
             events: &[],
             method: None,
+            profile: None,
         };
         let expected = verdict::decide(hits, &verdict::Settings::default(), &circumstances).score;
         let model = Model::new(&caps, 6.0, |group| {

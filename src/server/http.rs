@@ -4,6 +4,8 @@
 //! Not an error: a client that is slow, sends too much or hangs up.
 
 mod body;
+mod client;
+mod controller;
 mod crypt;
 mod memory;
 
@@ -23,8 +25,10 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
 
-use super::perform::perform;
-use super::{Listener, Password, Refusal, Settings, State, Transport, access};
+use super::access::{Access, Right};
+use super::perform::{self, Told, perform};
+use super::quota::{Connections, Quota};
+use super::{Listener, Refusal, Settings, State, Transport};
 use crate::lists::Report;
 use crate::metrics::{self, Rejection};
 use crate::protocol::compression;
@@ -70,9 +74,8 @@ impl Check {
         Some(match path {
             "/checkv2" => Self::New,
             "/checkv3" => Self::Parts,
-            "/check" | "/scan" | "/symbols" | "/process" | "/report" | "/report_ifspam" => {
-                Self::Old
-            }
+            "/check" | "/scan" | "/symbols" | "/process" | "/report" | "/report_ifspam"
+            | "/skip" => Self::Old,
             _ => return None,
         })
     }
@@ -88,7 +91,11 @@ struct Service {
     max_message: usize,
     body_timeout: Duration,
     keep_alive: Arc<str>,
-    enable_password: Option<Password>,
+    access: Arc<Access>,
+    rate: Option<Arc<Quota>>,
+    connections: Connections,
+    connections_per_client: usize,
+    inline_settings: bool,
     file_folders: Arc<[PathBuf]>,
     is_unix: bool,
 }
@@ -109,12 +116,17 @@ pub(super) async fn run(
         max_message: settings.max_message,
         body_timeout: settings.body_timeout,
         keep_alive: format!("timeout={}", settings.keep_alive.as_secs()).into(),
-        enable_password: settings.enable_password,
+        access: Arc::new(Access::new(settings.password, settings.enable_password, settings.secure)),
+        rate: settings.rate.map(|rate| Arc::new(Quota::new(rate.count, rate.window))),
+        connections: Connections::default(),
+        connections_per_client: settings.connections_per_client,
+        inline_settings: settings.inline_settings,
         file_folders: settings.file_folders.into(),
         is_unix: matches!(listener, Listener::Unix(_)),
     };
     let only = settings.encrypted_only;
     let crypt = Crypt { service: service.clone(), keypair: transport.keypair, only };
+    let door = service.clone();
     let server = HttpServer::new(move || {
         let crypt = crypt.clone();
         App::new()
@@ -122,6 +134,7 @@ pub(super) async fn run(
             .default_service(web::to(answer))
             .wrap(from_fn(move |request, next| crypt.clone().pass(request, next)))
     })
+    .on_connect(move |stream, extensions| door.connected(stream, extensions))
     .workers(workers)
     .max_connections(settings.connections.div_ceil(workers))
     .worker_max_blocking_threads(threads)
@@ -161,12 +174,22 @@ async fn answer(
 ) -> HttpResponse {
     let state = &service.state;
     let path = request.path().to_ascii_lowercase();
+    if let Some(refusal) = service.over_rate(&request) {
+        return refusal;
+    }
     if let Some(ask) = memory::Ask::of(&path) {
         return service.memory(&request, payload, ask).await;
     }
-    if path == "/symbols" && !has_body(&request) {
-        let body = rspamd::symbols(&state.current.load().symbols);
-        return service.respond(&request, StatusCode::OK, JSON, body);
+    let control = controller::Ask::of(&path, has_body(&request));
+    // What tells no more than that the service is there is told to everybody; changes are guarded
+    // where they are made.
+    if !matches!(path.as_str(), "/ping" | "/health" | "/ready" | "/reload") {
+        let wanted = control.map_or(Right::Read, controller::Ask::right);
+        match (service.ask(&request, wanted).await, control) {
+            (Err(refusal), _) => return refusal,
+            (Ok(right), Some(ask)) => return service.control(&request, ask, right),
+            (Ok(_), None) => {}
+        }
     }
     match Check::of(&path) {
         Some(Check::Parts) => return service.check_parts(&request, payload).await,
@@ -182,19 +205,14 @@ async fn answer(
             let text = state.metrics.render();
             service.respond(&request, StatusCode::OK, metrics::CONTENT_TYPE, text)
         }
-        "/stat" => {
-            let lists = state.settings.lists.report();
-            let lists: Vec<rspamd::ListState> = lists.iter().map(list_state).collect();
-            let scanned = state.scans.load(Ordering::Relaxed);
-            let body = rspamd::stat(scanned, state.started.elapsed().as_secs(), &lists);
-            service.respond(&request, StatusCode::OK, JSON, body)
-        }
         "/health" => service.respond(&request, StatusCode::OK, JSON, r#"{"status":"ok"}"#),
         "/ready" if state.stopping.load(Ordering::Relaxed) => {
-            let body = r#"{"status":"stopping"}"#;
+            let body = r#"{"error":"the service is stopping","status":"stopping"}"#;
             service.respond(&request, StatusCode::SERVICE_UNAVAILABLE, JSON, body)
         }
-        "/ready" => service.respond(&request, StatusCode::OK, JSON, r#"{"status":"ready"}"#),
+        "/ready" => {
+            service.respond(&request, StatusCode::OK, JSON, r#"{"success":true,"status":"ready"}"#)
+        }
         "/reload" => service.reload(&request).await,
         _ => service.refuse(&request, Rejection::UnknownPath),
     }
@@ -208,6 +226,7 @@ impl Service {
         let query = rspamd::query(request.query_string());
         let (scan_request, mut options) = rspamd::request(headers, &query, super::now());
         options.legacy = legacy;
+        options.skip |= request.path().eq_ignore_ascii_case("/skip");
         let message = match self.scanned(request, payload, &options).await {
             Ok(message) => message,
             Err(refusal) => return self.refuse_as(request, refusal),
@@ -279,9 +298,15 @@ impl Service {
     async fn scan(
         &self,
         message: Bytes,
-        scan_request: Request,
+        mut scan_request: Request,
         options: rspamd::Options,
     ) -> Result<Vec<u8>, Stopping> {
+        let verdict = &self.state.settings.verdict;
+        let (profile, notes) = rspamd::profile(&options, verdict, self.inline_settings);
+        scan_request.profile = profile;
+        for note in notes {
+            tracing::warn!("{note}");
+        }
         // Who waits for DNS must not hold up the others either.
         if message.len() <= INLINE && !self.state.settings.may_wait() {
             return Ok(scan(&self.state, &message, &scan_request, &options));
@@ -302,8 +327,8 @@ impl Service {
         if request.method() != Method::POST {
             return self.refuse_method(request);
         }
-        if !self.is_allowed(request) {
-            return self.refuse(request, Rejection::Unauthorized);
+        if let Err(refusal) = self.ask(request, Right::Change).await {
+            return refusal;
         }
         let state = Arc::clone(&self.state);
         match web::block(move || state.reload()).await {
@@ -324,16 +349,6 @@ impl Service {
                 self.respond(request, StatusCode::INTERNAL_SERVER_ERROR, JSON, body)
             }
         }
-    }
-
-    /// Whether the caller may change the service.
-    fn is_allowed(&self, request: &HttpRequest) -> bool {
-        let peer = match request.peer_addr() {
-            None if !self.is_unix => return false,
-            peer => peer.map(|address| address.ip()),
-        };
-        let password = self.enable_password.as_ref().map(|password| password.0.as_str());
-        access::is_allowed(peer, request.headers(), password)
     }
 
     /// Answers a request that gets no scan.
@@ -362,6 +377,9 @@ impl Service {
             Rejection::NotAcceptable => "Not Acceptable".to_owned(),
             Rejection::File => "File/shm inputs are not allowed from here".to_owned(),
             Rejection::Encryption => "Encryption required".to_owned(),
+            Rejection::Rate => "too many requests".to_owned(),
+            Rejection::Connections => "too many connections".to_owned(),
+            Rejection::Guesses => "Too many authentication failures".to_owned(),
         }
     }
 
@@ -377,15 +395,17 @@ impl Service {
         let status = match reason {
             Rejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Rejection::Timeout => StatusCode::REQUEST_TIMEOUT,
-            Rejection::BrokenBody
-            | Rejection::Parts
-            | Rejection::File
-            | Rejection::Encryption => StatusCode::BAD_REQUEST,
+            Rejection::BrokenBody | Rejection::Parts | Rejection::File | Rejection::Encryption => {
+                StatusCode::BAD_REQUEST
+            }
             Rejection::Compression => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Rejection::UnknownPath => StatusCode::NOT_FOUND,
             Rejection::Method => StatusCode::METHOD_NOT_ALLOWED,
             Rejection::Unauthorized => StatusCode::UNAUTHORIZED,
             Rejection::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Rejection::Rate | Rejection::Connections | Rejection::Guesses => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
         };
         self.respond(request, status, JSON, rspamd::failure(&error))
     }
@@ -488,6 +508,17 @@ fn list_state(report: &Report) -> rspamd::ListState {
 
 /// Scans, and writes the reply.
 fn scan(state: &State, message: &[u8], request: &Request, options: &rspamd::Options) -> Vec<u8> {
-    let outcome = perform(state, message, request, PROTOCOL, options.log_tag.as_deref());
-    rspamd::reply(&outcome, request, options, &state.settings.verdict.thresholds)
+    let thresholds = state.settings.verdict.thresholds_under(request.profile.as_deref());
+    let told = Told {
+        log_tag: options.log_tag.as_deref(),
+        subject: options.subject.as_deref(),
+        no_log: options.no_log,
+        no_stat: options.no_stat,
+    };
+    let outcome = if options.skip {
+        perform::skipped(message.len())
+    } else {
+        perform(state, message, request, PROTOCOL, told)
+    };
+    rspamd::reply(&outcome, request, options, &thresholds)
 }

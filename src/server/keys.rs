@@ -20,7 +20,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::{Address, Password, Settings, spamd};
+use super::{Address, Settings, spamd};
 
 pub use crate::protocol::rspamd::crypt::{KeyError, KeyPair};
 
@@ -34,7 +34,7 @@ const FORBIDDEN: u32 = 0o027;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// In the configuration itself: the private key, or what `calspamd keypair` writes.
-    Text(Password),
+    Text(Hidden),
     /// In a file as `calspamd keypair` writes it.
     File(PathBuf),
 }
@@ -95,7 +95,9 @@ pub enum Error {
         error: rustls::Error,
     },
     /// Nobody could send what is asked for.
-    #[error("http.encrypted_only: there is no key to encrypt for\n  hint: name it in http.keypair_file")]
+    #[error(
+        "http.encrypted_only: there is no key to encrypt for\n  hint: name it in http.keypair_file"
+    )]
     NoKeyPair,
     /// A Unix socket needs no TLS, and gets none.
     #[error("{0}: TLS is for IP:PORT")]
@@ -130,6 +132,16 @@ fn contents(path: &Path, is_private: bool) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     file.take(MOST).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
+}
+
+/// What shows itself nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(pub String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden(…)")
+    }
 }
 
 impl Source {
@@ -295,7 +307,7 @@ mod tests {
         assert!(missing.starts_with("cannot read /nonexistent/pair: "), "{missing}");
         let empty = Kept::new("empty", "", 0o600);
         assert!(text(Source::File(empty.0.clone())).contains("there is no `privkey`"));
-        let inline = text(Source::Text(Password("abc".to_owned())));
+        let inline = text(Source::Text(Hidden("abc".to_owned())));
         assert!(inline.starts_with("http.keypair: there is no `privkey`"), "{inline}");
         let tls = |listen: &str| Tls {
             listen: listen.parse().unwrap(),

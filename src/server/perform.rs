@@ -8,10 +8,25 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::State;
+use super::history::Scanned;
 use crate::metrics;
+use crate::protocol::rspamd::SKIPPED;
 use crate::reputation::Subject;
 use crate::scan::{self, Extracted, Known, Outcome, Remembered, Request, Timings};
 use crate::verdict::{Action, Apply, Busy, Decision, ManualInsert, Target, Verdict};
+
+/// What a caller says of the log and the counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Told<'t> {
+    /// His own id.
+    pub(super) log_tag: Option<&'t str>,
+    /// The mail's subject.
+    pub(super) subject: Option<&'t str>,
+    /// No line in the log and no row in the history.
+    pub(super) no_log: bool,
+    /// No statistics. What monitoring collects has it all the same.
+    pub(super) no_stat: bool,
+}
 
 /// Scans, counts under the dialect's name, and logs.
 pub(super) fn perform(
@@ -19,7 +34,7 @@ pub(super) fn perform(
     message: &[u8],
     request: &Request,
     protocol: &'static str,
-    log_tag: Option<&str>,
+    told: Told<'_>,
 ) -> Outcome {
     let _in_flight = state.metrics.in_flight();
     // The scan keeps this set, also when another takes its place meanwhile.
@@ -36,7 +51,27 @@ pub(super) fn perform(
     });
     state.metrics.observe(&outcome, &current.hits, protocol);
     let number = state.scans.fetch_add(1, Ordering::Relaxed);
-    log(number, &outcome, request, log_tag);
+    let now = super::now();
+    if !told.no_stat {
+        state.journal.count(&outcome, now);
+    }
+    if !told.no_log {
+        let id = told.log_tag.map_or_else(|| format!("{number:08x}"), str::to_owned);
+        log(&id, &outcome, request);
+        let profile = request.profile.as_deref();
+        let thresholds = &*state.settings.verdict.thresholds_under(profile);
+        let (outcome, subject) = (&outcome, told.subject);
+        let scanned = Scanned { id, outcome, request, thresholds, subject, now };
+        state.journal.keep(scanned, state.verbose_ids);
+    }
+    outcome
+}
+
+/// The answer to who wants no scan: nothing was found, and nothing is inserted.
+pub(super) fn skipped(size: usize) -> Outcome {
+    let mut outcome = not_scanned(size, Duration::ZERO);
+    outcome.partial = vec![SKIPPED.to_owned()];
+    outcome.verdict.decision.reasons.clone_from(&outcome.partial);
     outcome
 }
 
@@ -85,12 +120,11 @@ fn not_scanned(size: usize, total: Duration) -> Outcome {
 
 /// One line a scan. Symbols and numbers only: addresses, subjects and text are nobody's
 /// business but the recipient's.
-fn log(number: u64, outcome: &Outcome, request: &Request, log_tag: Option<&str>) {
+fn log(id: &str, outcome: &Outcome, request: &Request) {
     let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     let timings = &outcome.timings;
     let symbols: Vec<&str> =
         outcome.verdict.symbols.iter().map(|symbol| &*symbol.hit.symbol).collect();
-    let id = log_tag.map_or_else(|| format!("{number:08x}"), str::to_owned);
     tracing::info!(
         id,
         queue_id = request.envelope.queue_id.as_deref().unwrap_or_default(),

@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::keys::Tls;
-use super::perform::{perform, subject};
+use super::perform::{Told, perform, subject};
 use super::{Address, Listener, State};
 use crate::protocol::spamd::{self, Class, Command, Head, Places, Taken};
 use crate::reputation::{Report, Reporter};
@@ -267,7 +267,7 @@ fn request(head: &Head, inner: &[u8]) -> Request {
 
 fn scanned(state: &State, settings: &Settings, head: &Head, message: &[u8]) -> Vec<u8> {
     let inner = spamd::without_mbox_line(message);
-    let outcome: Outcome = perform(state, inner, &request(head, inner), PROTOCOL, None);
+    let outcome: Outcome = perform(state, inner, &request(head, inner), PROTOCOL, Told::default());
     let answered = spamd::Answered {
         head,
         message,
@@ -315,6 +315,9 @@ fn learn(state: &State, head: &Head, message: &[u8]) -> Vec<u8> {
     let learned = subject(state, inner, request)
         .map(|subject| state.settings.reputation.learn(subject, &who, report, now));
     let local = Places { local: true, remote: false };
+    if matches!(learned, Some(Ok(_))) {
+        state.journal.learned();
+    }
     match learned {
         Some(Ok(_)) if report == Report::Forget => spamd::learned(Places::default(), local),
         Some(Ok(_)) => spamd::learned(local, Places::default()),

@@ -85,6 +85,7 @@ fn no_rule_carries_the_rest() {
                 unread: false,
                 events: &[],
                 method: None,
+                profile: None,
             };
             let verdict = verdict::decide(left, &verdict::Settings::default(), &circumstances);
             *lost.entry(&symbol.name).or_default() += usize::from(verdict.score < FLAGGED);

@@ -103,6 +103,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("mail_builder", &["protocol"]),
     ("calcard", &["calendar"]),
     ("actix_web", &["server"]),
+    ("socket2", &["server"]),
+    ("password_auth", &["server"]),
     ("tokio", &["server", "authentication", "lists", "reputation"]),
     ("hickory_resolver", &["authentication", "lists"]),
     ("moka", &["lists", "protocol"]),

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use calspamd::rules;
 use calspamd::scan;
+use calspamd::server::keys::Hidden;
 use calspamd::server::keys::{KeyPair, Source};
-use calspamd::server::{Password, Settings, State};
+use calspamd::server::{Settings, State};
 use serde_json::Value;
 
 use crate::cli::{Folder, json};
@@ -35,7 +36,7 @@ fn invitation(what: &str) -> String {
 fn service(folder: &Folder, pair: &KeyPair) -> Service {
     let scan = scan::Settings { reputation: memory(folder), ..scan::Settings::default() };
     let state = State::new(load(&rules::built_in()), scan).unwrap();
-    let keypair = Some(Source::Text(Password(pair.write())));
+    let keypair = Some(Source::Text(Hidden(pair.write())));
     Service::with(Settings { keypair, ..test_settings() }, Arc::new(state))
 }
 
@@ -46,20 +47,17 @@ fn rspamds_client_for_rust() {
     let service = service(&folder, &pair);
     let public = pair.public();
     for program in ["blocking", "pooled"] {
-        for (key, packed) in [
-            ("-", "plain"),
-            ("-", "zstd"),
-            (public.as_str(), "plain"),
-            (public.as_str(), "zstd"),
-        ] {
+        for (key, packed) in
+            [("-", "plain"), ("-", "zstd"), (public.as_str(), "plain"), (public.as_str(), "zstd")]
+        {
             // Each run its own message: what one run reports must not change the next one's score.
             let text = invitation(&format!("Payment {program} {packed} {}", key.len()));
             let file = folder.write("mail.eml", &text);
             let path = repository("tests/clients/rust/target/debug").join(program);
             let url = format!("http://{}", service.address);
             let output = Command::new(&path).args([&url, key, packed, &file]).output();
-            let output =
-                output.unwrap_or_else(|_| panic!("{} is missing: run `make tools`", path.display()));
+            let output = output
+                .unwrap_or_else(|_| panic!("{} is missing: run `make tools`", path.display()));
             assert!(output.status.success(), "{program}, {key}, {packed}: {output:?}");
             let said = json(&String::from_utf8_lossy(&output.stdout));
             assert_eq!(said["learned"], serde_json::json!([true, true]), "{said}");

@@ -80,6 +80,7 @@ impl Case {
             unread: self.unread,
             events: &events,
             method: self.method,
+            profile: None,
         };
         decide(self.hits, &self.settings, &circumstances)
     }
@@ -296,6 +297,7 @@ fn capped(hits: Vec<Hit>, caps: &[(&str, f64, f64)], scope: EvidenceScope) -> Ve
         unread: false,
         events: &[],
         method: None,
+        profile: None,
     };
     let verdict = decide(hits, &Settings::default(), &circumstances);
     let scores: Vec<f64> = verdict.symbols.iter().map(|symbol| symbol.score).collect();

@@ -25,6 +25,7 @@ mod corpus;
 // Replies over HTTP: paths, headers, connections, errors.
 mod http;
 // Rspamd's protocol in full, and rspamc.
+mod controller;
 mod dialect;
 // HTTPCrypt and TLS, with rspamc, curl and spamc.
 mod transport;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use calspamd::rules::{self, File, Files};
 use calspamd::scan;
-use calspamd::server::{Password, Refusal, Scan, Settings, Source, State};
+use calspamd::server::{Refusal, Scan, Settings, Source, State};
 use serde_json::Value;
 
 use crate::cli::Folder;
@@ -219,7 +219,7 @@ fn reloads_come_one_after_the_other() {
 fn not_everybody_may_reload() {
     let folder = Folder::with("site.cf", &rules("2"));
     let settings =
-        Settings { enable_password: Some(Password("let me in".to_owned())), ..test_settings() };
+        Settings { enable_password: Some("let me in".parse().unwrap()), ..test_settings() };
     let service = start(source(folder.path()), settings, scan::scan);
     let status = |headers: &str| service.post("/Reload", headers, "").status;
     assert_eq!(status(""), 200);

@@ -12,20 +12,19 @@ use std::time::{Duration, Instant};
 
 use calspamd::protocol::rspamd::crypt;
 use calspamd::rules;
+use calspamd::server::keys::Hidden;
 use calspamd::server::keys::{KeyPair, Source, Tls};
-use calspamd::server::{self, Address, Application, Password, Refusal, Settings, State, spamd};
+use calspamd::server::{self, Address, Application, Refusal, Settings, State, spamd};
 
 use crate::cli::{Folder, calspamd, err, ok, out};
-use crate::support::{
-    Reply, Service, calendar, load, mail, post, rule_set, state, test_settings,
-};
+use crate::support::{Reply, Service, calendar, load, mail, post, rule_set, state, test_settings};
 
 fn invitation() -> String {
     mail("Payment", &calendar("REQUEST", &["SUMMARY:x\nATTACH:\\\\203.0.113.7\\share\\x"]))
 }
 
 fn pair_of(text: &str) -> Settings {
-    Settings { keypair: Some(Source::Text(Password(text.to_owned()))), ..test_settings() }
+    Settings { keypair: Some(Source::Text(Hidden(text.to_owned()))), ..test_settings() }
 }
 
 fn stock(settings: Settings) -> Service {
@@ -96,9 +95,8 @@ fn rspamc_reaches_us_encrypted() {
     for (text, other) in [(&ours, &theirs), (&theirs, &ours)] {
         let service = stock(pair_of(text));
         let address = service.address.to_string();
-        let rspamc = |arguments: &[&str]| {
-            out(&run("rspamc", &[&["-h", &address], arguments].concat()))
-        };
+        let rspamc =
+            |arguments: &[&str]| out(&run("rspamc", &[&["-h", &address], arguments].concat()));
         let public = KeyPair::read(text).unwrap().public();
         let clear = rspamc(&["symbols", &file]);
         let hidden = rspamc(&["--key", &public, "-i", "192.0.2.7", "symbols", &file]);
@@ -275,7 +273,8 @@ fn the_configuration_check_names_the_key_and_the_mistake() {
     fails("[http]\nkeypair_file = \"/none\"\n", "cannot read /none");
     fails("[http]\nkeypair = \"abc\"\n", "http.keypair: there is no `privkey`");
     fails("[http]\nencrypted_only = true\n", "there is no key to encrypt for");
-    let tls = "[spamd]\ntls = { listen = \"127.0.0.1:0\", certificate = \"/none\", key = \"/n\" }\n";
+    let tls =
+        "[spamd]\ntls = { listen = \"127.0.0.1:0\", certificate = \"/none\", key = \"/n\" }\n";
     fails(tls, "cannot read /none");
     fails("[http]\ntls = { listen = \"127.0.0.1:0\" }\n", "missing field `certificate`");
     fs::set_permissions(&keys, Permissions::from_mode(0o644)).unwrap();
@@ -351,7 +350,8 @@ impl Secured {
         let url = format!("https://localhost:{}{path}", self.http.port());
         let resolve = format!("localhost:{}:127.0.0.1", self.http.port());
         let trust = certificate.to_str().unwrap();
-        let fixed = ["--silent", "--max-time", "20", "--cacert", trust, "--resolve", &resolve, &url];
+        let fixed =
+            ["--silent", "--max-time", "20", "--cacert", trust, "--resolve", &resolve, &url];
         run("curl", &[&fixed, more].concat())
     }
 
@@ -444,6 +444,6 @@ fn an_address_for_tls_needs_its_files() {
     };
     let settings = Settings { tls: Some(tls), ..test_settings() };
     let state = state(rule_set(""), calspamd::scan::scan);
-    let error = server::Application::build(settings, state).unwrap_err();
+    let error = Application::build(settings, state).unwrap_err();
     assert!(error.to_string().contains("cannot read /none"), "{error}");
 }

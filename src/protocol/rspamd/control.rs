@@ -52,20 +52,6 @@ pub struct ListState {
 }
 
 #[derive(Serialize)]
-struct Stat<'a> {
-    version: &'static str,
-    uptime: u64,
-    scanned: u64,
-    lists: &'a [ListState],
-}
-
-/// The body of the reply of `/stat`.
-pub fn stat(scanned: u64, uptime: u64, lists: &[ListState]) -> Vec<u8> {
-    let stat = Stat { version: env!("CARGO_PKG_VERSION"), uptime, scanned, lists };
-    serde_json::to_vec(&stat).unwrap_or_default()
-}
-
-#[derive(Serialize)]
 struct Learned {
     success: bool,
     count: usize,

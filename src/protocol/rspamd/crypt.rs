@@ -238,7 +238,10 @@ mod tests {
             "POST /checkv2?a=b HTTP/1.0\r\nContent-Length: 3\r\nFrom: x\r\n\r\nabc",
             Ok(("POST", "/checkv2?a=b", 2, "abc")),
         );
-        check("POST / HTTP/1.1\nIp: 192.0.2.1\nContent-Length: 2\n\nab", Ok(("POST", "/", 2, "ab")));
+        check(
+            "POST / HTTP/1.1\nIp: 192.0.2.1\nContent-Length: 2\n\nab",
+            Ok(("POST", "/", 2, "ab")),
+        );
         check("GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", Ok(("GET", "/", 1, "")));
         for broken in [
             "",

@@ -2,6 +2,7 @@
 //! inside cannot change what callers read.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -11,11 +12,14 @@ use crate::facts::Origin;
 use crate::message::Defect;
 use crate::protocol::decision::{HEADER, header};
 use crate::rules::Evidence;
-use crate::scan::{EventOutcome, Outcome, Request};
+use crate::scan::{EventOutcome, Outcome, Request, Timings};
 use crate::verdict::{Action, Decision, Symbol, Thresholds};
 
 /// What Rspamd answers in place of a missing Message-ID.
 const NO_MESSAGE_ID: &str = "undef";
+
+/// Reason for an answer without a scan: the caller wanted none.
+pub const SKIPPED: &str = "skipped";
 
 /// Group of symbols that are in none, as Rspamd's controller calls it.
 const NO_GROUP: &str = "ungrouped";
@@ -72,7 +76,8 @@ pub fn answer<'a>(
     let extracted = &outcome.extracted;
     let legacy = options.legacy;
     let found = !extracted.urls.is_empty() || !extracted.emails.is_empty();
-    let is_skipped = outcome.partial.iter().any(|reason| reason == "internal-error");
+    let is_skipped =
+        outcome.partial.iter().any(|reason| reason == "internal-error" || reason == SKIPPED);
     let (score, required_score) = (Float(verdict.score), Float(required_score(thresholds)));
     let action = verdict.action.name();
     let summary = Summary { is_skipped, score, required_score, action };
@@ -91,9 +96,11 @@ pub fn answer<'a>(
     Answer {
         head,
         default,
+        groups: options.groups.then(|| groups(&verdict.symbols)),
         messages: Messages {},
         urls: found.then(|| urls(outcome, options.extended_urls)),
         emails: found.then_some(extracted.emails.as_slice()),
+        profile: options.profile.then(|| Stages(&outcome.timings)),
         message_id: outcome.message_id.as_deref().unwrap_or(NO_MESSAGE_ID),
         time_real: Float(outcome.timings.total.as_secs_f64()),
         milter: (!legacy).then_some(milter),
@@ -119,13 +126,14 @@ pub fn symbols(list: &[ListedSymbol]) -> Vec<u8> {
 
 /// A number with at most six decimals, as Rspamd prints them; never an integer, never null.
 #[derive(Clone, Copy)]
-struct Float(f64);
+pub(super) struct Float(pub(super) f64);
 
 impl Serialize for Float {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let finite = if self.0.is_finite() { self.0 } else { 0.0 };
-        // Adding zero makes a negative zero positive.
-        serializer.serialize_f64((finite * 1e6).round() / 1e6 + 0.0)
+        let rounded = (finite * 1e6).round() / 1e6;
+        // Adding zero makes a negative zero positive. The largest numbers have no decimals to round.
+        serializer.serialize_f64(if rounded.is_finite() { rounded + 0.0 } else { finite })
     }
 }
 
@@ -135,11 +143,15 @@ struct Answer<'a> {
     head: Option<Head<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     default: Option<Legacy<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<BTreeMap<&'a str, GroupScore>>,
     messages: Messages,
     #[serde(skip_serializing_if = "Option::is_none")]
     urls: Option<Vec<Url<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     emails: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Stages<'a>>,
     #[serde(rename = "message-id")]
     message_id: &'a str,
     time_real: Float,
@@ -148,6 +160,33 @@ struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     rmilter: Option<Milter<'a>>,
     calendar: Calendar<'a>,
+}
+
+/// What the symbols of a group come to.
+#[derive(Serialize)]
+struct GroupScore {
+    score: Float,
+}
+
+fn groups(symbols: &[Symbol]) -> BTreeMap<&str, GroupScore> {
+    let mut groups: BTreeMap<&str, GroupScore> = BTreeMap::new();
+    for symbol in symbols {
+        if let Some(group) = &symbol.hit.group {
+            groups.entry(group).or_insert(GroupScore { score: Float(0.0) }).score.0 += symbol.score;
+        }
+    }
+    groups
+}
+
+/// Milliseconds by stage. Rspamd has its symbols here; ours are evaluated all at once.
+struct Stages<'a>(&'a Timings);
+
+impl Serialize for Stages<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let stages = self.0.stages();
+        let milliseconds = |time: Duration| Float(time.as_secs_f64() * 1e3);
+        serializer.collect_map(stages.map(|(stage, time)| (stage, milliseconds(time))))
+    }
 }
 
 /// What a mail system looks at first.
@@ -244,7 +283,7 @@ struct Added {
 struct Messages {}
 
 /// Thresholds, harshest first.
-struct Limits<'a>(&'a Thresholds);
+pub(super) struct Limits<'a>(pub(super) &'a Thresholds);
 
 impl Serialize for Limits<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -255,7 +294,7 @@ impl Serialize for Limits<'_> {
 }
 
 /// The score that Rspamd's clients compare with: the reject threshold, else the harshest one.
-fn required_score(thresholds: &Thresholds) -> f64 {
+pub(super) fn required_score(thresholds: &Thresholds) -> f64 {
     let limits = thresholds.list();
     let reject = limits.iter().find(|(action, _)| *action == Action::Reject);
     reject.or_else(|| limits.last()).map_or(0.0, |(_, limit)| *limit)
@@ -518,12 +557,10 @@ impl<'a> Rule<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::message::DefectKind;
     use crate::rules::{Flags, Hit};
-    use crate::scan::{Extracted, ExtractedUrl, Known, Timings};
+    use crate::scan::{Extracted, ExtractedUrl, Known};
     use crate::verdict::{Apply, Busy, ManualInsert, Target, Verdict};
 
     fn url(url: &str, host: &str, domain: &str, origin: Origin) -> ExtractedUrl {
@@ -689,6 +726,19 @@ mod tests {
     }
 
     #[test]
+    fn flags_add_groups_and_times() {
+        let mut outcome = outcome();
+        outcome.timings.rules = Duration::from_micros(1250);
+        let options = Options { groups: true, profile: true, ..Options::default() };
+        let reply = text(&outcome, &options);
+        let groups = r#"}},"groups":{"content":{"score":2.0}},"messages":{}"#;
+        assert!(reply.contains(groups), "{reply}");
+        let times = r#""emails":["bob@example.com"],"profile":{"message":0.0,"calendar":0.0,"#;
+        assert!(reply.contains(times), "{reply}");
+        assert!(reply.contains(r#""rules":1.25,"verdict":0.0},"message-id""#), "{reply}");
+    }
+
+    #[test]
     fn numbers_are_always_floats() {
         for (number, expected) in [
             (15.0, "15.0"),
@@ -697,6 +747,7 @@ mod tests {
             (7.239_130_4, "7.23913"),
             (f64::NAN, "0.0"),
             (f64::INFINITY, "0.0"),
+            (1e308, "1e308"),
         ] {
             assert_eq!(serde_json::to_string(&Float(number)).unwrap(), expected);
         }

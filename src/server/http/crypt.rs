@@ -81,8 +81,7 @@ impl Crypt {
     /// Whether the request comes from this machine, and not through somebody on it.
     fn is_near(&self, request: &ServiceRequest) -> bool {
         let peer = request.request().peer_addr().map(|address| address.ip());
-        (peer.is_some() || self.service.is_unix)
-            && access::is_allowed(peer, request.headers(), None)
+        (peer.is_some() || self.service.is_unix) && access::is_near(peer, request.headers())
     }
 }
 

@@ -16,11 +16,11 @@ use tokio::sync::mpsc;
 
 use super::super::perform;
 use super::{JSON, Service, TEXT};
-use crate::metrics::Rejection;
 use crate::protocol::arf;
 use crate::protocol::rspamd::{self, Options};
 use crate::reputation::{By, Record, Report, Reporter, Subject, Trouble};
 use crate::scan::Request;
+use crate::server::access::Right;
 
 /// Lines of an export that wait for the network.
 const LINES: usize = 1_000;
@@ -102,8 +102,8 @@ impl Service {
         if ask.changes() && request.method() != Method::POST {
             return self.refuse_method(request);
         }
-        if !self.is_allowed(request) {
-            return self.refuse(request, Rejection::Unauthorized);
+        if let Err(refusal) = self.ask(request, Right::Change).await {
+            return refusal;
         }
         let headers = request.headers().iter();
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
@@ -197,7 +197,10 @@ fn learn(
         }
     };
     match reputation.learn(subject, who, report, now) {
-        Ok(messages) => (StatusCode::OK, rspamd::learned(messages)),
+        Ok(messages) => {
+            state.journal.learned();
+            (StatusCode::OK, rspamd::learned(messages))
+        }
         Err(trouble) => refused(&trouble),
     }
 }

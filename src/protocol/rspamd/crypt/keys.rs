@@ -158,8 +158,7 @@ impl KeyPair {
     /// same secret with everybody.
     fn agree(&self, public: [u8; KEY]) -> Option<Secret> {
         let point = MontgomeryPoint(public).mul_clamped(self.private).to_bytes();
-        (point != [0; KEY])
-            .then(|| Secret(hchacha::<R20>(&point.into(), &[0; 16].into()).into()))
+        (point != [0; KEY]).then(|| Secret(hchacha::<R20>(&point.into(), &[0; 16].into()).into()))
     }
 }
 
@@ -224,9 +223,7 @@ mod tests {
     #[test]
     fn both_sides_come_to_the_same() {
         let (ours, theirs) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
-        let header = |to: &KeyPair, from: &KeyPair| {
-            format!("{}={}", to.short_id(), from.public())
-        };
+        let header = |to: &KeyPair, from: &KeyPair| format!("{}={}", to.short_id(), from.public());
         let here = ours.shared_with(header(&ours, &theirs).as_bytes()).unwrap();
         let there = theirs.shared_with(header(&theirs, &ours).as_bytes()).unwrap();
         assert_eq!(here.0, there.0);
