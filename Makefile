@@ -55,7 +55,7 @@ test-rspamd4: tools
 	@[ -e $(RSPAMD4)/etc/hosts ] || { rm -rf $(RSPAMD4) && \
 		debootstrap --variant=minbase --include=rspamd testing $(RSPAMD4) && \
 		echo "127.0.0.1 localhost" >$(RSPAMD4)/etc/hosts; }
-	TMPDIR=$(RSPAMD4)/tmp CALSPAMD_RSPAMD=$(RSPAMD4) cargo nextest run --locked --cargo-profile ci -E 'test(/^rspamd::/) or test(/^dialect::rspamc::/)'
+	TMPDIR=$(RSPAMD4)/tmp CALSPAMD_RSPAMD=$(RSPAMD4) cargo nextest run --locked --cargo-profile ci -E 'test(/^rspamd::/) or test(/^dialect::rspamc::/) or test(postfix::rspamd)'
 
 # The package has the regex library compiled in, as the container image has.
 DEB_PROFILE := release

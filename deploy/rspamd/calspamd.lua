@@ -377,7 +377,8 @@ end
 local function learn(task, is_spam, is_unlearn)
   local by_itself = task:cache_get("calspamd_checked")
   if not by_itself and has_calendar(task) and task:get_size() <= settings.max_size then
-    local path = is_unlearn and "/learnforget" or is_spam and "/learnspam" or "/learnham"
+    -- Who changes his mind (`is_unlearn`) says the other class; his later word counts.
+    local path = is_spam and "/learnspam" or "/learnham"
     local request = { path = path, headers = envelope_headers(task), expects = "success" }
     ask(task, request, function(answer, why)
       if not answer then

@@ -179,7 +179,7 @@ fn mail_without_a_calendar_is_not_sent_and_costs_nothing() {
          Message-ID: <m1@sender.example>\r\nDate: Fri, 20 Nov 2026 10:00:00 +0000\r\n\
          X-Calspam-Decision: insert=yes\r\n\r\n{text}"
     );
-    let (mut ours, mut all) = (0.0, 0.0);
+    let (mut ours, mut all, mut floor) = (0.0, 0.0, 0.0);
     for _ in 0..60 {
         let answer = rspamd.check(mail.as_bytes(), "Queue-Id: Q2\r\nFlags: profile\r\n");
         let profile = answer["profile"].as_object().unwrap();
@@ -187,14 +187,17 @@ fn mail_without_a_calendar_is_not_sent_and_costs_nothing() {
         ours +=
             profile.iter().filter(|(name, _)| name.starts_with("CALSPAMD_")).map(time).sum::<f64>();
         all += 1_000.0 * answer["time_real"].as_f64().unwrap();
+        // One look at one header, as cheap as a rule can be.
+        floor += profile.get("CHECK_MID").and_then(Value::as_f64).unwrap_or_default();
         // A decision that came with the mail is nobody's.
         assert_eq!(answer["milter"]["remove_headers"]["X-Calspam-Decision"], 0, "{answer:#}");
         assert!(answer["milter"]["add_headers"].get("X-Calspam-Decision").is_none());
     }
     assert!(said("Q2").is_empty());
     println!("the plug-in takes {ours:.3} of {all:.1} ms of mails without a calendar");
-    // Rspamd's clock ticks in milliseconds, and a tick now and then falls into anybody's time.
-    assert!(ours < all / 50.0 + 5.0, "{ours} of {all} ms");
+    // Rspamd's clock ticks in milliseconds, and its version 4 charges a tick to whoever is there:
+    // two symbols of ours may get what the cheapest of its own get.
+    assert!(ours < all / 50.0 + 5.0 + 3.0 * floor, "{ours} of {all} ms, floor {floor}");
 }
 
 #[test]

@@ -127,9 +127,9 @@ fn rspamc_prints_letter_by_letter() {
     assert_eq!(settled(&["symbols"]), include_str!("symbols.txt"));
     assert_eq!(settled(&["--mime", "symbols"]), include_str!("mime.txt"));
     let headers = settled(&["--headers", "symbols"]);
-    for line in ["Content-Type: application/json", "Server: calspamd/"] {
-        let (headers, line) = (headers.to_ascii_lowercase(), line.to_ascii_lowercase());
-        assert!(headers.contains(&line), "{line} is not in {headers}");
+    // Its version 4 takes other types than JSON.
+    for line in ["content-type: application/", "server: calspamd/"] {
+        assert!(headers.to_ascii_lowercase().contains(line), "{line} is not in {headers}");
     }
 }
 
@@ -170,22 +170,24 @@ fn sent(bytes: &[u8]) -> Vec<&[u8]> {
     requests
 }
 
-/// The answer, in whichever form this client can read.
-fn read(reply: &super::Raw, name: &str) -> Value {
-    let head = &reply.head;
-    let body = if head.contains("\r\ncompression: zstd") {
-        compression::undo("zstd", &reply.body, 1 << 24).unwrap_or_else(|_| panic!("{name}: {head}"))
+/// The answer, in whichever form this client can read: packed or not, and by itself or as the one
+/// part of several.
+fn read(head: &str, body: &[u8], name: &str) -> Value {
+    if head.contains("content-type: multipart/") {
+        let part = body.windows(4).position(|at| at == b"\r\n\r\n").unwrap();
+        let end = body.windows(4).rposition(|at| at == b"\r\n--").unwrap();
+        let head = String::from_utf8_lossy(&body[..part]).to_ascii_lowercase();
+        return read(&head, &body[part + 4..end], name);
+    }
+    let body = if head.contains("\r\ncontent-encoding: zstd") {
+        compression::undo("zstd", body, 1 << 24).unwrap_or_else(|_| panic!("{name}: {head}"))
     } else {
-        reply.body.clone()
+        body.to_owned()
     };
     if head.contains("content-type: application/msgpack") {
         return unpack(&body);
     }
-    // An answer in parts has one, the result.
-    let text = String::from_utf8_lossy(&body).into_owned();
-    let (start, end) = (text.find('{').unwrap_or(0), text.rfind('}').map_or(0, |end| end + 1));
-    serde_json::from_str(text.get(start..end).unwrap_or_default())
-        .unwrap_or_else(|error| panic!("{name}: {error}: {head}{text}"))
+    serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{name}: {error}: {head}"))
 }
 
 #[test]
@@ -204,7 +206,8 @@ fn recorded_requests_of_later_versions_are_answered() {
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         let name = name(&path);
-        if !name.starts_with("rspamc_") || !name.ends_with(".wire") {
+        let is_wire = path.extension().is_some_and(|ending| ending == "wire");
+        if !name.starts_with("rspamc_") || !is_wire {
             continue;
         }
         for request in sent(&std::fs::read(&path).unwrap()) {
@@ -221,7 +224,7 @@ fn recorded_requests_of_later_versions_are_answered() {
             stream.read_to_end(&mut reply).unwrap();
             let reply = super::Raw::of(reply);
             assert_eq!(reply.status, 200, "{name}: {first}: {}", reply.head);
-            let answer = read(&reply, &name);
+            let answer = read(&reply.head, &reply.body, &name);
             for key in expected {
                 assert!(answer.get(key).is_some(), "{name}: no {key}: {answer:#}");
             }

@@ -11,7 +11,7 @@ use crate::spamd::{Spamd, abusive, good};
 use crate::support::{self, repository};
 
 /// Takes every recipient, and brings mail to the sink as it stands after the other plug-ins.
-const LAST: &str = r#"
+const LAST: &str = r"
 const net = require('net');
 exports.hook_rcpt = (next) => next(OK);
 exports.hook_queue = function (next, connection) {
@@ -24,7 +24,7 @@ exports.hook_queue = function (next, connection) {
     socket.resume();
   });
 };
-"#;
+";
 
 struct Haraka {
     address: SocketAddr,
