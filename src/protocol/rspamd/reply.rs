@@ -747,7 +747,7 @@ mod tests {
             (7.239_130_4, "7.23913"),
             (f64::NAN, "0.0"),
             (f64::INFINITY, "0.0"),
-            (1e308, "1e308"),
+            (1e308, "1e+308"),
         ] {
             assert_eq!(serde_json::to_string(&Float(number)).unwrap(), expected);
         }

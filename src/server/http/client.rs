@@ -39,9 +39,11 @@ impl Service {
             Some(place) => drop(extensions.insert(place)),
             None => {
                 self.state.metrics.rejected(Rejection::Connections);
-                // Whoever does not read it has seen the connection end.
-                drop(stream.try_write(TOO_MANY));
-                drop(socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Both));
+                // Past tokio, which does not know yet that a new socket takes octets. Whoever does
+                // not read them sees the connection end.
+                let socket = socket2::SockRef::from(stream);
+                drop(socket.send(TOO_MANY));
+                drop(socket.shutdown(std::net::Shutdown::Both));
             }
         }
     }
