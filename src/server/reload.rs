@@ -83,7 +83,9 @@ impl State {
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let result = self.renewals().and_then(|renewals| {
             let loaded = source()?;
-            renewals.into_iter().for_each(|renewal| renewal());
+            for renewal in renewals {
+                renewal();
+            }
             Ok(self.replace(loaded))
         });
         self.metrics.reloaded(result.is_ok());
