@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Error;
-use crate::server::keys::{KeyError, KeyPair};
+use crate::server::keys::KeyPair;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -19,7 +19,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<ExitCode, Error> {
-    let pair = KeyPair::generate().map_err(|error: KeyError| io::Error::other(error))?;
+    let pair = KeyPair::generate().map_err(io::Error::other)?;
     match &arguments.output {
         None => out.write_all(pair.write().as_bytes())?,
         Some(path) => {

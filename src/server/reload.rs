@@ -92,7 +92,9 @@ impl State {
         tell(Condition::Reloading);
         let result = self.renewals().and_then(|renewals| {
             let loaded = source()?;
-            renewals.into_iter().for_each(|renewal| renewal());
+            for renewal in renewals {
+                renewal();
+            }
             Ok(self.replace(loaded))
         });
         self.metrics.reloaded(result.is_ok());

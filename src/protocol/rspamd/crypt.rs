@@ -7,8 +7,9 @@
 //! makes no sense. Each is refused, and nothing of it is looked at.
 //!
 //! An envelope is a nonce of 24 octets, a code of 16, and the cipher text. Both sides come to the
-//! same secret by X25519 and HChaCha20 over it; the text is under XChaCha20, whose first 64 octets
-//! make the key of Poly1305 and are thrown away after that. The code is over the cipher text alone.
+//! same secret by X25519 and `HChaCha20` over it; the text is under `XChaCha20`, whose first 64
+//! octets make the key of Poly1305 and are thrown away after that. The code is over the cipher text
+//! alone.
 
 mod keys;
 
