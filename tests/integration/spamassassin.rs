@@ -159,7 +159,6 @@ fn words_and_links_of_every_calendar_reach_stock_rules() {
     let address = support::free_address();
     let service = service();
     let lines = r"
-calspamd_timeout 20
 body  SITE_WORD   /zqbodyword|zqsummaryword/
 uri   SITE_LINK   m{^http://(?:[a-z]+-)?calphish\.com/[a-z]}
 uri_detail SITE_DETAIL type =~ /^calendar$/ domain =~ /^(?:[a-z]+-)?calphish\.com$/
@@ -167,8 +166,9 @@ body  SITE_WHOLE  /zqbodyword/
 uri   SITE_WHOLE_LINK m{^http://calphish\.com/win}
 body  SITE_AROUND /You are invited/
 ";
-    let alone = Spamd::start(Site::without_plugin(lines.trim_start_matches("\ncalspamd_timeout 20")), 1);
-    let spamd = Spamd::start(Site::asking(service.address, lines), 1);
+    let alone = Spamd::start(Site::without_plugin(lines), 1);
+    let patient = format!("calspamd_timeout 20\n{lines}");
+    let spamd = Spamd::start(Site::asking(service.address, &patient), 1);
     let blind =
         Spamd::start(Site::bare(address, &format!("calspamd_text 0\ncalspamd_uris 0\n{lines}")), 1);
     let content = content(address);
