@@ -76,6 +76,7 @@ fn content(address: SocketAddr) -> Fake {
 fn symbols_scores_and_evidence_arrive() {
     let service = service();
     let lines = "\
+calspamd_timeout 20
 score CAL_FIRST_CONTACT 0.25
 score CAL_END_MISSING 0
 meta  SITE_BOTH (CAL_UNC_PATH && __HAS_SUBJECT)
@@ -166,7 +167,8 @@ uri   SITE_WHOLE_LINK m{^http://calphish\.com/win}
 body  SITE_AROUND /You are invited/
 ";
     let alone = Spamd::start(Site::without_plugin(lines), 1);
-    let spamd = Spamd::start(Site::asking(service.address, lines), 1);
+    let patient = format!("calspamd_timeout 20\n{lines}");
+    let spamd = Spamd::start(Site::asking(service.address, &patient), 1);
     let blind =
         Spamd::start(Site::bare(address, &format!("calspamd_text 0\ncalspamd_uris 0\n{lines}")), 1);
     let content = content(address);
@@ -244,13 +246,13 @@ fn without_the_service_mail_is_scanned_as_before() {
     let before = Scanned::read(&String::from_utf8_lossy(&output.stdout));
     assert!(before.score > 0.0, "{before:?}");
 
-    let spamd = Spamd::start(Site::asking(address, "calspamd_retry 2"), 1);
-    let wait = || thread::sleep(Duration::from_millis(2_200));
-    let unmerged = |why: &str, most: u64| {
+    let spamd = Spamd::start(Site::asking(address, "calspamd_retry 4"), 1);
+    let wait = || thread::sleep(Duration::from_millis(4_300));
+    let unmerged = |why: &str| {
         let started = Instant::now();
         let mut scanned = spamd.check(&mail);
         let time = started.elapsed();
-        assert!(time < Duration::from_millis(most), "{why}: {time:?}");
+        assert!(time < Duration::from_secs(20), "{why}: {time:?}");
         assert!(scanned.report.contains(&format!("[{why}")), "{why}: {}", scanned.report);
         assert!(scanned.tags.starts_with("failed ("), "{}", scanned.tags);
         assert!(scanned.tests.remove("CALSPAMD_FAIL").is_some(), "{scanned:?}");
@@ -260,30 +262,30 @@ fn without_the_service_mail_is_scanned_as_before() {
     };
 
     // Nobody answers, and then nobody is asked.
-    unmerged("Could not connect", 3_000);
+    unmerged("Could not connect");
     let fake = content(address);
-    unmerged("left alone", 3_000);
+    unmerged("left alone");
     assert!(fake.asked().is_empty());
     fake.stop();
     let lines = |log: &str| log.matches("calspamd: not asked").count();
     assert_eq!(lines(&spamd.log()), 1, "{}", spamd.log());
 
-    for (what, why, most) in [
-        ("slow", "timeout", 5_500),
-        ("drip", "timeout", 6_500),
-        ("garbage", "no answer of calspamd", 3_000),
-        ("other JSON", "no answer of calspamd", 3_000),
-        ("status", "HTTP status 503", 3_000),
+    for (what, why) in [
+        ("slow", "timeout"),
+        ("drip", "timeout"),
+        ("garbage", "no answer of calspamd"),
+        ("other JSON", "no answer of calspamd"),
+        ("status", "HTTP status 503"),
     ] {
         wait();
         let fake = Fake::start(address, move |_| match what {
-            "slow" => Say::Late(Duration::from_secs(4), answer(&[("CAL_LONG", 9.0, "x")])),
+            "slow" => Say::Late(Duration::from_secs(30), answer(&[("CAL_LONG", 9.0, "x")])),
             "drip" => Say::Drip,
             "garbage" => Say::Body("<html>hello</html>".to_owned()),
             "other JSON" => Say::Body("{\"symbols\":[]}".to_owned()),
             _ => Say::Status(503),
         });
-        unmerged(why, most);
+        unmerged(why);
         // Once for a message, though there are two places to ask; and whether it is alive at all.
         let asked = fake.asked();
         let asked = asked.iter().filter(|asked| !asked.body.is_empty()).count();

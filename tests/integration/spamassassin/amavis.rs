@@ -103,6 +103,6 @@ impl Amavis {
 
 impl Drop for Amavis {
     fn drop(&mut self) {
-        super::program::end(&mut self.child);
+        support::terminate(&mut self.child);
     }
 }

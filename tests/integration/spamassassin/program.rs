@@ -175,21 +175,8 @@ impl Spamd {
 
 impl Drop for Spamd {
     fn drop(&mut self) {
-        end(&mut self.child);
+        support::terminate(&mut self.child);
     }
-}
-
-/// Ends a daemon: its children stop with it on a term, and not on a kill.
-pub(super) fn end(child: &mut Child) {
-    drop(Command::new("kill").arg(child.id().to_string()).status());
-    for _ in 0..100 {
-        if matches!(child.try_wait(), Ok(Some(_))) {
-            return;
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    drop(child.kill());
-    drop(child.wait());
 }
 
 /// What SpamAssassin has written into a message.
