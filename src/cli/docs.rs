@@ -96,7 +96,9 @@ fn metrics() -> Result<String, Error> {
 }
 
 fn row(page: &mut String, cells: &[&str]) {
-    page.push_str(&format!("| {} |\n", cells.join(" | ")));
+    page.push_str("| ");
+    page.push_str(&cells.join(" | "));
+    page.push_str(" |\n");
 }
 
 fn code(text: impl std::fmt::Display) -> String {

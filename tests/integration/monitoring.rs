@@ -232,8 +232,8 @@ fn names(query: &str) -> (BTreeSet<String>, Vec<(String, String)>) {
     let mut depth_of_labels = 0;
     let mut label = String::new();
     while let Some(c) = rest.chars().next() {
-        if c == '"' {
-            let (text, after) = rest[1..].split_once('"').unwrap();
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let (text, after) = quoted.split_once('"').unwrap();
             values.extend(text.split('|').map(|value| (label.clone(), value.to_owned())));
             rest = after;
             continue;
@@ -246,7 +246,7 @@ fn names(query: &str) -> (BTreeSet<String>, Vec<(String, String)>) {
                 '}' | ']' => depth_of_labels -= 1,
                 _ => {}
             }
-            rest = &rest[c.len_utf8()..];
+            rest = rest.strip_prefix(c).unwrap();
             continue;
         }
         let next = after.trim_start();
