@@ -3,6 +3,7 @@
 holder.py PORT PROGRAM ARGUMENT...; SIGUSR1 restarts the program, SIGTERM ends both.
 """
 
+import ctypes
 import os
 import signal
 import socket
@@ -23,9 +24,13 @@ waited_for = {signal.SIGUSR1, signal.SIGTERM}
 
 
 def start():
-    # A child is born with the signals blocked that are blocked here.
-    unblock = lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, waited_for)
-    return subprocess.Popen(launch, pass_fds=(3,), preexec_fn=unblock)
+    def prepare():
+        # A child is born with the signals blocked that are blocked here,
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, waited_for)
+        # and must not outlive a holder that a test has killed (PR_SET_PDEATHSIG).
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+    return subprocess.Popen(launch, pass_fds=(3,), preexec_fn=prepare)
 
 
 signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
