@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use calspamd::protocol::rspamd::crypt;
 use calspamd::rules;
 use calspamd::server::keys::{KeyPair, Source, Tls};
-use calspamd::server::{self, Address, Application, Password, Refusal, Settings, State, spamd};
+use calspamd::server::{Address, Application, Password, Refusal, Settings, State, spamd};
 
 use crate::cli::{Folder, calspamd, err, json, ok, out};
 use crate::dialect::ask;
@@ -434,6 +434,6 @@ fn an_address_for_tls_needs_its_files() {
     };
     let settings = Settings { tls: Some(tls), ..test_settings() };
     let state = state(rule_set(""), calspamd::scan::scan);
-    let error = server::Application::build(settings, state).unwrap_err();
+    let error = Application::build(settings, state).unwrap_err();
     assert!(error.to_string().contains("cannot read /none"), "{error}");
 }
