@@ -102,6 +102,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("mail_auth", &["authentication", "protocol"]),
     ("mail_builder", &["protocol"]),
     ("calcard", &["calendar"]),
+    ("actix_tls", &["server"]),
     ("actix_web", &["server"]),
     ("socket2", &["server"]),
     ("password_auth", &["server"]),

@@ -313,6 +313,10 @@ struct Secured {
 
 impl Secured {
     fn start() -> Self {
+        Self::with(test_settings())
+    }
+
+    fn with(settings: Settings) -> Self {
         let folder = Folder::new();
         let (certificate, key) = make_certificate(&folder, "one");
         let tls = Tls {
@@ -324,7 +328,7 @@ impl Secured {
         let state = State::new(load(&rules::built_in()), calspamd::scan::Settings::default())
             .unwrap()
             .with_source(Box::new(|| rules::load(&rules::built_in()).map_err(Refusal::Rules)));
-        let settings = Settings { tls: Some(tls.clone()), head_timeout, ..test_settings() };
+        let settings = Settings { tls: Some(tls.clone()), head_timeout, ..settings };
         let mut application = Application::build(settings, Arc::new(state)).unwrap();
         let settings = spamd::Settings { tls: Some(tls), head_timeout, ..Default::default() };
         application.add_spamd(settings).unwrap();
@@ -380,6 +384,39 @@ fn curl_and_spamc_speak_tls() {
     assert!(!secured.curl(&other, "/ping", &[]).status.success());
     // The port in the clear goes on.
     assert_eq!(secured.service.post("/ping", "", "").status, 200);
+}
+
+/// A client's connections count with TLS, too.
+#[test]
+fn nobody_takes_all_places_with_tls() {
+    let secured = Secured::with(Settings { connections_per_client: 2, ..test_settings() });
+    let address = secured.http.to_string();
+    let hold = || {
+        let mut child = Command::new("openssl")
+            .args(["s_client", "-connect", &address, "-quiet", "-CAfile"])
+            .arg(&secured.certificate)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        child.stdin.as_mut().unwrap().write_all(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        // It is connected once an answer begins.
+        child.stdout.as_mut().unwrap().read_exact(&mut [0; 4]).unwrap();
+        child
+    };
+    let works = || secured.curl(&secured.certificate, "/ping", &[]).status.success();
+    assert!(works());
+    let held = [hold(), hold()];
+    assert!(!works());
+    for mut child in held {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let end = Instant::now() + Duration::from_secs(10);
+    while !works() {
+        assert!(Instant::now() < end, "the places are not free again");
+    }
 }
 
 #[test]

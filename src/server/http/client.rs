@@ -7,6 +7,7 @@ use std::any::Any;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::Extensions;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::rt::net::TcpStream;
@@ -29,7 +30,9 @@ impl Service {
     pub(super) fn connected(&self, stream: &dyn Any, extensions: &mut Extensions) {
         self.state.journal.connected();
         // A Unix socket has no client to tell from others.
-        let Some(stream) = stream.downcast_ref::<TcpStream>() else { return };
+        let (plain, tls) = (stream.downcast_ref(), stream.downcast_ref::<TlsStream<TcpStream>>());
+        let is_tls = tls.is_some();
+        let Some(stream) = plain.or(tls.map(|stream| stream.get_ref().0)) else { return };
         let Ok(peer) = stream.peer_addr() else { return };
         if self.access.is_secure(peer.ip()) {
             return;
@@ -40,9 +43,11 @@ impl Service {
             None => {
                 self.state.metrics.rejected(Rejection::Connections);
                 // Past tokio, which does not know yet that a new socket takes octets. Whoever does
-                // not read them sees the connection end.
+                // not read them sees the connection end, and so does a client of TLS.
                 let socket = socket2::SockRef::from(stream);
-                drop(socket.send(TOO_MANY));
+                if !is_tls {
+                    drop(socket.send(TOO_MANY));
+                }
                 drop(socket.shutdown(std::net::Shutdown::Both));
             }
         }
