@@ -151,7 +151,7 @@ impl Haraka {
             .spawn()
             .unwrap_or_else(|_| panic!("node is missing: run `make tools`"));
         let mut haraka = Self { child, address, folder };
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_mins(1);
         while TcpStream::connect(address).is_err() {
             let ended = haraka.child.try_wait().unwrap();
             assert!(ended.is_none() && Instant::now() < end, "{ended:?}: {}", haraka.log());
@@ -169,7 +169,7 @@ impl Haraka {
         let taken = self.folder.path().join("taken");
         drop(fs::remove_file(&taken));
         let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let mut replies = BufReader::new(stream.try_clone().unwrap());
         let mut answer = || loop {
             let mut line = String::new();
