@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::{Metric, MetricFamily};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -256,6 +257,15 @@ impl Metrics {
     pub fn new() -> Result<Self, Error> {
         let registry = Registry::new();
         let add = |collector: Box<dyn Collector>| registry.register(collector);
+        // Counters by one label, all of whose values are there from the start.
+        let of = |declaration: &Declaration, values: &[&str]| -> Result<IntCounterVec, Error> {
+            let counters = counters(declaration)?;
+            for value in values {
+                counters.with_label_values(&[value]);
+            }
+            add(Box::new(counters.clone()))?;
+            Ok(counters)
+        };
 
         let scans = counters(&SCANS)?;
         for protocol in PROTOCOLS {
@@ -293,11 +303,7 @@ impl Metrics {
         add(Box::new(defects.clone()))?;
         add(Box::new(partial_counters))?;
 
-        let authentication = counters(&AUTHENTICATION)?;
-        for known in Known::ALL {
-            authentication.with_label_values(&[known.name()]);
-        }
-        add(Box::new(authentication.clone()))?;
+        let authentication = of(&AUTHENTICATION, &Known::ALL.map(Known::name))?;
 
         let message_bytes = IntCounter::with_opts(options(&MESSAGE_BYTES))?;
         add(Box::new(message_bytes.clone()))?;
@@ -306,24 +312,11 @@ impl Metrics {
         let panics = IntCounter::with_opts(options(&PANICS))?;
         add(Box::new(panics.clone()))?;
 
-        let rejected = counters(&REJECTED)?;
-        for reason in Rejection::ALL {
-            rejected.with_label_values(&[reason.name()]);
-        }
-        add(Box::new(rejected.clone()))?;
-
-        let reloads = counters(&RELOADS)?;
-        for result in RESULTS {
-            reloads.with_label_values(&[result]);
-        }
-        add(Box::new(reloads.clone()))?;
+        let rejected = of(&REJECTED, &Rejection::ALL.map(Rejection::name))?;
+        let reloads = of(&RELOADS, &RESULTS)?;
         let dns_questions = counters(&DNS_QUESTIONS)?;
         add(Box::new(dns_questions.clone()))?;
-        let dns_cache = counters(&DNS_CACHE)?;
-        for result in CACHE_RESULTS {
-            dns_cache.with_label_values(&[result]);
-        }
-        add(Box::new(dns_cache.clone()))?;
+        let dns_cache = of(&DNS_CACHE, &CACHE_RESULTS)?;
         let list_up = IntGaugeVec::new(options(&LIST_UP), LIST_UP.labels)?;
         add(Box::new(list_up.clone()))?;
         let store_operations = counters(&STORE_OPERATIONS)?;
@@ -379,7 +372,7 @@ impl Metrics {
     pub fn values(&self, metric: &str, label: &str) -> BTreeSet<String> {
         let families = self.registry.gather();
         let metrics = families.iter().filter(|family| family.name() == metric);
-        let labels = metrics.flat_map(|family| family.get_metric()).flat_map(|one| one.get_label());
+        let labels = metrics.flat_map(MetricFamily::get_metric).flat_map(Metric::get_label);
         labels.filter(|pair| pair.name() == label).map(|pair| pair.value().to_owned()).collect()
     }
 

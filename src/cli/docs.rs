@@ -75,7 +75,7 @@ fn metrics() -> Result<String, Error> {
     );
     let mut labels = String::new();
     for metric in Metrics::documentation() {
-        let names: Vec<String> = metric.labels.iter().map(|name| code(name)).collect();
+        let names: Vec<String> = metric.labels.iter().map(code).collect();
         row(&mut page, &[&code(metric.name), metric.kind, &names.join(", "), metric.help]);
         for label in metric.labels {
             let known = metrics.values(metric.name, label);

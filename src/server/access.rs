@@ -10,7 +10,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::web;
 use tokio::sync::Mutex;
 
@@ -88,7 +88,7 @@ impl Access {
         if wanted == Right::Read && self.password.is_none() {
             return Ok(Right::Read);
         }
-        let header = headers.get("password").map(|value| value.as_bytes());
+        let header = headers.get("password").map(HeaderValue::as_bytes);
         let Some(given) = header.or(argument.map(str::as_bytes)) else {
             return Err(Denied::Unauthorized);
         };

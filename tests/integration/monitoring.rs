@@ -48,7 +48,7 @@ fn promtool(arguments: &[&str], input: &str) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("promtool is not installed; `make tools` does that");
+        .unwrap_or_else(|_| panic!("promtool is not installed; `make tools` does that"));
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
 }
@@ -92,7 +92,7 @@ fn manifests_are_sound() {
         .args(["tests/clients/python/manifests.py", env!("CARGO_BIN_EXE_calspamd")])
         .current_dir(repository(""))
         .output()
-        .expect("the schemas are not installed; `make tools` does that");
+        .unwrap_or_else(|_| panic!("the schemas are not installed; `make tools` does that"));
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), err(&output));
     assert!(output.status.success() && said == "well\n", "{said}");
 }
@@ -138,7 +138,7 @@ impl Scene {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("prometheus is not installed; `make tools` does that");
+            .unwrap_or_else(|_| panic!("prometheus is not installed; `make tools` does that"));
         Self { program, prometheus, address, _folder: folder }
     }
 

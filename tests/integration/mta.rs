@@ -19,7 +19,7 @@ mod haraka;
 mod postfix;
 
 /// How long a program may take on a crowded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where mail ends: a server that takes all of it.
 struct Sink {

@@ -391,7 +391,7 @@ fn curl_and_spamc_speak_tls() {
 fn nobody_takes_all_places_with_tls() {
     let secured = Secured::with(Settings { connections_per_client: 2, ..test_settings() });
     let address = secured.http.to_string();
-    let hold = || {
+    let connect = || {
         let mut child = Command::new("openssl")
             .args(["s_client", "-connect", &address, "-quiet", "-CAfile"])
             .arg(&secured.certificate)
@@ -407,7 +407,7 @@ fn nobody_takes_all_places_with_tls() {
     };
     let works = || secured.curl(&secured.certificate, "/ping", &[]).status.success();
     assert!(works());
-    let held = [hold(), hold()];
+    let held = [connect(), connect()];
     assert!(!works());
     for mut child in held {
         child.kill().unwrap();

@@ -114,7 +114,7 @@ fn systemd_analyze(arguments: &[&str], path: &Path) -> (bool, String) {
         .args(arguments)
         .arg(path)
         .output()
-        .expect("systemd-analyze is not installed; `make tools` does that");
+        .unwrap_or_else(|_| panic!("systemd-analyze is not installed; `make tools` does that"));
     (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned() + &err(&output))
 }
 

@@ -146,7 +146,8 @@ pub fn stat(stat: &Stat) -> Vec<u8> {
 #[derive(Serialize)]
 struct Auth<'a> {
     version: &'static str,
-    auth: &'static str,
+    #[serde(rename = "auth")]
+    word: &'static str,
     uptime: u64,
     clean: u64,
     probable: u64,
@@ -163,7 +164,7 @@ struct Auth<'a> {
 pub fn auth(stat: &Stat) -> Vec<u8> {
     let auth = Auth {
         version: env!("CARGO_PKG_VERSION"),
-        auth: "ok",
+        word: "ok",
         uptime: stat.uptime,
         clean: stat.of(Action::NoAction),
         probable: stat.of(Action::AddHeader),

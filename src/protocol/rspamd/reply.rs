@@ -100,7 +100,7 @@ pub fn answer<'a>(
         messages: Messages {},
         urls: found.then(|| urls(outcome, options.extended_urls)),
         emails: found.then_some(extracted.emails.as_slice()),
-        profile: options.profile.then(|| Stages(&outcome.timings)),
+        profile: options.profile.then_some(Stages(&outcome.timings)),
         message_id: outcome.message_id.as_deref().unwrap_or(NO_MESSAGE_ID),
         time_real: Float(outcome.timings.total.as_secs_f64()),
         milter: (!legacy).then_some(milter),

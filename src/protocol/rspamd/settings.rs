@@ -62,12 +62,9 @@ fn read(text: &str, notes: &mut Vec<String>) -> Option<Profile> {
         notes.push(format!("Settings: longer than {LONGEST} octets"));
         return None;
     }
-    let object = match serde_json::from_str(text) {
-        Ok(Value::Object(object)) => object,
-        Ok(_) | Err(_) => {
-            notes.push("Settings: no JSON object".to_owned());
-            return None;
-        }
+    let Ok(Value::Object(object)) = serde_json::from_str(text) else {
+        notes.push("Settings: no JSON object".to_owned());
+        return None;
     };
     let mut names = |key: &str| names(&object, key, notes);
     let mut profile = Profile {

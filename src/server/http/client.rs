@@ -37,20 +37,20 @@ impl Service {
         if self.access.is_secure(peer.ip()) {
             return;
         }
-        match self.connections.enter(Client::from(peer.ip()), self.connections_per_client) {
+        let place = self.connections.enter(Client::from(peer.ip()), self.connections_per_client);
+        if let Some(place) = place {
             // Dropped with the connection.
-            Some(place) => drop(extensions.insert(place)),
-            None => {
-                self.state.metrics.rejected(Rejection::Connections);
-                // Past tokio, which does not know yet that a new socket takes octets. Whoever does
-                // not read them sees the connection end, and so does a client of TLS.
-                let socket = socket2::SockRef::from(stream);
-                if !is_tls {
-                    drop(socket.send(TOO_MANY));
-                }
-                drop(socket.shutdown(std::net::Shutdown::Both));
-            }
+            extensions.insert(place);
+            return;
         }
+        self.state.metrics.rejected(Rejection::Connections);
+        // Past tokio, which does not know yet that a new socket takes octets. Whoever does not read
+        // them sees the connection end, and so does a client of TLS.
+        let socket = socket2::SockRef::from(stream);
+        if !is_tls {
+            drop(socket.send(TOO_MANY));
+        }
+        drop(socket.shutdown(std::net::Shutdown::Both));
     }
 
     /// The refusal of a request of a client that has sent too many.

@@ -56,7 +56,7 @@ impl Amavis {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .expect("amavisd is missing: run `make tools`");
+            .unwrap_or_else(|_| panic!("amavisd is missing: run `make tools`"));
         let mut amavis = Self { site, child, address };
         let started = Instant::now();
         while TcpStream::connect(address).is_err() {

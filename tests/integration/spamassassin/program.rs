@@ -61,7 +61,9 @@ impl Site {
         for empty in ["site", "rules", "home"] {
             std::fs::create_dir_all(folder.path().join(empty)).unwrap();
         }
-        for entry in std::fs::read_dir("/etc/spamassassin").expect("run `make tools`") {
+        for entry in
+            std::fs::read_dir("/etc/spamassassin").unwrap_or_else(|_| panic!("run `make tools`"))
+        {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|ending| ending == "pre") {
                 std::fs::copy(&path, etc.join(path.file_name().unwrap())).unwrap();
@@ -135,7 +137,7 @@ impl Spamd {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .expect("spamd is missing: run `make tools`");
+            .unwrap_or_else(|_| panic!("spamd is missing: run `make tools`"));
         let mut spamd = Self { site, child, address };
         let started = Instant::now();
         while spamd.ask("PING SPAMC/1.5\r\n\r\n").is_none_or(|reply| !reply.contains("PONG")) {
@@ -201,7 +203,7 @@ impl Scanned {
                     write!(value, "\n{}", line.trim()).unwrap();
                 }
             } else if let Some((name, value)) = line.split_once(':') {
-                last = name.to_owned();
+                name.clone_into(&mut last);
                 headers.insert(last.clone(), value.trim().to_owned());
             }
         }

@@ -129,7 +129,7 @@ fn proxied(name: &str, text: &str) -> Vec<Recording> {
             found.push((number, recording));
             found.len() - 1
         });
-        let (length, quoted) = line[at + 3..].split_once(") ").unwrap();
+        let (length, quoted) = line.split_at(at + 3).1.split_once(") ").unwrap();
         let bytes = unescaped(quoted.trim_matches(['\'', '"']));
         let recording = &mut found[place].1;
         let side = if from { &mut recording.asked } else { &mut recording.answered };
