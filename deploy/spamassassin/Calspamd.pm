@@ -307,7 +307,7 @@ sub _ask {
     $seen->{failed} = $failure;
     # One message that takes long must not keep calspamd away from the next ones.
     $self->{timeouts} = $failure eq 'timeout' ? $self->{timeouts} + 1 : 0;
-    $is_down = $self->{timeouts} >= MAX_TIMEOUTS || !_is_alive($conf->{calspamd_url})
+    $is_down = $self->{timeouts} >= MAX_TIMEOUTS || !_is_alive($conf->{calspamd_url}, $pms->{master_deadline})
         if $self->{timeouts};
     $self->{left_alone_until} = time + $conf->{calspamd_retry} if $is_down;
     info('calspamd: not asked: %s%s', $failure,
@@ -318,19 +318,14 @@ sub _ask {
 # The answer; or nothing, the reason, and whether it will be the same for the next message.
 sub _post {
     my ($url, $message, $headers, $seconds, $deadline) = @_;
-    my ($reply, $answer);
-    # HTTP::Tiny's time-out is for each read alone, so a slow enough answer would never end.
-    my $timer = Mail::SpamAssassin::Timeout->new({ secs => $seconds, deadline => $deadline });
-    my $error = $timer->run_and_catch(sub {
-        $reply = _http($seconds)->post(_at($url, 'checkv2'), { content => $message, headers => $headers });
-        # It catches the alarms of SpamAssassin too.
-        die $reply->{content} if $reply->{status} == 599 && $reply->{content} =~ /__alarm__ignore__/;
-        $answer = JSON::PP->new->utf8->max_depth(32)->decode($reply->{content}) if $reply->{status} == 200;
+    my $answer;
+    my $reply = _within($seconds, $deadline, sub {
+        my $got = _http($seconds)->post(_at($url, 'checkv2'), { content => $message, headers => $headers });
+        $answer = JSON::PP->new->utf8->max_depth(32)->decode($got->{content}) if $got->{status} == 200;
+        return $got;
     });
-    return (undef, 'timeout', 1) if $timer->timed_out();
-    # Somebody else's alarm.
-    die "$error\n" if defined $error && $error =~ /__alarm__ignore__/;
-    return (undef, 'no answer', 1) if !$reply;
+    return (undef, 'timeout', 1) if !defined $reply;
+    return (undef, 'no answer of calspamd', 1) if !$reply;
     my $status = $reply->{status};
     if ($status == 599) {
         my $reason = _one_line($reply->{content}, 200);
@@ -346,9 +341,28 @@ sub _post {
 }
 
 sub _is_alive {
-    my ($url) = @_;
-    my $reply = _http(PING_SECONDS)->get(_at($url, 'ping'));
-    return $reply->{status} == 200;
+    my ($url, $deadline) = @_;
+    my $reply = _within(PING_SECONDS, $deadline, sub { return _http(PING_SECONDS)->get(_at($url, 'ping')) });
+    return $reply && $reply->{status} == 200;
+}
+
+# What the code returns, which is a reply of HTTP::Tiny; false if it has failed, nothing defined if
+# that takes too long. HTTP::Tiny's time-out is for each read alone, so a slow enough answer would
+# never end.
+sub _within {
+    my ($seconds, $deadline, $code) = @_;
+    my $reply = 0;
+    my $timer = Mail::SpamAssassin::Timeout->new({ secs => $seconds, deadline => $deadline });
+    my $error = $timer->run_and_catch(sub {
+        my $got = $code->();
+        # It catches the alarms of SpamAssassin too.
+        die $got->{content} if $got->{status} == 599 && $got->{content} =~ /__alarm__ignore__/;
+        $reply = $got;
+    });
+    return if $timer->timed_out();
+    # Somebody else's alarm.
+    die "$error\n" if defined $error && $error =~ /__alarm__ignore__/;
+    return $reply;
 }
 
 sub _at {
