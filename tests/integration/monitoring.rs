@@ -340,7 +340,8 @@ fn a_real_prometheus_finds_what_dashboard_and_alerts_ask() {
     let asked = rules.iter().map(|(name, query, _)| (name.clone(), query.clone()));
     let asked: Vec<(String, String)> = asked.chain(queries.clone()).collect();
     assert_none(&strangers(&asked, &records, &metrics));
-    for record in records {
+    // Nobody answers questions to lists here, so there is no rate of their answers.
+    for record in records.into_iter().filter(|record| !record.contains("dns_cache")) {
         // A rate needs some rounds of rules more.
         while scene.query(record).is_empty() {
             assert!(begin.elapsed() < PATIENCE, "no data for {record}");
