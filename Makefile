@@ -97,7 +97,7 @@ test-packages: tools
 # lock file of its own, and Node.js for Haraka and its plug-ins, which npm fetches as package-lock.json
 # has them. Mail programs: Postfix with a milter, Python's client for spamd, and Exim, which is unpacked
 # beside them because Debian lets no two mail systems be installed. Postfix comes without a
-# configuration, so nobody starts it.
+# configuration, so nobody starts it, and neither are the others started (RUNLEVEL).
 tools:
 	@missing=; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
@@ -128,7 +128,7 @@ tools:
 	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && \
 			echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections && \
-			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+			RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 		else echo "install these packages first: $$missing"; exit 1; fi; \
 	fi
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
