@@ -136,18 +136,16 @@ tools:
 	@id Debian-exim >/dev/null 2>&1 || useradd --system --user-group --no-create-home --shell /usr/sbin/nologin Debian-exim
 	@[ -x target/programs/exim/usr/sbin/exim4 ] || { mkdir -p target/programs && cd target/programs && \
 		apt-get download -qq exim4-daemon-heavy && dpkg -x exim4-daemon-heavy_*.deb exim && rm exim4-daemon-heavy_*.deb; }
-	@[ target/clients/python/done -nt tests/clients/python/requirements.txt ] || { \
-		python3 -m venv target/clients/python && \
-		target/clients/python/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/clients/python/requirements.txt && \
-		touch target/clients/python/done; }
+	@for one in python:requirements deploy:requirements-deploy; do \
+		folder=target/clients/$${one%:*}; list=tests/clients/python/$${one#*:}.txt; \
+		[ $$folder/done -nt $$list ] || { python3 -m venv $$folder && \
+			$$folder/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $$list && \
+			touch $$folder/done; } || exit 1; \
+	done
 	@cargo build --quiet --manifest-path tests/clients/rust/Cargo.toml --locked --features blocking --bin blocking
 	@cargo build --quiet --manifest-path tests/clients/rust/Cargo.toml --locked --features pooled --bin pooled
 	@cd tests/clients/npm && [ node_modules/.package-lock.json -nt package-lock.json ] || \
 		npm ci --ignore-scripts --omit=optional --no-audit --no-fund
-	@[ target/clients/deploy/done -nt tests/clients/python/requirements-deploy.txt ] || { \
-		python3 -m venv target/clients/deploy && \
-		target/clients/deploy/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/clients/python/requirements-deploy.txt && \
-		touch target/clients/deploy/done; }
 
 # Ten minutes of each fuzz target; cargo-fuzz takes flags that only a nightly compiler knows.
 SECONDS := 600

@@ -30,9 +30,17 @@ pub fn normalise(text: &str) -> (Cow<'_, str>, Disguise) {
     }
     let (invisibles, tag_characters) = count_invisibles(text);
     let mut disguise = Disguise { invisibles, tag_characters, confusables: 0 };
-    if is_plain_latin(text) {
+    if is_plain_latin(text) || is_plain_foreign(text) {
         return (Cow::Borrowed(text), disguise);
     }
+    let (cleaned, confusables) = clean(text);
+    disguise.confusables = confusables;
+    (Cow::Owned(cleaned), disguise)
+}
+
+/// The whole way: without what shows nothing, in one form of each letter, look-alikes folded.
+/// Returns the number of disguised words, too.
+fn clean(text: &str) -> (String, usize) {
     let styled = count_styled_words(text);
     let cleaned: String = text
         .chars()
@@ -41,8 +49,7 @@ pub fn normalise(text: &str) -> (Cow<'_, str>, Disguise) {
         .nfkc()
         .collect();
     let (folded, mixed) = fold_mixed_words(&cleaned);
-    disguise.confusables = styled + mixed;
-    (Cow::Owned(folded), disguise)
+    (folded, styled + mixed)
 }
 
 /// True when every letter is ASCII or Latin-1 in composed form: nothing to normalise. Most
@@ -51,6 +58,25 @@ fn is_plain_latin(text: &str) -> bool {
     text.chars().all(|c| {
         c.is_ascii()
             || matches!(c, '\u{c0}'..='\u{17f}' | '\u{2013}'..='\u{201e}' | '\u{20ac}' | '§' | '°' | '·' | '•')
+    })
+}
+
+/// True when there is no letter of ASCII, so that no word mixes scripts, and all letters have one
+/// form only: most words of lists in other scripts end here.
+fn is_plain_foreign(text: &str) -> bool {
+    text.chars().all(|c| match c {
+        '\0'..='\u{7f}' => !c.is_ascii_alphabetic(),
+        // Greek, Cyrillic, Hebrew, Arabic, kana, Chinese, Hangul, without marks to combine.
+        '\u{3ac}'..='\u{3ce}'
+        | '\u{400}'..='\u{45f}'
+        | '\u{5d0}'..='\u{5ea}'
+        | '\u{621}'..='\u{63a}'
+        | '\u{641}'..='\u{64a}'
+        | '\u{3041}'..='\u{3094}'
+        | '\u{30a1}'..='\u{30fa}'
+        | '\u{4e00}'..='\u{9fff}'
+        | '\u{ac00}'..='\u{d7a3}' => true,
+        _ => false,
     })
 }
 
@@ -389,6 +415,23 @@ pub(super) fn significant_words(text: &str) -> impl Iterator<Item = String> + '_
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_short_ways_lead_where_the_long_one_does() {
+        let letters = ('\0'..='\u{ffff}')
+            .filter(|c| is_plain_latin(&c.to_string()) || is_plain_foreign(&c.to_string()));
+        let mut seen = 0;
+        for letter in letters {
+            // Beside letters that it could be joined with or mistaken for.
+            for text in [letter.to_string(), format!("{letter}а{letter} 1"), format!("я{letter}ー")]
+            {
+                assert_eq!(clean(&text), (text.clone(), 0), "{text:?}");
+            }
+            seen += 1;
+        }
+        assert!(seen > 30_000, "{seen}");
+        assert!(!is_plain_foreign("й") && !is_plain_foreign("пaроль"));
+    }
 
     fn check(text: &str, normal: &str, invisibles: usize, tags: usize, confusables: usize) {
         let (out, disguise) = normalise(text);

@@ -22,10 +22,10 @@ use crate::verdict::{Action, Policy};
 
 pub use control::{ListState, contacts, learned, not_reloaded, records, reloaded, store_stats};
 pub use controller::{
-    Counter, ErrorRow, HistoryRow, HistorySymbol, POINTS, Point, Stat, actions, auth, counters,
-    done, errors, graph, history, pie, stat,
+    Counter, ErrorRow, HistoryRow, HistorySymbol, POINTS, Point, Stat, TIMES, actions, auth,
+    counters, done, errors, graph, history, pie, stat,
 };
-pub use reply::{ListedSymbol, SKIPPED, answer, failure, reply, symbols};
+pub use reply::{ListedSymbol, SKIPPED, answer, failure, is_skipped, reply, symbols};
 pub use settings::profile;
 
 /// Longest `Log-Tag` taken over into a log line.

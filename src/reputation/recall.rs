@@ -103,7 +103,7 @@ pub(super) struct Plan {
 }
 
 /// What is counted about senders, with the key that it is counted under.
-pub(super) fn rates(keys: &Keys, seen: &Seen, settings: &Settings) -> Vec<(By, Limit, Key)> {
+pub(super) fn rates(seen: &Seen, settings: &Settings) -> Vec<(By, Limit, Key)> {
     let organizer = seen
         .events
         .iter()
@@ -113,7 +113,6 @@ pub(super) fn rates(keys: &Keys, seen: &Seen, settings: &Settings) -> Vec<(By, L
         return Vec::new();
     }
     let limits = &settings.rates;
-    let _ = keys;
     [
         (
             By::Organizer,
@@ -169,7 +168,7 @@ pub(super) fn plan(keys: &Keys, seen: &Seen, settings: &Settings) -> (Questions,
         .collect();
 
     let window = |limit: Limit| now.saturating_sub(i64::try_from(limit.window).unwrap_or(0) - 1);
-    let counted = rates(keys, seen, settings);
+    let counted = rates(seen, settings);
     let rates = counted
         .into_iter()
         .map(|(by, limit, key)| {

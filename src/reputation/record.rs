@@ -105,7 +105,7 @@ pub(super) fn changes(
     if let Some(user) = &seen.user {
         changes.letter(seen, user);
     }
-    for (_, limit, key) in rates(keys, seen, settings) {
+    for (_, limit, key) in rates(seen, settings) {
         // Five times the limit and one is all that anybody asks about.
         let most = usize::try_from(limit.count.saturating_mul(5) + 1).unwrap_or(usize::MAX);
         changes.note(key, seen.id, Duration::from_secs(limit.window), most);

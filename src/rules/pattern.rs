@@ -19,8 +19,8 @@ use super::translate::translate;
 
 /// Largest program of one linear regex.
 const SIZE_LIMIT: usize = 10 * 1024 * 1024;
-/// States, roughly, up to which no regex comes near that.
-const SMALL: u32 = 10_000;
+/// States, roughly, up to which no regex comes near that: a range of Unicode takes some 100 bytes.
+const SMALL: u32 = 50_000;
 /// Deepest nesting of groups.
 const NEST_LIMIT: u32 = 100;
 /// Steps and depth of the backtracking engine, for one starting point.

@@ -7,16 +7,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::metrics;
-use crate::protocol::rspamd::{self, ErrorRow, HistoryRow, HistorySymbol, POINTS, Point, SKIPPED};
+use crate::protocol::rspamd::{self, ErrorRow, HistoryRow, HistorySymbol, POINTS, Point, TIMES};
 use crate::scan::{Outcome, Request};
 use crate::verdict::{Action, Thresholds};
 
 /// Rows kept, as many as Rspamd keeps.
-const ROWS: usize = 200;
-
-/// Times of scans kept.
-const TIMES: usize = 31;
+pub(super) const ROWS: usize = 200;
 
 /// Errors kept.
 const ERRORS: usize = 100;
@@ -258,7 +254,6 @@ fn row(scanned: Scanned<'_>, verbose: bool) -> HistoryRow {
         description: symbol.hit.description.clone(),
     };
     let recipients = envelope.recipients.iter().filter(|_| verbose).take(RECIPIENTS);
-    let skipped = |reason: &String| reason == metrics::INTERNAL_ERROR || reason == SKIPPED;
     HistoryRow {
         id,
         unix_time: now,
@@ -267,7 +262,7 @@ fn row(scanned: Scanned<'_>, verbose: bool) -> HistoryRow {
         action: outcome.verdict.action,
         score: outcome.verdict.score,
         thresholds: thresholds.clone(),
-        is_skipped: outcome.partial.iter().any(skipped),
+        is_skipped: rspamd::is_skipped(outcome),
         symbols: outcome.verdict.symbols.iter().take(SYMBOLS).map(symbol).collect(),
         message_id: who(outcome.message_id.as_deref()),
         ip: who(envelope.client_ip.map(|ip| ip.to_string()).as_deref()),

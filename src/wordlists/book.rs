@@ -76,16 +76,16 @@ impl Book {
 
     /// Finds the entries of all lists in a text in lower case.
     pub fn read(&self, folded: &str) -> Vec<Note> {
-        self.phrases
-            .get()
-            .and_then(Option::as_ref)
-            .map_or_else(Vec::new, |phrases| phrases.read(&text::plain(folded)))
+        self.phrases().map_or_else(Vec::new, |phrases| phrases.read(&text::plain(folded)))
     }
 
     /// The same in what [`text::plain`] has made of it.
     pub fn read_plain(&self, plain: &str) -> Vec<Note> {
-        let phrases = self.phrases.get().and_then(Option::as_ref);
-        phrases.map_or_else(Vec::new, |phrases| phrases.read(plain))
+        self.phrases().map_or_else(Vec::new, |phrases| phrases.read(plain))
+    }
+
+    fn phrases(&self) -> Option<&Phrases> {
+        self.phrases.get()?.as_ref()
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::support::{field, read_head};
+
 /// What is answered to a request.
 pub(crate) enum Say {
     /// This, with status 200.
@@ -28,13 +30,9 @@ pub(crate) struct Asked {
 
 impl Asked {
     fn read(stream: &mut TcpStream) -> Option<Self> {
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            if stream.read(&mut byte).ok()? == 0 {
-                return None;
-            }
-            head.extend(byte);
+        let head = read_head(stream);
+        if !head.ends_with(b"\r\n\r\n") {
+            return None;
         }
         let mut asked =
             Self { head: String::from_utf8_lossy(&head).into_owned(), body: String::new() };
@@ -47,11 +45,7 @@ impl Asked {
 
     /// The value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        field(&self.head, name)
     }
 }
 

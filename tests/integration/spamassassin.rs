@@ -331,13 +331,7 @@ fn only_mail_with_a_calendar_is_sent_however_it_is_labelled() {
     let fake = content(address);
     let spamd = Spamd::start(Site::bare(address, "calspamd_max_size 100000"), 1);
     let event = support::calendar("REQUEST", &[EVENT]);
-    let part = |kind: &str, more: &str, body: &str| {
-        format!(
-            "From: ann@sender.example\r\nSubject: x\r\nMIME-Version: 1.0\r\n\
-             Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\
-             \r\nhello\r\n--b\r\nContent-Type: {kind}\r\n{more}\r\n{body}\r\n--b--\r\n"
-        )
-    };
+    let part = support::with_part;
     let utf16: Vec<u8> = event.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let coded = "Content-Transfer-Encoding: base64\r\n";
     let named = "Content-Disposition: attachment; filename=\"meeting.ICS\"\r\n";

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -376,6 +376,46 @@ pub(crate) fn post(path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
+/// Reads the head of a request or a reply, up to the empty line or to where it is cut off.
+pub(crate) fn read_head(stream: &mut impl Read) -> Vec<u8> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+        head.extend(byte);
+    }
+    head
+}
+
+/// The value of a header.
+pub(crate) fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+    head.lines()
+        .filter_map(|line| line.split_once(": "))
+        .find(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+}
+
+/// Runs spamc over a mail, which it need not read where it has no use for it.
+pub(crate) fn spamc(arguments: &[&str], mail: &str) -> Output {
+    let mut child = Command::new("spamc")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|_| panic!("spamc is missing: run `make tools`"));
+    drop(child.stdin.take().unwrap().write_all(mail.as_bytes()));
+    child.wait_with_output().unwrap()
+}
+
+/// A mail of a text and another part, of this type and with more headers if there are any.
+pub(crate) fn with_part(kind: &str, more: &str, body: &str) -> String {
+    format!(
+        "From: ann@sender.example\r\nSubject: x\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\
+         \r\nhello\r\n--b\r\nContent-Type: {kind}\r\n{more}\r\n{body}\r\n--b--\r\n"
+    )
+}
+
 /// A reply, taken apart.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -386,12 +426,8 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn read(stream: &mut impl Read) -> Self {
-        let mut bytes = Vec::new();
-        let mut byte = [0];
-        while !bytes.ends_with(b"\r\n\r\n") {
-            assert_eq!(stream.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&bytes));
-            bytes.extend(byte);
-        }
+        let bytes = read_head(stream);
+        assert!(bytes.ends_with(b"\r\n\r\n"), "{}", String::from_utf8_lossy(&bytes));
         let head = String::from_utf8(bytes).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let mut reply = Self { status, head, body: String::new() };
@@ -403,11 +439,7 @@ impl Reply {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        field(&self.head, name)
     }
 
     #[track_caller]

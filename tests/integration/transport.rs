@@ -17,7 +17,9 @@ use calspamd::server::{Address, Application, Refusal, Settings, State, spamd};
 
 use crate::cli::{Folder, calspamd, err, json, ok, out};
 use crate::dialect::ask;
-use crate::support::{Reply, Service, calendar, load, mail, post, rule_set, state, test_settings};
+use crate::support::{
+    self, Reply, Service, calendar, load, mail, post, rule_set, state, test_settings,
+};
 
 fn invitation() -> String {
     mail("Payment", &calendar("REQUEST", &["SUMMARY:x\nATTACH:\\\\203.0.113.7\\share\\x"]))
@@ -352,17 +354,9 @@ impl Secured {
     fn spamc(&self, mail: &str, arguments: &[&str]) -> Output {
         let port = self.spamd.port().to_string();
         let trust = self.certificate.to_str().unwrap();
-        let mut child = Command::new("spamc")
-            .args(["-d", "127.0.0.1", "-p", &port, "-x", "-t", "20", "-S", "--ssl-ca-file", trust])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|_| panic!("spamc is missing: run `make tools`"));
-        // A client that gives up early reads no more.
-        drop(child.stdin.take().unwrap().write_all(mail.as_bytes()));
-        child.wait_with_output().unwrap()
+        let fixed =
+            ["-d", "127.0.0.1", "-p", &port, "-x", "-t", "20", "-S", "--ssl-ca-file", trust];
+        support::spamc(&[&fixed, arguments].concat(), mail)
     }
 }
 
@@ -448,7 +442,7 @@ fn who_never_greets_is_sent_away() {
     let secured = Secured::start();
     for address in [secured.http, secured.spamd] {
         for words in [&b""[..], b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01"] {
-            let mut stream = crate::support::connect(address);
+            let mut stream = support::connect(address);
             drop(stream.write_all(words));
             let started = Instant::now();
             let mut rest = Vec::new();

@@ -15,7 +15,7 @@ use super::reply::Float;
 use crate::verdict::{Action, Thresholds};
 
 /// Times of scans shown by `/stat`.
-const TIMES: usize = 31;
+pub const TIMES: usize = 31;
 
 /// Points of a graph at most, as many as Rspamd sends.
 pub const POINTS: usize = 500;

@@ -76,8 +76,7 @@ pub fn answer<'a>(
     let extracted = &outcome.extracted;
     let legacy = options.legacy;
     let found = !extracted.urls.is_empty() || !extracted.emails.is_empty();
-    let is_skipped =
-        outcome.partial.iter().any(|reason| reason == "internal-error" || reason == SKIPPED);
+    let is_skipped = is_skipped(outcome);
     let (score, required_score) = (Float(verdict.score), Float(required_score(thresholds)));
     let action = verdict.action.name();
     let summary = Summary { is_skipped, score, required_score, action };
@@ -122,6 +121,11 @@ pub fn symbols(list: &[ListedSymbol]) -> Vec<u8> {
         })
         .collect();
     serde_json::to_vec(&groups).unwrap_or_default()
+}
+
+/// Whether nothing was scanned: by our own mistake, or because the caller wanted it so.
+pub fn is_skipped(outcome: &Outcome) -> bool {
+    outcome.partial.iter().any(|reason| reason == "internal-error" || reason == SKIPPED)
 }
 
 /// A number with at most six decimals, as Rspamd prints them; never an integer, never null.

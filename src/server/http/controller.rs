@@ -10,11 +10,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::{JSON, Service, list_state};
 use crate::protocol::rspamd;
 use crate::server::access::Right;
-use crate::server::history::Graph;
+use crate::server::history::{Graph, ROWS};
 use crate::server::{State, now};
-
-/// Rows of the history where nobody says how many.
-const ROWS: usize = 200;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! Clients that others have written: spamc with each of its flags, and Python's aiospamc.
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::Arc;
 
 use calspamd::rules;
@@ -16,20 +15,7 @@ use crate::support::{self, Service, load, repository};
 /// Asks a service.
 fn spamc(spamd: &Spamd, arguments: &[&str], mail: &str) -> Output {
     let port = spamd.address.port().to_string();
-    run(&[&["-d", "127.0.0.1", "-p", &port, "-x"], arguments].concat(), mail)
-}
-
-fn run(arguments: &[&str], mail: &str) -> Output {
-    let mut child = Command::new("spamc")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|_| panic!("spamc is missing: run `make tools`"));
-    // It need not read what it has no use for.
-    drop(child.stdin.take().unwrap().write_all(mail.as_bytes()));
-    child.wait_with_output().unwrap()
+    support::spamc(&[&["-d", "127.0.0.1", "-p", &port, "-x"], arguments].concat(), mail)
 }
 
 fn printed(output: &Output) -> String {
@@ -92,7 +78,7 @@ fn spamc_finds_the_service_however_it_is_told_to() {
         // A configuration file with the same.
         &["-F", "/dev/null"],
     ] {
-        let output = run(&[at, flags, &["-x", "-c"]].concat(), &abusive());
+        let output = support::spamc(&[at, flags, &["-x", "-c"]].concat(), &abusive());
         assert_eq!(output.status.code(), Some(1), "{flags:?}: {output:?}");
         assert!(printed(&output).ends_with("/6.0\n"), "{flags:?}: {output:?}");
     }
@@ -107,7 +93,7 @@ fn spamc_finds_the_service_however_it_is_told_to() {
     application.add_spamd(Settings { listen, ..Settings::default() }).unwrap();
     let _service = Service::of(application);
     for (mail, code) in [(abusive(), 1), (good(), 0)] {
-        let output = run(&["-U", path.to_str().unwrap(), "-x", "-c"], &mail);
+        let output = support::spamc(&["-U", path.to_str().unwrap(), "-x", "-c"], &mail);
         assert_eq!(output.status.code(), Some(code), "{output:?}");
     }
 }
@@ -134,14 +120,14 @@ fn spamc_keeps_to_itself_what_it_need_not_ask() {
         (&[nowhere, &["-x", "-X", "-c"]].concat(), &mail, 75, "0/0\n"),
         (&[nowhere, &["-L", "spam"]].concat(), &mail, 69, ""),
     ] {
-        let output = run(arguments, text);
+        let output = support::spamc(arguments, text);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
         assert_eq!(printed(&output), expected, "{arguments:?}");
     }
-    let output = printed(&run(&[at, &["-x", "-B"]].concat(), &batch));
+    let output = printed(&support::spamc(&[at, &["-x", "-B"]].concat(), &batch));
     assert!(output.starts_with("HELO mx") && output.ends_with("QUIT\n"), "{output}");
     assert!(output.contains("\nX-Spam-Flag: YES"), "{output}");
-    let output = run(&[at, &["-x", "-e", "/bin/cat"]].concat(), &mail);
+    let output = support::spamc(&[at, &["-x", "-e", "/bin/cat"]].concat(), &mail);
     assert!(printed(&output).contains("X-Spam-Flag: YES"), "{output:?}");
 }
 
