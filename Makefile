@@ -28,15 +28,17 @@ lint:
 	cargo fmt --check
 	cargo clippy --locked --all-targets $(PROFILE) -- -D warnings
 
+# What is measured is what is shipped.
+MEASURED := release
 bench:
 	@command -v valgrind >/dev/null || $(MAKE) --no-print-directory tools
-	cargo bench --locked $(PROFILE) --bench scan
-	benches/ratio.sh "$$(cargo bench --locked $(PROFILE) --bench scan --no-run --message-format=json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)"
+	cargo bench --locked --profile $(MEASURED) --bench scan
+	benches/ratio.sh "$$(cargo bench --locked --profile $(MEASURED) --bench scan --no-run --message-format=json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)"
 
 # Latency and size of the embedded store over millions of messages: half an hour.
 MESSAGES := 5000000
 curve:
-	cargo bench --locked $(PROFILE) --bench store -- $(MESSAGES)
+	cargo bench --locked --profile $(MEASURED) --bench store -- $(MESSAGES)
 
 agreement: tools
 	cargo nextest run --locked --cargo-profile ci --no-capture agreement
