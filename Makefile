@@ -138,7 +138,7 @@ tools:
 	@id Debian-exim >/dev/null 2>&1 || useradd --system --user-group --no-create-home --shell /usr/sbin/nologin Debian-exim
 	@[ -x target/programs/exim/usr/sbin/exim4 ] || { mkdir -p target/programs && cd target/programs && \
 		apt-get download -qq exim4-daemon-heavy && dpkg -x exim4-daemon-heavy_*.deb exim && rm exim4-daemon-heavy_*.deb; }
-	@for one in python:requirements deploy:requirements-deploy; do \
+	@for one in python:requirements deploy:requirements-deploy openapi:requirements-openapi; do \
 		folder=target/clients/$${one%:*}; list=tests/clients/python/$${one#*:}.txt; \
 		[ $$folder/done -nt $$list ] || { python3 -m venv $$folder && \
 			$$folder/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $$list && \

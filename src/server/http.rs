@@ -8,6 +8,8 @@ mod client;
 mod controller;
 mod crypt;
 mod memory;
+mod reply;
+mod routes;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -18,9 +20,8 @@ use std::sync::atomic::Ordering;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use actix_web::body::MessageBody;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::{ConnectionType, Method, StatusCode, Version};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
@@ -36,6 +37,7 @@ use crate::protocol::compression;
 use crate::protocol::rspamd::{self, v3};
 use crate::scan::Request;
 use crypt::Crypt;
+use routes::{Check, Route};
 
 /// Label of this dialect in metrics.
 const PROTOCOL: &str = "rspamd";
@@ -60,30 +62,6 @@ const LINGER: Duration = Duration::from_secs(5);
 const JSON: &str = "application/json";
 const MESSAGE_PACK: &str = "application/msgpack";
 const TEXT: &str = "text/plain";
-
-/// A command that scans, by the shape of its request and answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Check {
-    /// `/checkv2`.
-    New,
-    /// `/checkv3`: a request in parts.
-    Parts,
-    /// The old commands.
-    Old,
-}
-
-impl Check {
-    /// What the path stands for, in lower case.
-    fn of(path: &str) -> Option<Self> {
-        Some(match path {
-            "/checkv2" => Self::New,
-            "/checkv3" => Self::Parts,
-            "/check" | "/scan" | "/symbols" | "/process" | "/report" | "/report_ifspam"
-            | "/skip" => Self::Old,
-            _ => return None,
-        })
-    }
-}
 
 /// The service ends before this scan does.
 struct Stopping;
@@ -173,56 +151,49 @@ pub(super) async fn run(
     result
 }
 
-/// Answers any request: paths are compared without regard to case, as Rspamd does, and the
-/// method does not matter where nothing is changed.
+/// Answers any request; the method does not matter where nothing is changed.
 async fn answer(
     request: HttpRequest,
     payload: Payload,
     service: web::Data<Service>,
 ) -> HttpResponse {
-    let state = &service.state;
-    let path = request.path().to_ascii_lowercase();
     if let Some(refusal) = service.over_rate(&request) {
         return refusal;
     }
-    if let Some(ask) = memory::Ask::of(&path) {
-        return service.memory(&request, payload, ask).await;
-    }
-    let control = controller::Ask::of(&path, has_body(&request));
-    // What tells no more than that the service is there is told to everybody; changes are guarded
-    // where they are made.
-    if !matches!(path.as_str(), "/ping" | "/health" | "/ready" | "/reload") {
-        let wanted = control.map_or(Right::Read, controller::Ask::right);
-        match (service.ask(&request, wanted).await, control) {
-            (Err(refusal), _) => return refusal,
-            (Ok(right), Some(ask)) => return service.control(&request, ask, right),
-            (Ok(_), None) => {}
+    let route = Route::of(request.path(), has_body(&request));
+    // Changes are guarded where they are made.
+    let wanted = route.map_or(Some(Right::Read), Route::right);
+    let right = match wanted {
+        Some(wanted) => match service.ask(&request, wanted).await {
+            Ok(right) => right,
+            Err(refusal) => return refusal,
+        },
+        None => Right::Read,
+    };
+    let Some(route) = route else { return service.refuse(&request, Rejection::UnknownPath) };
+    let state = &service.state;
+    let ok = |content_type, body| service.respond(&request, StatusCode::OK, content_type, body);
+    match route {
+        Route::Check(Check::Parts) => service.check_parts(&request, payload).await,
+        Route::Check(check) => service.check(&request, payload, check == Check::Old).await,
+        Route::Control(ask) => service.control(&request, ask, right),
+        Route::Memory(ask) => service.memory(&request, payload, ask).await,
+        Route::Reload => service.reload(&request).await,
+        Route::Description => ok(JSON, routes::DESCRIPTION),
+        Route::Ping => ok(TEXT, "pong\r\n"),
+        Route::Health => ok(JSON, r#"{"status":"ok"}"#),
+        Route::Ready if state.stopping.load(Ordering::Relaxed) => {
+            let body = r#"{"error":"the service is stopping","status":"stopping"}"#;
+            service.respond(&request, StatusCode::SERVICE_UNAVAILABLE, JSON, body)
         }
-    }
-    match Check::of(&path) {
-        Some(Check::Parts) => return service.check_parts(&request, payload).await,
-        Some(check) => return service.check(&request, payload, check == Check::Old).await,
-        None => {}
-    }
-    match path.as_str() {
-        "/ping" => service.respond(&request, StatusCode::OK, TEXT, "pong\r\n"),
-        "/metrics" => {
+        Route::Ready => ok(JSON, r#"{"success":true,"status":"ready"}"#),
+        Route::Metrics => {
             state.metrics.lists(&state.settings.lists.report(), state.settings.lists.cache());
             let memory = &state.settings.reputation;
             state.metrics.store(&memory.report(), memory.is_off());
             let text = state.metrics.render();
             service.respond(&request, StatusCode::OK, metrics::CONTENT_TYPE, text)
         }
-        "/health" => service.respond(&request, StatusCode::OK, JSON, r#"{"status":"ok"}"#),
-        "/ready" if state.stopping.load(Ordering::Relaxed) => {
-            let body = r#"{"error":"the service is stopping","status":"stopping"}"#;
-            service.respond(&request, StatusCode::SERVICE_UNAVAILABLE, JSON, body)
-        }
-        "/ready" => {
-            service.respond(&request, StatusCode::OK, JSON, r#"{"success":true,"status":"ready"}"#)
-        }
-        "/reload" => service.reload(&request).await,
-        _ => service.refuse(&request, Rejection::UnknownPath),
     }
 }
 
@@ -358,139 +329,6 @@ impl Service {
             }
         }
     }
-
-    /// Answers a request that gets no scan.
-    fn refuse(&self, request: &HttpRequest, reason: Rejection) -> HttpResponse {
-        self.refuse_as(request, (reason, self.said(reason)))
-    }
-
-    /// Answers a request that needs POST.
-    fn refuse_method(&self, request: &HttpRequest) -> HttpResponse {
-        let mut response = self.refuse(request, Rejection::Method);
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-        response
-    }
-
-    /// What a refusal says where there is no more to tell.
-    fn said(&self, reason: Rejection) -> String {
-        match reason {
-            Rejection::TooLarge => format!("message is larger than {} bytes", self.max_message),
-            Rejection::Timeout => "the message did not come in time".to_owned(),
-            Rejection::BrokenBody => "the message is cut off".to_owned(),
-            Rejection::Compression => "Invalid compression method".to_owned(),
-            Rejection::UnknownPath => "invalid command: there is nothing at this path".to_owned(),
-            Rejection::Method => "this path takes POST only".to_owned(),
-            Rejection::Unauthorized => "Unauthorized".to_owned(),
-            Rejection::Parts => "not a request in two parts".to_owned(),
-            Rejection::NotAcceptable => "Not Acceptable".to_owned(),
-            Rejection::File => "File/shm inputs are not allowed from here".to_owned(),
-            Rejection::Encryption => "Encryption required".to_owned(),
-            Rejection::Rate => "too many requests".to_owned(),
-            Rejection::Connections => "too many connections".to_owned(),
-            Rejection::Guesses => "Too many authentication failures".to_owned(),
-        }
-    }
-
-    /// The same in other words. Mistakes of a caller are 4xx, where Rspamd says 5xx: a client that
-    /// takes the service for broken after somebody's bad body would leave it alone for a while.
-    fn refuse_as(
-        &self,
-        request: &HttpRequest,
-        (reason, error): (Rejection, String),
-    ) -> HttpResponse {
-        self.state.metrics.rejected(reason);
-        tracing::debug!(reason = reason.name(), "refused");
-        let status = match reason {
-            Rejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Rejection::Timeout => StatusCode::REQUEST_TIMEOUT,
-            Rejection::BrokenBody | Rejection::Parts | Rejection::File | Rejection::Encryption => {
-                StatusCode::BAD_REQUEST
-            }
-            Rejection::Compression => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Rejection::UnknownPath => StatusCode::NOT_FOUND,
-            Rejection::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Rejection::Unauthorized => StatusCode::UNAUTHORIZED,
-            Rejection::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-            Rejection::Rate | Rejection::Connections | Rejection::Guesses => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
-        };
-        self.respond(request, status, JSON, rspamd::failure(&error))
-    }
-
-    /// A reply with status 200, packed for callers that take it so.
-    fn respond_packed(
-        &self,
-        request: &HttpRequest,
-        content_type: &'static str,
-        body: Vec<u8>,
-        zstd: bool,
-    ) -> HttpResponse {
-        let Some(packed) = zstd.then(|| compression::zstd(&body)).flatten() else {
-            return self.respond(request, StatusCode::OK, content_type, body);
-        };
-        let mut response = self.respond(request, StatusCode::OK, content_type, packed);
-        let name = HeaderValue::from_static(compression::ZSTD);
-        let headers = response.headers_mut();
-        // Rspamd's own name of the header, and everybody else's.
-        headers.insert(header::HeaderName::from_static("compression"), name.clone());
-        headers.insert(header::CONTENT_ENCODING, name);
-        response
-    }
-
-    fn respond(
-        &self,
-        request: &HttpRequest,
-        status: StatusCode,
-        content_type: &'static str,
-        body: impl MessageBody + 'static,
-    ) -> HttpResponse {
-        let mut response = HttpResponse::build(status);
-        response
-            .insert_header((header::SERVER, concat!("calspamd/", env!("CARGO_PKG_VERSION"))))
-            .insert_header((header::CONTENT_TYPE, content_type));
-        if self.keeps_alive(request, status) {
-            response.insert_header(("keep-alive", self.keep_alive.as_ref()));
-            if let Some(reason) = reason_with_keep_alive(request.version(), status) {
-                response.reason(reason);
-            }
-        } else {
-            response.force_close();
-        }
-        let mut response = response.body(body);
-        // Some clients of Rspamd compare header names letter by letter.
-        response.head_mut().set_camel_case_headers(true);
-        response
-    }
-
-    /// Whether the connection stays open after this reply. A body that nobody read is in the
-    /// way of the next request, so those connections end.
-    fn keeps_alive(&self, request: &HttpRequest, status: StatusCode) -> bool {
-        let body_was_read = status == StatusCode::OK && is_scan(request);
-        request.head().connection_type() == ConnectionType::KeepAlive
-            && matches!(status, StatusCode::OK | StatusCode::NOT_FOUND)
-            && (body_was_read || !has_body(request))
-            && !self.state.stopping.load(Ordering::Relaxed)
-    }
-}
-
-/// The reason phrase with the header `Connection: keep-alive` behind it.
-///
-/// Rspamd's Lua client keeps a connection only when this header is written out. HTTP/1.1 means
-/// the same without it, so actix-web drops the header from any reply, and the reason phrase is
-/// the one place in front of the headers that it copies as it is. For HTTP/1.0 actix-web writes
-/// the header by itself.
-fn reason_with_keep_alive(version: Version, status: StatusCode) -> Option<&'static str> {
-    match (version, status) {
-        (Version::HTTP_11, StatusCode::OK) => Some("OK\r\nConnection: keep-alive"),
-        (Version::HTTP_11, StatusCode::NOT_FOUND) => Some("Not Found\r\nConnection: keep-alive"),
-        _ => None,
-    }
-}
-
-fn is_scan(request: &HttpRequest) -> bool {
-    let path = request.path().to_ascii_lowercase();
-    Check::of(&path).is_some() || memory::Ask::of(&path).is_some()
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {

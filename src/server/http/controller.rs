@@ -31,26 +31,6 @@ pub(super) enum Ask {
 }
 
 impl Ask {
-    /// What the path stands for, in lower case.
-    pub(super) fn of(path: &str, has_body: bool) -> Option<Self> {
-        Some(match path {
-            "/stat" => Self::Stat,
-            "/statreset" => Self::StatReset,
-            "/auth" => Self::Auth,
-            "/pie" => Self::Pie,
-            "/actions" => Self::Actions,
-            "/counters" => Self::Counters,
-            "/errors" => Self::Errors,
-            "/graph" => Self::Graph,
-            "/healthy" => Self::Healthy,
-            "/history" => Self::History,
-            "/historyreset" => Self::HistoryReset,
-            // With one it is an old command that scans.
-            "/symbols" if !has_body => Self::Symbols,
-            _ => return None,
-        })
-    }
-
     /// What the caller has to be allowed.
     pub(super) const fn right(self) -> Right {
         match self {

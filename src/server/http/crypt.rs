@@ -15,7 +15,8 @@ use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Payload};
 use actix_web::{Error, HttpResponse};
 
-use super::{Service, reason_with_keep_alive};
+use super::Service;
+use super::reply::reason_with_keep_alive;
 use crate::metrics::Rejection;
 use crate::protocol::rspamd::crypt::{self, KeyPair, Refusal, Secret};
 use crate::server::access;

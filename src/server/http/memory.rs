@@ -42,25 +42,8 @@ pub(super) enum Ask {
 }
 
 impl Ask {
-    /// What the path stands for, in lower case.
-    pub(super) fn of(path: &str) -> Option<Self> {
-        Some(match path {
-            "/learnspam" => Self::Learn(Report::Spam),
-            "/learnham" => Self::Learn(Report::Ham),
-            "/learnforget" => Self::Learn(Report::Forget),
-            "/learncontacts" => Self::Contacts,
-            "/calendar/provenance" => Self::Provenance,
-            "/calendar/report" => Self::Report,
-            "/calendar/store/stats" => Self::Stats,
-            "/calendar/store/export" => Self::Export,
-            "/calendar/store/import" => Self::Import,
-            "/calendar/store/purge" => Self::Purge,
-            _ => return None,
-        })
-    }
-
     /// True when it changes something.
-    const fn changes(self) -> bool {
+    pub(super) const fn changes(self) -> bool {
         match self {
             Self::Learn(_) | Self::Contacts | Self::Report | Self::Import | Self::Purge => true,
             Self::Provenance | Self::Stats | Self::Export => false,
