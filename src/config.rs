@@ -9,18 +9,20 @@
 //! The only module that knows toml and the environment.
 
 mod environment;
+mod mistake;
 mod print;
 mod sections;
 mod values;
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::{lists, reputation, scan, server, site};
+use mistake::mistake;
 use sections::Sections;
 
 pub use environment::variables;
+pub use mistake::{Error, Mistake};
 
 /// Where the file is looked for unless the command line names one.
 pub const DEFAULT_PATH: &str = "/etc/calspamd/calspamd.toml";
@@ -123,85 +125,6 @@ pub struct Config {
     pub log: Log,
 }
 
-/// A mistake in a file, with everything needed to find it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
-    /// The file.
-    pub path: PathBuf,
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
-    /// The key: `http.listen`; empty where there is none.
-    pub key: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to do about it.
-    pub hint: Option<String>,
-    /// The line itself.
-    pub source: String,
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: ", self.path.display(), self.line, self.column)?;
-        if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
-        }
-        f.write_str(&self.message)?;
-        if !self.source.trim().is_empty() {
-            write!(f, "\n    {}", self.source.trim_end())?;
-        }
-        hint(f, self.hint.as_deref())
-    }
-}
-
-fn hint(f: &mut fmt::Formatter<'_>, hint: Option<&str>) -> fmt::Result {
-    match hint {
-        Some(hint) => write!(f, "\n  hint: {hint}"),
-        None => Ok(()),
-    }
-}
-
-/// A configuration that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Something in the file makes no sense.
-    #[error("{0}")]
-    File(Box<Mistake>),
-    /// An environment variable makes no sense.
-    #[error("environment: {variable}: {message}{}", .hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default())]
-    Environment {
-        /// Its name.
-        variable: String,
-        /// What is wrong.
-        message: String,
-        /// What to do about it.
-        hint: Option<String>,
-    },
-    /// Other machines could connect, and nothing guards the service.
-    #[error(
-        "http.listen: other machines can connect to {0}, and the service asks nobody for a \
-         password\n  hint: listen on 127.0.0.1 or a Unix socket, set `password` in [http], or \
-         `insecure = true` where a firewall guards the port"
-    )]
-    Public(server::Address),
-    /// spamd's protocol, too, is open to the world.
-    #[error(
-        "spamd.listen: other machines can connect to {0}, and nobody is named who may\n  hint: listen \
-         on 127.0.0.1, or name them in spamd.allowed_ips"
-    )]
-    PublicSpamd(server::Address),
-}
-
 impl Config {
     /// Reads the file (the usual one where none is named) and the variables over it.
     pub fn read(
@@ -260,53 +183,6 @@ impl Config {
     pub fn print(&self) -> String {
         print::print(self)
     }
-}
-
-/// Splits what a value says about itself from the advice behind it.
-fn message_and_hint(message: &str) -> (String, Option<String>) {
-    if let Some((message, hint)) = message.split_once('\n') {
-        return (message.to_owned(), Some(hint.to_owned()));
-    }
-    match message.strip_prefix("unknown field ").and_then(|rest| rest.split_once(", expected ")) {
-        Some((key, known)) => {
-            let known = known.strip_prefix("one of ").unwrap_or(known);
-            (format!("unknown key {key}"), Some(format!("known here: {known}")))
-        }
-        None => (message.to_owned(), None),
-    }
-}
-
-fn mistake(path: &Path, text: &str, error: &toml::de::Error) -> Mistake {
-    let start = error.span().map_or(0, |span| span.start);
-    let before = text.get(..start).unwrap_or(text);
-    let line = before.matches('\n').count();
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
-    let source = text.lines().nth(line).unwrap_or_default();
-    let (message, hint) = message_and_hint(error.message());
-    Mistake {
-        path: path.to_owned(),
-        line: line + 1,
-        column: column + 1,
-        key: key_at(text, line),
-        message,
-        hint,
-        source: source.to_owned(),
-    }
-}
-
-/// The dotted key that a line belongs to, for lines of the forms `[section]` and `key = value`.
-fn key_at(text: &str, line: usize) -> String {
-    let mut section = "";
-    let mut key = "";
-    for text in text.lines().take(line + 1).map(str::trim) {
-        if let Some(name) = text.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
-            (section, key) = (name.trim_matches('['), "");
-        } else if let Some((name, _)) = text.split_once('=') {
-            key = name.trim();
-        }
-    }
-    let names: Vec<&str> = [section, key].into_iter().filter(|name| !name.is_empty()).collect();
-    names.join(".")
 }
 
 #[cfg(test)]

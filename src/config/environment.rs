@@ -1,7 +1,8 @@
 //! Variables named `CALSPAMD_SECTION__KEY`, for containers.
 
+use super::Error;
+use super::mistake::message_and_hint;
 use super::sections::Sections;
-use super::{Error, message_and_hint};
 
 const PREFIX: &str = "CALSPAMD_";
 

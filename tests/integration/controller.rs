@@ -391,7 +391,7 @@ fn guessing_passwords_ends_soon() {
 }
 
 /// A connection from another address of this machine.
-fn connect_from(last: u8, address: SocketAddr) -> TcpStream {
+pub(crate) fn connect_from(last: u8, address: SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let from = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)), 0);
     socket.bind(&from.into()).unwrap();

@@ -4,7 +4,9 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -197,25 +199,36 @@ fn too_large_a_message_is_refused_and_the_service_lives() {
 }
 
 /// The program itself, on a free port.
-struct Program {
+pub(crate) struct Program {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Program {
     /// Starts it and waits for the first answer.
-    fn start() -> Self {
-        Self::start_by(Command::new(env!("CARGO_BIN_EXE_calspamd")))
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more arguments of `serve`.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        Self::start_by(Command::new(env!("CARGO_BIN_EXE_calspamd")), arguments)
     }
 
     /// The same with another program before it.
-    fn start_by(mut command: Command) -> Self {
+    pub(crate) fn start_by(mut command: Command, arguments: &[&str]) -> Self {
         let address = free_address();
         let started = Instant::now();
+        // A configuration of its own says where the store is.
+        let is_set = arguments.contains(&"--config");
+        let store = (!is_set).then_some(("CALSPAMD_REPUTATION__STORE", "memory"));
         let child = command
             .args(["serve", "--http", &address.to_string()])
+            .args(arguments)
             .env_clear()
-            .env("CALSPAMD_REPUTATION__STORE", "memory")
+            .env("PATH", "/usr/bin:/bin")
+            .env("CALSPAMD_SPAMD__LISTEN", "none")
+            .envs(store)
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
@@ -229,8 +242,13 @@ impl Program {
         program
     }
 
+    /// Whether it is still there.
+    pub(crate) fn lives(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// A line of `/proc/PID/status`, in kB.
-    fn status(&self, field: &str) -> u64 {
+    pub(crate) fn status(&self, field: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
@@ -256,6 +274,95 @@ fn memory_stays_within_bounds() {
     }
     let most = program.status("VmHWM");
     assert!(most < MEMORY, "{most} kB");
+}
+
+/// A control group with a limit on memory: the machine's second version or its first.
+struct Group {
+    folder: PathBuf,
+    is_first: bool,
+}
+
+impl Group {
+    /// One with `limit` bytes; none where the machine lets nobody make any.
+    fn new(limit: u64) -> Option<Self> {
+        let root = Path::new("/sys/fs/cgroup");
+        // Fails where it is on already, or where it cannot be.
+        drop(std::fs::write(root.join("cgroup.subtree_control"), "+memory"));
+        let name = format!("calspamd-test-{}", std::process::id());
+        [(root.join("memory"), true), (root.to_owned(), false)].into_iter().find_map(
+            |(parent, is_first)| {
+                let group = Self { folder: parent.join(&name), is_first };
+                let file = if is_first { "memory.limit_in_bytes" } else { "memory.max" };
+                if !parent.join("cgroup.procs").exists() {
+                    return None;
+                }
+                std::fs::create_dir(&group.folder).ok()?;
+                std::fs::write(group.folder.join(file), limit.to_string()).ok()?;
+                let set = std::fs::read_to_string(group.folder.join(file)).ok()?;
+                (set.trim() == limit.to_string()).then_some(group)
+            },
+        )
+    }
+
+    /// Runs the program inside.
+    fn start(&self) -> Program {
+        let mut inside = Command::new("/bin/sh");
+        inside
+            .args(["-c", "echo $$ >\"$0\"/cgroup.procs && exec \"$@\""])
+            .arg(&self.folder)
+            .arg(env!("CARGO_BIN_EXE_calspamd"));
+        Program::start_by(inside, &[])
+    }
+
+    /// Processes of it that the system has killed because there was no more.
+    fn killed(&self) -> String {
+        let file = if self.is_first { "memory.oom_control" } else { "memory.events" };
+        let text = std::fs::read_to_string(self.folder.join(file)).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        line.unwrap_or_else(|| panic!("{text}")).to_owned()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir(&self.folder));
+    }
+}
+
+/// What compose.yaml and the manifest for Kubernetes allow, and what their limits have to bear: every
+/// attack, several at a time.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_limits_of_containers_are_enough() {
+    let _alone = alone();
+    let limit = 512 << 20;
+    let read = |path: &str| std::fs::read_to_string(crate::support::repository(path)).unwrap();
+    assert!(read("deploy/compose.yaml").contains("mem_limit: 512m"));
+    assert!(read("deploy/kubernetes/calspamd.yaml").contains("limits: {memory: 512Mi}"));
+    let group = Group::new(limit);
+    let mut program = group.as_ref().map_or_else(Program::start, Group::start);
+    if group.is_none() {
+        println!("no control group can be made here: measured is what the process has taken");
+    }
+    let all = attacks();
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(attack) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    assert_eq!(attack.send(program.address).0.status, 200, "{}", attack.name);
+                }
+            });
+        }
+    });
+    let most = program.status("VmHWM");
+    println!("{most} kB of {} kB", limit >> 10);
+    assert!(program.lives() && most < limit >> 10, "{most} kB");
+    if let Some(group) = &group {
+        assert_eq!(group.killed(), "0");
+    }
+    // The group can be removed when nobody is in it.
+    drop(program);
 }
 
 /// Bodies of a GiB and more in some kilobytes: refused before they are unpacked.
@@ -311,7 +418,7 @@ fn the_start_is_quick_and_small() {
         .arg("--cachegrind-out-file=/dev/null")
         .arg(format!("--log-file={}", log.display()))
         .arg(env!("CARGO_BIN_EXE_calspamd"));
-    let mut program = Program::start_by(counting);
+    let mut program = Program::start_by(counting, &[]);
     let pid = program.child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert!(program.child.wait().unwrap().success());

@@ -45,6 +45,12 @@ mod reload;
 mod encodings;
 // Attacks over HTTP: time, memory and what is answered.
 mod hostile;
+// Reloads in the middle of scans; slow, idle and flooding clients beside a good one.
+mod pressure;
+// What the program asks of the network, as the system sees it.
+mod outward;
+// The description of the HTTP API against the running program.
+mod openapi;
 // What was seen before, as fixtures state it.
 mod history;
 // Meaning of rules: events one by one, negation, unknown facts, origin, caps.

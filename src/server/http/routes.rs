@@ -166,7 +166,7 @@ mod tests {
         check("/Symbols", false, Some(Route::Control(controller::Ask::Symbols)));
         check("/symbols", true, Some(Route::Check(Check::Old)));
         check("/stat", true, Some(Route::Control(controller::Ask::Stat)));
-        for path in ["", "/", "checkv2", "/checkv2/", "/check%76" ] {
+        for path in ["", "/", "checkv2", "/checkv2/", "/check%76"] {
             check(path, true, None);
         }
     }
