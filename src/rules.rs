@@ -49,6 +49,7 @@ mod replace;
 mod search;
 mod set;
 mod settings;
+mod shown;
 mod test;
 mod stock;
 mod translate;

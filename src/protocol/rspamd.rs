@@ -5,6 +5,7 @@
 //! object, `calendar`, which they skip.
 //! Not an error: unknown headers and values that make no sense. Both are passed over.
 
+mod calendar;
 mod control;
 mod controller;
 pub mod crypt;
