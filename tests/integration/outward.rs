@@ -71,7 +71,7 @@ fn nobody_is_asked_but_name_servers_and_the_store() {
         .args([
             "-D",
             "-f",
-            "-qq",
+            "-q",
             "-e",
             "trace=connect,sendto,sendmsg,sendmmsg",
             "-e",

@@ -7,7 +7,7 @@ use super::{controller, memory};
 use crate::reputation::Report;
 use crate::server::access::Right;
 
-/// What `/openapi.json` answers: all paths as OpenAPI 3.1 describes them. Written by hand; the
+/// What `/openapi.json` answers: all paths in the words of `OpenAPI` 3.1. Written by hand; the
 /// tests hold it against the table below and against the running service.
 pub(super) const DESCRIPTION: &str = include_str!("openapi.json");
 
@@ -90,8 +90,12 @@ impl Route {
         match self {
             Self::Check(_) | Self::Metrics => Some(Right::Read),
             Self::Control(ask) => Some(ask.right()),
-            Self::Memory(_) | Self::Reload => None,
-            Self::Description | Self::Ping | Self::Health | Self::Ready => None,
+            Self::Memory(_)
+            | Self::Reload
+            | Self::Description
+            | Self::Ping
+            | Self::Health
+            | Self::Ready => None,
         }
     }
 
@@ -121,9 +125,12 @@ mod tests {
     /// The methods by which a path is described.
     fn expected(route: Route) -> &'static [&'static str] {
         match route {
-            Route::Check(_) | Route::Reload => &["post"],
             Route::Memory(ask) if ask.changes() => &["post"],
-            Route::Control(controller::Ask::StatReset | controller::Ask::HistoryReset) => &["post"],
+            Route::Check(_)
+            | Route::Reload
+            | Route::Control(controller::Ask::StatReset | controller::Ask::HistoryReset) => {
+                &["post"]
+            }
             // With a message it scans.
             Route::Control(controller::Ask::Symbols) => &["get", "post"],
             Route::Control(_)
