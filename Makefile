@@ -95,7 +95,7 @@ test-packages: tools
 
 # What the tests need besides Rust: a C compiler for PCRE2, the test runner, the scanners that read
 # what `calspamd rules export` writes, servers of DNS lists, Python for the broken one of the lab, a
-# Redis, a Prometheus, systemd's tools, curl and openssl for TLS, OpenSSL's headers for Rspamd's client for Rust, which is built with a
+# Redis, a Prometheus, systemd's tools, strace, Schemathesis, curl and openssl for TLS, OpenSSL's headers for Rspamd's client for Rust, which is built with a
 # lock file of its own, and Node.js for Haraka and its plug-ins, which npm fetches as package-lock.json
 # has them. Mail programs: Postfix with a milter, Python's client for spamd, and Exim, which is unpacked
 # beside them because Debian lets no two mail systems be installed. Postfix comes without a

@@ -68,15 +68,7 @@ fn nobody_is_asked_but_name_servers_and_the_store() {
     let mut traced = Command::new("strace");
     traced
         // The program stays our child.
-        .args([
-            "-D",
-            "-f",
-            "-q",
-            "-e",
-            "trace=connect,sendto,sendmsg,sendmmsg",
-            "-e",
-            "signal=none",
-        ])
+        .args(["-D", "-f", "-q", "-e", "trace=connect,sendto,sendmsg,sendmmsg"])
         .arg("-o")
         .arg(&trace)
         .arg(env!("CARGO_BIN_EXE_calspamd"));

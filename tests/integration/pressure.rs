@@ -15,10 +15,10 @@ use crate::support::{Reply, ask, calendar, connect, field, mail, post, read_head
 
 /// Scans and reloads. A build that is not optimised does less in the time.
 const SCANS: usize = if cfg!(debug_assertions) { 1_000 } else { 10_000 };
-const RELOADS: usize = if cfg!(debug_assertions) { 25 } else { 100 };
+const RELOADS: usize = if cfg!(debug_assertions) { 15 } else { 100 };
 
 /// Reloads after which the memory has its size.
-const SETTLED: usize = 20;
+const SETTLED: usize = if cfg!(debug_assertions) { 8 } else { 20 };
 
 /// Connections that scan during reloads.
 const CONNECTIONS: usize = 4;
@@ -100,6 +100,8 @@ fn reloads_during_scans_mix_nothing_and_keep_nothing() {
                         changes.fetch_add(1, Ordering::Relaxed);
                     }
                     scans.fetch_add(1, Ordering::Relaxed);
+                    // Reloads want the processor, too.
+                    thread::sleep(Duration::from_millis(2));
                 }
             });
         }
