@@ -15,7 +15,7 @@ use name_server::NameServer;
 
 #[path = "../../src/authentication/tests/name_server.rs"]
 #[expect(dead_code, reason = "its other tests need more")]
-mod name_server;
+pub(crate) mod name_server;
 
 const RULES: &str = "
 calendar SPF_PASS   auth.spf == pass

@@ -6,15 +6,11 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::authentication::name_server::NameServer;
 use crate::cli::Folder;
 use crate::hostile::Program;
 use crate::redis::Server;
 use crate::support::{ask, assert_none, calendar, messages, post};
-use name_server::NameServer;
-
-#[path = "../../src/authentication/tests/name_server.rs"]
-#[expect(dead_code, reason = "its other tests need more")]
-mod name_server;
 
 /// A mail with this address wherever a reader could follow it.
 fn inviting(link: &str, host: &str) -> String {

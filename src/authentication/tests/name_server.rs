@@ -20,13 +20,13 @@ struct Shared {
     asked: Mutex<Vec<String>>,
 }
 
-pub(super) struct NameServer {
+pub(crate) struct NameServer {
     shared: Arc<Shared>,
     address: SocketAddr,
 }
 
 impl NameServer {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
@@ -35,7 +35,7 @@ impl NameServer {
         Self { shared, address }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
@@ -44,28 +44,28 @@ impl NameServer {
         records.entry((name.to_owned(), kind)).or_default().push(data);
     }
 
-    pub(super) fn txt(&self, name: &str, text: &str) {
+    pub(crate) fn txt(&self, name: &str, text: &str) {
         let pieces = text.as_bytes().chunks(255);
         let length = |piece: &[u8]| u8::try_from(piece.len()).unwrap();
         let data = pieces.flat_map(|piece| [&[length(piece)], piece].concat()).collect();
         self.add(name, TXT, data);
     }
 
-    pub(super) fn a(&self, name: &str, address: [u8; 4]) {
+    pub(crate) fn a(&self, name: &str, address: [u8; 4]) {
         self.add(name, A, address.to_vec());
     }
 
-    pub(super) fn mx(&self, name: &str, exchange: &str) {
+    pub(crate) fn mx(&self, name: &str, exchange: &str) {
         self.add(name, MX, [vec![0, 10], encoded(exchange)].concat());
     }
 
     /// Questions so far.
-    pub(super) fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.shared.asked.lock().unwrap().len()
     }
 
     /// Questions for one name.
-    pub(super) fn asked_for(&self, name: &str) -> usize {
+    pub(crate) fn asked_for(&self, name: &str) -> usize {
         self.shared.asked.lock().unwrap().iter().filter(|asked| *asked == name).count()
     }
 }
