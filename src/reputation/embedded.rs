@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, TableHandle,
+};
 
 use super::entry::Entry;
 use super::store::{Ask, Change, Found, KEY, Key, Purge, Stats, Store, Trouble};
@@ -23,9 +25,11 @@ use super::store::{Ask, Change, Found, KEY, Key, Purge, Stats, Store, Trouble};
 const FILE: &str = "memory.redb";
 
 /// Version of keys and entries in the file.
-const ENTRIES: TableDefinition<'_, &[u8; KEY], &[u8]> = TableDefinition::new("entries-1");
+const ENTRIES: TableDefinition<'_, &[u8; KEY], &[u8]> = TableDefinition::new("entries-2");
 /// Numbers about the file.
-const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers-1");
+const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers-2");
+/// Of earlier versions: nothing in there is found any more, so they only take room.
+const EARLIER: [&str; 2] = ["entries-1", "numbers-1"];
 /// Octets of all entries.
 const OCTETS: &str = "octets";
 
@@ -164,6 +168,10 @@ impl Embedded {
         // Reads it once: what is wrong with it shows now, and not in the middle of a scan.
         let opened = open(&self.path).and_then(|database| {
             let transaction = database.begin_write().map_err(failed)?;
+            let tables = transaction.list_tables().map_err(failed)?;
+            for table in tables.filter(|table| EARLIER.contains(&table.name())) {
+                transaction.delete_table(table).map_err(failed)?;
+            }
             transaction.open_table(ENTRIES).map_err(failed)?;
             let numbers = transaction.open_table(NUMBERS).map_err(failed)?;
             let octets = numbers.get(OCTETS).map_err(failed)?.map_or(0, |number| number.value());
@@ -353,25 +361,25 @@ impl Store for Embedded {
         let mut writing = lock(&self.writing);
         let file = self.file()?;
         self.relieve(&mut writing)?;
-        // Only this thread changes entries now, so what is read stays true.
-        let mut current = Overlay::default();
-        {
+        // Only this thread changes entries now, so what is read stays true. Each entry is read once,
+        // whatever happens to it.
+        let mut sorted: Vec<&Change> = changes.iter().collect();
+        sorted.sort_by_key(|change| change.key());
+        let known: Vec<Option<Option<Entry>>> = {
             let fresh = lock(&self.fresh);
-            for key in changes.iter().map(Change::key) {
-                if let Some(entry) = fresh.get(&key) {
-                    current.insert(key, entry.clone());
-                }
-            }
-        }
+            let same_key = sorted.chunk_by(|one, other| one.key() == other.key());
+            same_key.map(|of| fresh.get(&of.first()?.key()).cloned()).collect()
+        };
         let transaction = file.begin_read().map_err(failed)?;
         let table = transaction.open_table(ENTRIES).map_err(failed)?;
-        for change in changes {
-            let key = change.key();
-            let before = match current.remove(&key) {
+        let mut current = Vec::with_capacity(known.len());
+        for (of, known) in sorted.chunk_by(|one, other| one.key() == other.key()).zip(known) {
+            let Some(key) = of.first().map(|change| change.key()) else { continue };
+            let before = match known {
                 Some(entry) => entry,
                 None => Self::read(&table, &key)?,
             };
-            current.insert(key, Entry::apply(before, change));
+            current.push((key, of.iter().fold(before, |entry, change| Entry::apply(entry, change))));
         }
         lock(&self.fresh).waiting.extend(current);
         Ok(())
