@@ -99,11 +99,7 @@ BEGIN:VTIMEZONE\r\nTZID:Europe/Berlin\r\nBEGIN:DAYLIGHT\r\nTZOFFSETFROM:+0100\r\
 BEGIN:STANDARD\r\nTZOFFSETFROM:+0200\r\nTZOFFSETTO:+0100\r\nTZNAME:CET\r\nDTSTART:19701025T030000\r\nRRULE:FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\n\
 BEGIN:VEVENT\r\nDTSTART;TZID=Europe/Berlin:20261203T100000\r\nDTEND;TZID=Europe/Berlin:20261203T113000\r\nRRULE:FREQ=WEEKLY;COUNT=12;BYDAY=TH\r\nDTSTAMP:20261120T085900Z\r\n",
         );
-        let _ = write!(
-            out,
-            "ORGANIZER;CN={name}:mailto:{local}@{house}\r\nUID:{}\r\n",
-            self.uid()
-        );
+        let _ = write!(out, "ORGANIZER;CN={name}:mailto:{local}@{house}\r\nUID:{}\r\n", self.uid());
         fold(
             "ATTENDEE;CUTYPE=INDIVIDUAL;ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP=TRUE;CN=Vic Tim:mailto:vic@dest.test",
             &mut out,

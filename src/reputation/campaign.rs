@@ -392,7 +392,7 @@ mod tests {
         assert_eq!(
             (first, found.phones, found.links),
             (
-                Some(0),
+                Some(1_921_614_541_901_200_695),
                 Some(13_835_671_532_005_158_523),
                 Some(4_679_263_912_030_573_990)
             )

@@ -276,9 +276,8 @@ impl Plan {
         for (of, event) in self.events.iter_mut().zip(&mut seen.events) {
             let Some(own) = event.sketch else { continue };
             let lists = || of.bands.iter().map(|slot| answers.list(*slot));
-            event.is_noted = lists().all(|texts| {
-                texts.iter().any(|(text, at)| *text == own.member() && *at >= fresh)
-            });
+            event.is_noted = lists()
+                .all(|texts| texts.iter().any(|(text, at)| *text == own.member() && *at >= fresh));
             let near = |(text, _): &&(Member, i64)| are_near(own.0, Sketch::of(*text).0);
             let mut texts: Vec<(i64, Member)> =
                 lists().flatten().filter(near).map(|(text, at)| (*at, *text)).collect();

@@ -326,7 +326,10 @@ impl SeenEvent {
             is_answer: Role::is_answer(method),
             spots: domains.iter().map(spot).collect(),
             uid_key: keys.key(Kind::Uid, &[uid.as_bytes()]),
-            bands: (0..).zip(digests.text.iter().flat_map(campaign::Text::bands)).map(band).collect(),
+            bands: (0..)
+                .zip(digests.text.iter().flat_map(campaign::Text::bands))
+                .map(band)
+                .collect(),
             sketch: digests.text.as_ref().map(|text| keys.sketch(text)),
             is_noted: false,
             exact: [exact(b"phones", digests.phones), exact(b"links", digests.links)]

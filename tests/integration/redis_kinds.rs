@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -12,9 +13,7 @@ use calspamd::reputation::store::{Ask, Found, Kind};
 use calspamd::reputation::{Redis, Settings, Store};
 
 use crate::cli::Folder;
-use crate::redis::{
-    ANN, BOB, RECOVERY, Server, during, is_partial, program, wait_for_recovery,
-};
+use crate::redis::{ANN, BOB, RECOVERY, Server, during, is_partial, program, wait_for_recovery};
 use crate::sequences::{START, Site, invitation};
 use crate::stores::key;
 use crate::transport::make_certificate;
@@ -80,13 +79,31 @@ fn refuses(url: &str) {
     assert!(store.recall(&ask, SOON).is_err(), "{url}");
 }
 
+/// A certificate for this machine that a CA signs, with its key.
+fn signed(folder: &Folder, (ca, ca_key): (&Path, &Path)) -> (String, String) {
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (certificate, key) = (file("signed.crt"), file("signed.key"));
+    let output = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-nodes", "-days", "2", "-subj", "/CN=redis"])
+        .args(["-addext", "subjectAltName=DNS:localhost"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", &key, "-out", &certificate])
+        .args([Path::new("-CA"), ca, Path::new("-CAkey"), ca_key])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    (certificate, key)
+}
+
 #[test]
 fn tls_with_a_ca_of_our_own() {
     let folder = Folder::new();
-    let (certificate, own_key) = make_certificate(&folder, "server");
+    let (ca, ca_key) = make_certificate(&folder, "ca");
+    let (certificate, own_key) = signed(&folder, (&ca, &ca_key));
     let (other, _) = make_certificate(&folder, "other");
-    let file = |path: &std::path::Path| path.to_str().unwrap().to_owned();
-    let (certificate, own_key, other) = (file(&certificate), file(&own_key), file(&other));
+    let file = |path: &Path| path.to_str().unwrap().to_owned();
+    let (ca, other) = (file(&ca), file(&other));
     let start = |clients: &str| {
         let port = free_port();
         let server = Server::with(&[
@@ -99,7 +116,7 @@ fn tls_with_a_ca_of_our_own() {
             "--tls-key-file",
             &own_key,
             "--tls-ca-cert-file",
-            &certificate,
+            &ca,
             "--tls-auth-clients",
             clients,
         ]);
@@ -109,13 +126,13 @@ fn tls_with_a_ca_of_our_own() {
     let url = format!("rediss://localhost:{port}");
     refuses(&url);
     refuses(&format!("{url}?ca={other}"));
-    let (site, _) = site(&format!("{url}/0?prefix=tls&ca={certificate}"), SOON);
+    let (site, _) = site(&format!("{url}/0?prefix=tls&ca={ca}"), SOON);
     remembers(&site);
     site.reputation.stop();
     site.service.stop();
 
     let (_server, port) = start("yes");
-    let url = format!("rediss://localhost:{port}?ca={certificate}");
+    let url = format!("rediss://localhost:{port}?ca={ca}");
     refuses(&url);
     let (site, _) = self::site(&format!("{url}&cert={certificate}&key={own_key}"), SOON);
     remembers(&site);

@@ -206,7 +206,8 @@ impl Arguments {
     fn certificates(&self, tls: bool) -> Result<Option<TlsCertificates>, String> {
         let read = |path: &Option<String>| {
             let path = path.as_ref();
-            let read = |path| fs::read(path).map_err(|error| format!("cannot read {path}: {error}"));
+            let read =
+                |path| fs::read(path).map_err(|error| format!("cannot read {path}: {error}"));
             path.map(read).transpose()
         };
         if self.ca.is_none() && self.cert.is_none() && self.key.is_none() {
