@@ -2,10 +2,13 @@
 # Prints the instructions of a bare parse (mail-parser + calcard), of our parse and of a whole
 # scan, and their ratio. The cost of one run is the difference between eleven runs and one, so
 # that loading the rules does not count. Then the same for a scan with 100 and with 2,000 rules,
-# and for one with DNS off and with DNS on when all its answers are in the cache.
+# and for one with DNS off and with DNS on when all its answers are in the cache. Last, what the
+# memory costs: all threads, recalling, recording and its part in a save, of ordinary mail and of
+# the worst there is, one text sent to everybody.
 set -eu
 program=$1
 most=${2:-2.4}
+memory=${3:-25}
 count() {
     valgrind --tool=callgrind --callgrind-out-file=/dev/null "$program" --count "$1" "$2" "$3" 2>&1 |
         sed -n 's/.*Collected : *//p'
@@ -30,3 +33,23 @@ for sample in small typical; do
     echo "$sample: scan with DNS off $off, with all answers cached $cached instructions; ratio $(awk "BEGIN { printf \"%.2f\", $cached / $off }")"
 done
 awk "BEGIN { exit !($cached / $off <= 1.15) }" || { echo "cached answers cost more than 15 % of a scan"; exit 1; }
+# Ordinary mail: the difference between 220 messages and 20. The mix is as many small as typical ones.
+mail() {
+    echo $((($(count "mail-$1" "$2" 220) - $(count "mail-$1" "$2" 20)) / 200))
+}
+share() {
+    awk "BEGIN { printf \"%.1f\", ($2 - $1) * 100 / $1 }"
+}
+sum_off=0 sum_on=0
+for sample in small typical; do
+    off=$(mail off $sample)
+    on=$(mail on $sample)
+    sum_off=$((sum_off + off)) sum_on=$((sum_on + on))
+    echo "$sample ordinary mail: scan without memory $off, with it $on instructions; $(share "$off" "$on") % more"
+    off=$(cost store-off $sample)
+    on=$(cost store-on $sample)
+    echo "$sample, one campaign: scan without memory $off, with it $on instructions; $(share "$off" "$on") % more"
+done
+mixed=$(share "$sum_off" "$sum_on")
+echo "mixed ordinary mail: the memory costs $mixed % of a scan"
+awk "BEGIN { exit !($mixed <= $memory) }" || { echo "the memory costs more than $memory % of a scan"; exit 1; }

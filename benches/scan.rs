@@ -181,6 +181,11 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|argument| argument == "--count") {
         let stage = arguments[at + 1].as_str();
+        let runs = arguments[at + 3].parse().unwrap();
+        if let Some(kind) = stage.strip_prefix("mail-") {
+            memory::ordinary(&arguments[at + 2], NOW, &rules, kind == "on", runs);
+            return;
+        }
         let sample = samples().into_iter().find(|sample| sample.name == arguments[at + 2]).unwrap();
         // `rules:100` scans with so many rules in the place of the stock ones.
         let rules = match stage.strip_prefix("rules:") {
@@ -192,9 +197,8 @@ fn main() {
         if stage == "dns-cached" {
             dns::warm(&sample.bytes, &delivery, &rules, &settings);
         }
-        let runs = arguments[at + 3].parse().unwrap();
         if let Some(kind) = stage.strip_prefix("store-") {
-            memory::scan(&sample.bytes, &delivery, &rules, kind == "on", runs);
+            memory::campaign(&sample.bytes, &delivery, &rules, kind == "on", runs);
             return;
         }
         for _ in 0..runs {

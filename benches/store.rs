@@ -1,8 +1,8 @@
 //! How the embedded store behaves when it has seen millions of messages: latency and size, a
 //! line each 100,000. `make curve` runs it; `make curve MESSAGES=200000` for a shorter one.
 //!
-//! Each message is remembered as scans do it: some forty changes on random keys, among them the
-//! keys of its text, and asked about with as many questions before.
+//! Each message is remembered as scans do it: some thirty changes on random keys, among them the
+//! keys of its text, and asked about with more questions before.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -64,9 +64,15 @@ fn message(random: &mut Random, at: i64) -> (Vec<Ask>, Vec<Change>) {
         let key = random.key(kind, among);
         note(random, key, fresh, 3_600, 5_001);
     }
-    for _ in 0..24 {
+    // A text that nobody has seen, and who had it.
+    for _ in 0..12 {
         let key = random.key(Kind::Campaign, fresh);
-        note(random, key, fresh, 14 * DAY, 400);
+        note(random, key, fresh, 14 * DAY, 48);
+    }
+    let text = random.key(Kind::Campaign, fresh);
+    for _ in 0..3 {
+        let (member, window) = (random.member(fresh), 14 * DAY);
+        changes.push(Change::Note { key: text, member, at, window, most: 32, life: window });
     }
     let key = random.key(Kind::Uid, fresh);
     note(random, key, 10_000, 400 * DAY, 32);
@@ -93,7 +99,7 @@ fn message(random: &mut Random, at: i64) -> (Vec<Ask>, Vec<Change>) {
         let (window, life) = (90 * DAY, 90 * DAY);
         changes.push(Change::Note { key, member, at, window, most: 1_000, life });
     }
-    for _ in 0..28 {
+    for _ in 0..16 {
         asks.push(Ask::Read { key: random.key(Kind::Reports, fresh), since: at - 180 * DAY });
     }
     (asks, changes)

@@ -19,7 +19,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 mod breaker;
 pub mod campaign;
@@ -252,16 +252,27 @@ impl Reputation {
         let stated = !facts.history.is_unknown();
         let mut seen = Box::new(Seen::of(&shared.keys, facts, shared.id()));
         seen.now = shared.possible(facts.now);
-        let (questions, plan) = recall::plan(&shared.keys, &seen, &shared.settings);
-        let found = match &shared.live {
-            _ if seen.events.is_empty() => Ok(Vec::new()),
-            Some(live) => live.recall(&questions.asks, left),
-            None => Ok(questions.asks.iter().map(nothing).collect()),
+        let is_empty = seen.events.is_empty();
+        let (questions, mut plan) = recall::plan(&shared.keys, &seen, &shared.settings);
+        let begun = Instant::now();
+        let ask = |asks: &[Ask]| match &shared.live {
+            _ if asks.is_empty() || is_empty => Ok(Vec::new()),
+            Some(live) => {
+                let left = left.min(shared.settings.budget).saturating_sub(begun.elapsed());
+                live.recall(asks, left)
+            }
+            None => Ok(asks.iter().map(nothing).collect()),
         };
+        let found = ask(&questions.asks).and_then(|found| {
+            let mut answers = Answers(found);
+            let more = plan.follow(&answers, &mut seen, &shared.keys, &shared.settings);
+            answers.0.extend(ask(&more)?);
+            Ok(answers)
+        });
         let failed = found.is_err();
         let history = found
             .ok()
-            .map(|found| plan.read(&Answers(found), &mut seen, &shared.keys, &shared.settings));
+            .map(|answers| plan.read(&answers, &mut seen, &shared.keys, &shared.settings));
         let is_stranger = |who: &Correspondent| who.first_seen.is_none() && !who.prior;
         let organizers = history.iter().filter_map(|history| history.organizers.as_ref());
         let stranger = organizers.flatten().any(is_stranger);

@@ -6,12 +6,14 @@
 //! Not an error: an event that says too little to be told from others; it has no digest.
 //!
 //! The text becomes a set of words (`words`), without what conference services write into
-//! every invitation (`boilerplate`). Of the set [`BANDS`] keys are made, each of the smallest
-//! values of three permutations (min-hashing in bands): two sets of which a share *s* of all words is
-//! common agree in any one key with probability *s*³. Two events belong together when
-//! [`AGREEING`] keys are equal. At a share of 0.74, which is 15 % of the words changed, that
-//! happens in 998 of 1,000 cases; at 0.15, more than unrelated texts share, in 8 of 100,000.
-//! Each key is one that a store is asked about and told of: they cost more than all the rest.
+//! every invitation (`boilerplate`). Of the set the smallest values of [`VALUES`] permutations
+//! are taken: two sets of which a share *s* of all words is common agree in each of them with
+//! probability *s* (min-hashing). [`ROWS`] at a time make a key, under which texts find each
+//! other, and one bit of each makes a sketch, by which they are compared: two events belong
+//! together when one key is equal, and no more than [`APART`] bits of the sketches differ. At a
+//! share of 0.74, which is 15 % of the words changed, that happens in 998 of 1,000 cases; at 0.15,
+//! more than unrelated texts share, in 6 of 10,000. Each key is one that a store is asked about
+//! and told of, and they cost more than all the rest: so there are few.
 //!
 //! Pure, and the same on every machine: nothing depends on a seed, a locale or the site's
 //! lists. Whoever stores digests keys them, because short texts can be guessed.
@@ -27,13 +29,20 @@ use boilerplate::Vendors;
 use words::Words;
 
 /// Keys of a text.
-pub const BANDS: usize = 24;
-
-/// Keys that two texts of one campaign have in common, at least.
-pub const AGREEING: usize = 3;
+pub const BANDS: usize = 12;
 
 /// Permutations of a key.
-const ROWS: usize = 3;
+pub const ROWS: usize = 3;
+
+/// Permutations of a text: as many as a sketch has bits.
+pub const VALUES: usize = 64;
+
+/// Bits of the sketches in which two texts of one campaign differ, at most.
+pub const APART: u32 = 18;
+
+/// Keys under which two texts of one campaign were reported by one user, at least: a report knows
+/// no sketch.
+const AGREEING: usize = 2;
 
 /// Different words that a text has at least; with fewer, strangers say the same.
 const FEWEST: usize = 12;
@@ -57,8 +66,8 @@ const PHONE: usize = 9;
 /// What one event has in common with others of its campaign.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Digests {
-    /// Keys of the text, in which two events agree [`AGREEING`] times or more.
-    pub bands: Option<[u64; BANDS]>,
+    /// What the text is like.
+    pub text: Option<Text>,
     /// All phone numbers.
     pub phones: Option<u64>,
     /// Registered domains of all links.
@@ -71,16 +80,47 @@ impl Digests {
         fn same(one: Option<u64>, other: Option<u64>) -> bool {
             one.is_some() && one == other
         }
-        let equal = match (&self.bands, &other.bands) {
-            (Some(one), Some(other)) => one.iter().zip(other).filter(|(a, b)| a == b).count(),
-            (None, _) | (_, None) => 0,
+        let like = match (&self.text, &other.text) {
+            (Some(one), Some(other)) => one.is_like(other),
+            (None, _) | (_, None) => false,
         };
-        equal >= AGREEING || same(self.phones, other.phones) || same(self.links, other.links)
+        like || same(self.phones, other.phones) || same(self.links, other.links)
     }
 }
 
-/// Those who were seen under at least [`AGREEING`] of an event's keys, in order: for each key, who
-/// was seen under it, nobody twice.
+/// What texts are found and compared by: of each permutation of the words the smallest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Text([u64; VALUES]);
+
+impl Text {
+    /// The keys under which texts like this one are found.
+    pub fn bands(&self) -> impl Iterator<Item = u64> {
+        self.rows().map(|rows| rows.iter().fold(0, |key, value| words::mix(key ^ value)))
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &[u64; ROWS]> {
+        self.0.as_chunks().0.iter().take(BANDS)
+    }
+
+    /// A bit of each value, made by `bit`: always the same of the same value, by chance otherwise.
+    pub fn sketch(&self, bit: impl Fn(u64) -> bool) -> u64 {
+        self.0.iter().fold(0, |sketch, value| sketch << 1 | u64::from(bit(*value)))
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        let plain = |text: &Self| text.sketch(|value| value & 1 == 1);
+        let found = self.rows().zip(other.rows()).any(|(one, other)| one == other);
+        found && are_near(plain(self), plain(other))
+    }
+}
+
+/// Whether texts that agree in a key and have these sketches belong together.
+pub const fn are_near(one: u64, other: u64) -> bool {
+    (one ^ other).count_ones() <= APART
+}
+
+/// Those who were seen under at least two of an event's keys, in order: for each key, who was seen
+/// under it, nobody twice.
 pub fn agreeing<T: Ord + Copy>(
     bands: impl IntoIterator<Item = impl IntoIterator<Item = T>>,
 ) -> Vec<T> {
@@ -97,14 +137,14 @@ pub fn agreeing<T: Ord + Copy>(
 pub fn digest(event: &EventFacts<'_>, facts: &Facts<'_>) -> Digests {
     let vendors = boilerplate::vendors();
     Digests {
-        bands: bands(event, facts, vendors),
+        text: read(event, facts, vendors),
         phones: phones(event, vendors),
         links: links(event, facts, vendors),
     }
 }
 
-/// The keys of the event's text.
-fn bands(event: &EventFacts<'_>, facts: &Facts<'_>, vendors: &Vendors) -> Option<[u64; BANDS]> {
+/// What the event's text is like.
+fn read(event: &EventFacts<'_>, facts: &Facts<'_>, vendors: &Vendors) -> Option<Text> {
     let described = event.texts.iter().any(|text| &*text.property.name == "DESCRIPTION");
     let shown = |name: &str| match name {
         "SUMMARY" | "DESCRIPTION" | "LOCATION" | "COMMENT" | "CONTACT" => true,
@@ -138,24 +178,19 @@ fn bands(event: &EventFacts<'_>, facts: &Facts<'_>, vendors: &Vendors) -> Option
         main.add(last);
     }
     let features = main.smallest(MOST);
-    (features.len() >= FEWEST).then(|| keys(features, salt))
+    (features.len() >= FEWEST).then(|| smallest(features, salt))
 }
 
-/// Min-hashing in bands.
-fn keys(features: &[u64], salt: u64) -> [u64; BANDS] {
-    let mut keys = [0; BANDS];
-    let mut seed = 0_u64;
-    for key in &mut keys {
-        *key = salt;
-        for _ in 0..ROWS {
-            seed += 1;
-            let (factor, offset) = (words::mix(seed) | 1, words::mix(!seed));
-            let value = |feature: &u64| feature.wrapping_mul(factor).wrapping_add(offset) >> 20;
-            let smallest = features.iter().map(value).min().unwrap_or_default();
-            *key = words::mix(*key ^ words::mix(smallest ^ (seed << 48)));
-        }
+/// Min-hashing.
+fn smallest(features: &[u64], salt: u64) -> Text {
+    let mut values = [0; VALUES];
+    for (seed, value) in (1_u64..).zip(&mut values) {
+        let (factor, offset) = (words::mix(seed) | 1, words::mix(!seed));
+        let place = |feature: &u64| feature.wrapping_mul(factor).wrapping_add(offset) >> 20;
+        let smallest = features.iter().map(place).min().unwrap_or_default();
+        *value = words::mix(salt ^ words::mix(smallest ^ (seed << 48)));
     }
-    keys
+    Text(values)
 }
 
 /// Words of the names and addresses in an event, in order: what changes from one recipient to
@@ -269,7 +304,7 @@ mod tests {
         ] {
             assert_eq!(digest_of(lines), Digests::default(), "{lines}");
         }
-        assert!(digest_of(&format!("DESCRIPTION:{PROSE}")).bands.is_some());
+        assert!(digest_of(&format!("DESCRIPTION:{PROSE}")).text.is_some());
     }
 
     /// Vendors' own words around nothing do not make a text, and around a text leave it alone.
@@ -346,18 +381,18 @@ mod tests {
 
     #[test]
     fn who_was_seen_under_enough_keys() {
-        assert_eq!(agreeing([vec![1, 2], vec![1, 3], vec![3, 1], vec![3], vec![2]]), [1, 3]);
+        assert_eq!(agreeing([vec![1, 2], vec![1, 3], vec![3, 1], vec![3], vec![4]]), [1, 3]);
     }
 
     /// What is stored by one version is asked by the next.
     #[test]
     fn digests_are_the_same_everywhere() {
         let found = digest_of(&format!("DESCRIPTION:{PROSE} +1 888 555 0143 https://shop.example"));
-        let first = found.bands.map(|bands| bands[0]);
+        let first = found.text.as_ref().and_then(|text| text.bands().next());
         assert_eq!(
             (first, found.phones, found.links),
             (
-                Some(4_667_590_093_475_217_449),
+                Some(1_921_614_541_901_200_695),
                 Some(13_835_671_532_005_158_523),
                 Some(4_679_263_912_030_573_990)
             )

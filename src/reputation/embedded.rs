@@ -14,18 +14,22 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, DatabaseError, ReadableTable, TableDefinition, TableHandle};
 
 use super::entry::Entry;
-use super::store::{Ask, Change, Found, KEY, Key, Purge, Stats, Store, Trouble};
+use super::store::{Ask, Change, Found, Key, Purge, Stats, Store, Trouble};
+
+mod tables;
+
+use tables::reading;
 
 /// Name of the file.
 const FILE: &str = "memory.redb";
 
-/// Version of keys and entries in the file.
-const ENTRIES: TableDefinition<'_, &[u8; KEY], &[u8]> = TableDefinition::new("entries-1");
-/// Numbers about the file.
-const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers-1");
+/// Numbers about the file; the version is that of keys and entries.
+const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers-2");
+/// Of earlier versions: nothing in there is found any more, so they only take room.
+const EARLIER: [&str; 2] = ["entries-1", "numbers-1"];
 /// Octets of all entries.
 const OCTETS: &str = "octets";
 
@@ -35,17 +39,16 @@ const CACHE: usize = 64 << 20;
 /// Changed entries that wait for the file; with more, recording waits too.
 const WAITING: usize = 50_000;
 
-/// Entries looked at for each entry written, in search of what has expired.
-const SWEEP: usize = 4;
+/// Entries looked at for each entry written, in search of what has expired; and where there is no
+/// room.
+const SWEEP: usize = 1;
+const FULL: usize = 4;
 /// ... and at least so many.
 const LEAST: usize = 500;
 
 /// Of so many neighbours the first of a few to expire give way when there is no room.
 const SAMPLE: usize = 64;
 const GIVE_WAY: usize = 16;
-
-/// Octets of a page that an entry takes beside its own.
-const SLACK: u64 = 40;
 
 /// Octets of pages that writing an entry touches.
 const TOUCHED: u64 = 6 << 10;
@@ -116,10 +119,6 @@ fn failed(error: impl Into<redb::Error>) -> Trouble {
     Trouble::Failed(error.into().to_string())
 }
 
-fn length(octets: &[u8]) -> u64 {
-    u64::try_from(octets.len()).unwrap_or(u64::MAX).saturating_add(SLACK)
-}
-
 fn open(path: &Path) -> Result<Database, Trouble> {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE);
@@ -164,7 +163,11 @@ impl Embedded {
         // Reads it once: what is wrong with it shows now, and not in the middle of a scan.
         let opened = open(&self.path).and_then(|database| {
             let transaction = database.begin_write().map_err(failed)?;
-            transaction.open_table(ENTRIES).map_err(failed)?;
+            let tables = transaction.list_tables().map_err(failed)?;
+            for table in tables.filter(|table| EARLIER.contains(&table.name())) {
+                transaction.delete_table(table).map_err(failed)?;
+            }
+            drop(tables::writing(&transaction)?);
             let numbers = transaction.open_table(NUMBERS).map_err(failed)?;
             let octets = numbers.get(OCTETS).map_err(failed)?.map_or(0, |number| number.value());
             drop(numbers);
@@ -195,14 +198,6 @@ impl Embedded {
             writing.told = Some(trouble.clone());
         }
         *lock(&self.file) = Err(trouble.clone());
-    }
-
-    fn read(
-        table: &impl ReadableTable<&'static [u8; KEY], &'static [u8]>,
-        key: &Key,
-    ) -> Result<Option<Entry>, Trouble> {
-        let octets = table.get(&key.0).map_err(failed)?;
-        Ok(octets.and_then(|octets| Entry::decode(octets.value())))
     }
 
     /// Writes what waits for the file, and cleans up a little.
@@ -247,33 +242,24 @@ impl Embedded {
         let mut octets = writing.octets;
         let mut cursor = writing.cursor;
         {
-            let mut table = transaction.open_table(ENTRIES).map_err(failed)?;
+            let mut tables = tables::writing(&transaction)?;
             for (key, entry) in sorted {
-                let before = match entry {
-                    Some(entry) => {
-                        let new = entry.encode();
-                        octets = octets.saturating_add(length(&new));
-                        table.insert(&key.0, new.as_slice()).map_err(failed)?
-                    }
-                    None => table.remove(&key.0).map_err(failed)?,
-                };
-                let gone = before.map_or(0, |before| length(before.value()));
-                octets = octets.saturating_sub(gone);
+                let (new, gone) = tables.put(key, entry.as_ref())?;
+                octets = octets.saturating_add(new).saturating_sub(gone);
             }
             let room = self.room(saving.len());
-            let mut left = (saving.len() * SWEEP).max(LEAST);
+            let sweep = if octets > room { FULL } else { SWEEP };
+            let mut left = (saving.len() * sweep).max(LEAST);
             // Enough of it to keep up with what comes in, however little room there is.
             while left > 0 {
                 let full = octets > room;
-                let mut sample = next(&table, &mut cursor, SAMPLE)?;
+                let mut sample = tables.next(&mut cursor, SAMPLE)?;
                 left = left.saturating_sub(SAMPLE);
                 sample.sort_by_key(|(_, until)| *until);
                 let expired = sample.iter().take_while(|(_, until)| *until < writing.now).count();
                 let going = if full { expired.max(GIVE_WAY) } else { expired };
                 for (key, _) in sample.iter().take(going) {
-                    if let Some(before) = table.remove(&key.0).map_err(failed)? {
-                        octets = octets.saturating_sub(length(before.value()));
-                    }
+                    octets = octets.saturating_sub(tables.put(key, None)?.1);
                 }
                 if sample.is_empty() {
                     break;
@@ -310,23 +296,6 @@ impl Embedded {
     }
 }
 
-/// The next entries in the file, from the first again after the last.
-fn next(
-    table: &impl ReadableTable<&'static [u8; KEY], &'static [u8]>,
-    cursor: &mut Option<Key>,
-    most: usize,
-) -> Result<Vec<(Key, i64)>, Trouble> {
-    let start = cursor.map_or([0; KEY], |key| key.0);
-    let range = table.range::<&[u8; KEY]>(&start..).map_err(failed)?;
-    let mut found = Vec::with_capacity(most);
-    for item in range.take(most) {
-        let (key, octets) = item.map_err(failed)?;
-        found.push((Key(*key.value()), Entry::until_of(octets.value()).unwrap_or(i64::MIN)));
-    }
-    *cursor = if found.len() < most { None } else { found.last().map(|(key, _)| *key) };
-    Ok(found)
-}
-
 impl Store for Embedded {
     fn recall(&self, asks: &[Ask], _: Duration) -> Result<Vec<Found>, Trouble> {
         let file = self.file()?;
@@ -338,11 +307,10 @@ impl Store for Embedded {
         };
         // What is saved meanwhile is in both places, or in the file alone, and never nowhere:
         // the look into memory came first.
-        let transaction = file.begin_read().map_err(failed)?;
-        let table = transaction.open_table(ENTRIES).map_err(failed)?;
+        let tables = reading(&file)?;
         for (ask, answer) in asks.iter().zip(&mut answers) {
             if answer.is_none() {
-                let entry = Self::read(&table, &ask.key())?;
+                let entry = tables.read(&ask.key())?;
                 *answer = Some(Entry::answer(entry.as_ref(), ask));
             }
         }
@@ -353,25 +321,25 @@ impl Store for Embedded {
         let mut writing = lock(&self.writing);
         let file = self.file()?;
         self.relieve(&mut writing)?;
-        // Only this thread changes entries now, so what is read stays true.
-        let mut current = Overlay::default();
-        {
+        // Only this thread changes entries now, so what is read stays true. Each entry is read once,
+        // whatever happens to it.
+        let mut sorted: Vec<&Change> = changes.iter().collect();
+        sorted.sort_by_key(|change| change.key());
+        let known: Vec<Option<Option<Entry>>> = {
             let fresh = lock(&self.fresh);
-            for key in changes.iter().map(Change::key) {
-                if let Some(entry) = fresh.get(&key) {
-                    current.insert(key, entry.clone());
-                }
-            }
-        }
-        let transaction = file.begin_read().map_err(failed)?;
-        let table = transaction.open_table(ENTRIES).map_err(failed)?;
-        for change in changes {
-            let key = change.key();
-            let before = match current.remove(&key) {
+            let same_key = sorted.chunk_by(|one, other| one.key() == other.key());
+            same_key.map(|of| fresh.get(&of.first()?.key()).cloned()).collect()
+        };
+        let tables = reading(&file)?;
+        let mut current = Vec::with_capacity(known.len());
+        for (of, known) in sorted.chunk_by(|one, other| one.key() == other.key()).zip(known) {
+            let Some(key) = of.first().map(|change| change.key()) else { continue };
+            let before = match known {
                 Some(entry) => entry,
-                None => Self::read(&table, &key)?,
+                None => tables.read(&key)?,
             };
-            current.insert(key, Entry::apply(before, change));
+            current
+                .push((key, of.iter().fold(before, |entry, change| Entry::apply(entry, change))));
         }
         lock(&self.fresh).waiting.extend(current);
         Ok(())
@@ -392,10 +360,8 @@ impl Store for Embedded {
         let is_idle = lock(&self.fresh).waiting.is_empty();
         if is_idle {
             // Nothing to write: look only, and write when something has expired.
-            let transaction = file.begin_read().map_err(failed)?;
-            let table = transaction.open_table(ENTRIES).map_err(failed)?;
             let mut cursor = writing.cursor;
-            let found = next(&table, &mut cursor, LEAST)?;
+            let found = reading(&file)?.next(&mut cursor, LEAST)?;
             if !found.iter().any(|(_, until)| *until < now) && writing.octets <= self.room(0) {
                 writing.cursor = cursor;
                 return Ok(());
@@ -408,13 +374,9 @@ impl Store for Embedded {
         let bytes = fs::metadata(&self.path).map_or(0, |data| data.len());
         let mut counts = std::collections::BTreeMap::new();
         let file = self.file()?;
-        let transaction = file.begin_read().map_err(failed)?;
-        let table = transaction.open_table(ENTRIES).map_err(failed)?;
+        let tables = reading(&file)?;
         for kind in super::store::Kind::ALL {
-            let (mut low, mut high) = ([0; KEY], [0xff; KEY]);
-            (low[0], high[0]) = (kind as u8, kind as u8);
-            let range = table.range::<&[u8; KEY]>(&low..=&high).map_err(failed)?;
-            let count = u64::try_from(range.count()).unwrap_or(u64::MAX);
+            let count = tables.count(kind)?;
             if count > 0 {
                 counts.insert(kind, count);
             }
@@ -430,23 +392,18 @@ impl Store for Embedded {
     fn visit(&self, see: &mut dyn FnMut(Key, Entry)) -> Result<(), Trouble> {
         self.flush()?;
         let file = self.file()?;
-        let mut cursor = [0; KEY];
+        let mut cursor = None;
         loop {
             // A long look at one state of the file would keep it from being cleaned up.
-            let transaction = file.begin_read().map_err(failed)?;
-            let table = transaction.open_table(ENTRIES).map_err(failed)?;
-            let range = table.range::<&[u8; KEY]>(&cursor..).map_err(failed)?;
-            let mut last = None;
-            for item in range.take(PAGE) {
-                let (key, octets) = item.map_err(failed)?;
-                let key = *key.value();
-                if let Some(entry) = Entry::decode(octets.value()) {
-                    see(Key(key), entry);
+            let tables = reading(&file)?;
+            for (key, _) in tables.next(&mut cursor, PAGE)? {
+                if let Some(entry) = tables.read(&key)? {
+                    see(key, entry);
                 }
-                last = Some(key);
             }
-            let Some(next) = last.and_then(successor) else { return Ok(()) };
-            cursor = next;
+            if cursor.is_none() {
+                return Ok(());
+            }
         }
     }
 
@@ -469,14 +426,13 @@ impl Store for Embedded {
         let mut cursor = None;
         loop {
             // Nothing else writes, so pages are what they were when they were read.
-            let transaction = file.begin_read().map_err(failed)?;
-            let table = transaction.open_table(ENTRIES).map_err(failed)?;
-            let page = next(&table, &mut cursor, PAGE)?;
+            let tables = reading(&file)?;
+            let page = tables.next(&mut cursor, PAGE)?;
             for (key, _) in page {
                 if purge.keys.contains(&key) {
                     gone += 1;
                     lock(&self.fresh).waiting.insert(key, None);
-                } else if let Some(mut entry) = Self::read(&table, &key)? {
+                } else if let Some(mut entry) = tables.read(&key)? {
                     let less = entry.purge(purge);
                     if less > 0 {
                         gone += less;
@@ -495,16 +451,4 @@ impl Store for Embedded {
     fn may_wait(&self) -> bool {
         false
     }
-}
-
-/// The next larger key.
-fn successor(mut key: [u8; KEY]) -> Option<[u8; KEY]> {
-    for octet in key.iter_mut().rev() {
-        let (next, carry) = octet.overflowing_add(1);
-        *octet = next;
-        if !carry {
-            return Some(key);
-        }
-    }
-    None
 }

@@ -26,7 +26,10 @@ pub enum Content {
 /// Octets of an entry besides its members: key, tree, allocation.
 const OVERHEAD: usize = 64;
 
-/// First octet of an entry in a file: its form, and the version of these rules.
+/// Octets in a file of a set with one member, and of nothing else.
+pub(super) const SHORT: usize = 9 + 16;
+
+/// First octet of an entry in a file: its form, and the version of these rules. Never 0.
 const TIMES: u8 = 1;
 const FIELDS: u8 = 2;
 

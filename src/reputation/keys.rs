@@ -1,11 +1,13 @@
 //! Makes keys and members from what they are about, with the installation's secret.
 
+use super::campaign::Text;
 use super::store::{KEY, Key, Kind, Member};
 use crate::facts::history::{Mark, Marker, Sort};
 
 /// What keys are made of beside a [`Kind`]; numbers that must never change.
 const MEMBERS: u8 = 0x40;
 const INDEX: u8 = 0x41;
+const SKETCH: u8 = 0x42;
 
 /// By what a record is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +60,17 @@ impl Keys {
         short(self.marker.pieces(MEMBERS, pieces))
     }
 
+    /// The sketch of a text, of bits that nobody else can make: short texts can be guessed.
+    pub(super) fn sketch(&self, text: &Text) -> Sketch {
+        let mark = |value: u64| self.marker.pieces(SKETCH, &[&value.to_be_bytes()]);
+        Sketch(text.sketch(|value| mark(value).0.last().is_some_and(|octet| octet & 1 == 1)))
+    }
+
+    /// The key of those who had or sent a text with this sketch.
+    pub(super) fn crowd(&self, Sketch(sketch): Sketch) -> Key {
+        self.key(Kind::Campaign, &[b"text", &sketch.to_be_bytes()])
+    }
+
     /// The mark of an address.
     pub(super) fn address(&self, address: &str) -> Mark {
         self.marker.mark(Sort::Address, address)
@@ -66,6 +79,21 @@ impl Keys {
     /// The mark of a host's registered domain.
     pub(super) fn domain(&self, host: &str) -> Mark {
         self.marker.mark(Sort::Domain, host)
+    }
+}
+
+/// What a text is compared by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sketch(pub(super) u64);
+
+impl Sketch {
+    /// As it stands under the keys of a text.
+    pub(super) const fn member(self) -> Member {
+        Member(self.0.to_be_bytes())
+    }
+
+    pub(super) const fn of(member: Member) -> Self {
+        Self(u64::from_be_bytes(member.0))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Asks a store what it knows about a message, and says it as [`History`].
 //!
-//! Comes in: [`Seen`]. Goes out: questions, all of one round trip; with their answers, what was
-//! seen before.
+//! Comes in: [`Seen`]. Goes out: questions, all of one round trip, and of one more where the text
+//! is known; with their answers, what was seen before.
 //! Not an error: a store that has never seen anything of it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,9 +11,9 @@ use crate::facts::history::{
     By, Campaign, Correspondent, Mark, Rate, Reports, Shared as SharedUid, Stored,
 };
 
-use super::campaign::agreeing;
+use super::campaign::{agreeing, are_near};
 use super::event;
-use super::keys::{Keys, short};
+use super::keys::{Keys, Sketch, short};
 use super::record::{LinkedBy, class};
 use super::seconds;
 use super::seen::{Seen, SeenEvent, reports_on};
@@ -21,7 +21,13 @@ use super::settings::{Limit, Settings};
 use super::store::{Ask, Field, Found, Key, Kind, Member};
 
 /// Members of a campaign that are looked at, the newest; more say nothing more.
-const CROWD: usize = 32;
+pub(super) const CROWD: usize = 32;
+
+/// Texts that are looked at: under one key, and of one campaign; the newest.
+const TEXTS: usize = 32;
+
+/// A text is noted anew under its keys when a part of their lifetime has passed.
+const RENEW: i64 = 16;
 
 /// Domains of clean organizers that link to a domain which is therefore nobody's in particular.
 const COMMON: u64 = 3;
@@ -80,7 +86,10 @@ struct OfEvent {
     /// The event itself and its series, for each domain.
     spots: Vec<(Slot, Option<Slot>)>,
     uid: Slot,
+    /// Texts under each key of the text.
     bands: Vec<Slot>,
+    /// Who had them; of the second round.
+    texts: Vec<Slot>,
     exact: Vec<Slot>,
     /// Reports that count as they are.
     reports: Vec<Slot>,
@@ -223,11 +232,11 @@ fn of_event(
         since: since(keep.events),
         of: domain.map(short).into_iter().collect(),
     });
-    let mut crowd = |keys: &[Key]| -> Vec<Slot> {
-        let list = |key: &Key| Ask::List { key: *key, since: since(keep.campaigns), most: CROWD };
+    let mut list = |keys: &[Key], most: usize| -> Vec<Slot> {
+        let list = |key: &Key| Ask::List { key: *key, since: since(keep.campaigns), most };
         keys.iter().map(|key| q.ask(list(key))).collect()
     };
-    let (bands, exact) = (crowd(&event.bands), crowd(&event.exact));
+    let (bands, exact) = (list(&event.bands, TEXTS), list(&event.exact, CROWD));
     let mut read = |key: Key| q.ask(Ask::Read { key, since: since(keep.reports) });
     let band_reports = event.bands.iter().map(|key| read(reports_on(key))).collect();
     let links: BTreeSet<Key> =
@@ -248,10 +257,46 @@ fn of_event(
             )
         })
         .collect();
-    OfEvent { spots, uid, bands, exact, reports, band_reports, links }
+    OfEvent { spots, uid, bands, texts: Vec::new(), exact, reports, band_reports, links }
 }
 
 impl Plan {
+    /// What is left to ask once the first answers are there: who had texts like this one. Nothing
+    /// for what nobody has seen before. Notes in `seen` which texts need not be noted.
+    pub(super) fn follow(
+        &mut self,
+        answers: &Answers,
+        seen: &mut Seen,
+        keys: &Keys,
+        settings: &Settings,
+    ) -> Vec<Ask> {
+        let keep = seconds(settings.keep.campaigns);
+        let (since, fresh) = (seen.now.saturating_sub(keep), seen.now.saturating_sub(keep / RENEW));
+        let mut asks = Vec::new();
+        for (of, event) in self.events.iter_mut().zip(&mut seen.events) {
+            let Some(own) = event.sketch else { continue };
+            let lists = || of.bands.iter().map(|slot| answers.list(*slot));
+            event.is_noted = lists()
+                .all(|texts| texts.iter().any(|(text, at)| *text == own.member() && *at >= fresh));
+            let near = |(text, _): &&(Member, i64)| are_near(own.0, Sketch::of(*text).0);
+            let mut texts: Vec<(i64, Member)> =
+                lists().flatten().filter(near).map(|(text, at)| (*at, *text)).collect();
+            // The newest first, and of each text the newest time only.
+            texts.sort_unstable_by(|one, other| other.cmp(one));
+            let mut found: Vec<Member> = Vec::new();
+            for (_, text) in texts {
+                if found.len() < TEXTS && !found.contains(&text) {
+                    found.push(text);
+                }
+            }
+            for text in found {
+                of.texts.push(answers.0.len() + asks.len());
+                asks.push(Ask::List { key: keys.crowd(Sketch::of(text)), since, most: CROWD });
+            }
+        }
+        asks
+    }
+
     /// What the answers say. Notes in `seen` which events the message may change.
     pub(super) fn read(
         self,
@@ -371,8 +416,8 @@ impl OfEvent {
         // As numbers they are compared in one step.
         let members =
             |slot: &Slot| answers.list(*slot).iter().map(|(who, _)| u64::from_be_bytes(who.0));
-        let mut crowd = agreeing(self.bands.iter().map(members));
-        crowd.extend(self.exact.iter().flat_map(members));
+        let slots = self.texts.iter().chain(&self.exact);
+        let mut crowd: Vec<u64> = slots.flat_map(members).collect();
         if !crowd.is_empty() || !self.bands.is_empty() || !self.exact.is_empty() {
             crowd.extend(seen.crowd(event).into_iter().map(|who| u64::from_be_bytes(who.0)));
         }

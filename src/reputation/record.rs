@@ -16,9 +16,10 @@ use super::seen::{Role, Seen, SeenEvent, User};
 use super::settings::Settings;
 use super::store::{Change, Key, Kind, Member, Wins};
 
-/// Members kept of a campaign: as many as are looked at, and room for those of the texts that have
-/// one key in common with it by chance.
-const CROWD: usize = 48;
+/// Texts kept under a key: as many as are looked at, and room for those that have it by chance.
+const TEXTS: usize = 48;
+/// Members kept of a campaign: as many as are looked at.
+const CROWD: usize = super::recall::CROWD;
 /// Organizers' domains of a UID.
 const OWNERS: usize = 32;
 /// Organizers known of a recipient, people that a user wrote to.
@@ -111,7 +112,7 @@ pub(super) fn changes(
         changes.note(key, seen.id, Duration::from_secs(limit.window), most);
     }
     for event in &seen.events {
-        changes.event(seen, event, judgement);
+        changes.event(keys, seen, event, judgement);
     }
     if !seen.events.is_empty() {
         changes.all.extend(provenance::changes(keys, seen, judgement, settings));
@@ -145,7 +146,7 @@ impl Changes<'_> {
         }
     }
 
-    fn event(&mut self, seen: &Seen, event: &SeenEvent, judgement: &Judgement) {
+    fn event(&mut self, keys: &Keys, seen: &Seen, event: &SeenEvent, judgement: &Judgement) {
         let keep = self.settings.keep.clone();
         let life = seconds(keep.events);
         for spot in &event.spots {
@@ -169,10 +170,16 @@ impl Changes<'_> {
         if let Some(domain) = organizer.and_then(|who| who.domain) {
             self.note(event.uid_key, short(domain), keep.events, OWNERS);
         }
+        if let Some(sketch) = event.sketch.filter(|_| !event.is_noted) {
+            for key in &event.bands {
+                self.note(*key, sketch.member(), keep.campaigns, TEXTS);
+            }
+        }
         let crowd = seen.crowd(event);
-        for key in event.bands.iter().chain(&event.exact) {
+        let text = event.sketch.map(|sketch| keys.crowd(sketch));
+        for key in event.exact.iter().copied().chain(text) {
             for who in &crowd {
-                self.note(*key, *who, keep.campaigns, CROWD);
+                self.note(key, *who, keep.campaigns, CROWD);
             }
         }
         let Some(organizer) = organizer.filter(|_| event.role == Role::Invites) else { return };

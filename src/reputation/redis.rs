@@ -6,6 +6,7 @@
 //! record at once is neither lost nor torn. Needs Redis 6.2.
 //! Not an error: a server that is not there, does not answer, or comes back empty.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,6 +33,9 @@ const PAGE: usize = 500;
 /// Time for what no scan waits for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// So many answers in a row that do not come in time, and the connection is not trusted any more.
+const PATIENT: u32 = 3;
+
 /// Longest time an entry is kept, in seconds: ten years.
 const LIFE: i64 = 10 * 366 * 86_400;
 
@@ -43,6 +47,8 @@ pub struct Redis {
     runtime: Option<Runtime>,
     address: Arc<Address>,
     link: Mutex<Option<Link>>,
+    /// Answers in a row that did not come in time.
+    late: AtomicU32,
     record: Arc<Script>,
     scan: Arc<Script>,
 }
@@ -64,6 +70,7 @@ impl Redis {
             runtime: Some(runtime),
             address,
             link: Mutex::new(None),
+            late: AtomicU32::new(0),
             record: Arc::new(Script::new(include_str!("redis/record.lua"))),
             // Where the entries of a cluster are, only a key says.
             scan: Arc::new(Script::new(
@@ -101,15 +108,28 @@ impl Redis {
         let (send, receive) = mpsc::sync_channel(1);
         let task = runtime.spawn(async move { drop(send.try_send(work.await)) });
         match receive.recv_timeout(budget) {
-            Ok(Ok(value)) => Ok(value),
+            Ok(Ok(value)) => {
+                self.late.store(0, Ordering::Relaxed);
+                Ok(value)
+            }
             Ok(Err(error)) => Err(self.failed(&error)),
             Err(RecvTimeoutError::Timeout) => {
                 task.abort();
+                self.late();
                 Err(Trouble::Late)
             }
             Err(RecvTimeoutError::Disconnected) => {
                 Err(Trouble::Failed("redis: ended early".to_owned()))
             }
+        }
+    }
+
+    /// A machine that is gone closes no connection. Whoever may have taken its place is found by
+    /// connecting anew.
+    fn late(&self) {
+        let late = self.late.fetch_add(1, Ordering::Relaxed) + 1;
+        if late.is_multiple_of(PATIENT) && !self.address.is_kept() {
+            *self.link() = None;
         }
     }
 

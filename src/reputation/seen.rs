@@ -10,7 +10,7 @@ use crate::facts::{EventFacts, Facts, domain};
 use crate::message::{AuthenticationResults, Envelope, Message};
 
 use super::campaign;
-use super::keys::{By, Keys, short};
+use super::keys::{By, Keys, Sketch, short};
 use super::store::{Key, Kind, Member};
 
 /// Events of one message that are remembered.
@@ -95,8 +95,12 @@ pub(super) struct SeenEvent {
     pub(super) stored: Stored,
     /// Organizers' domains of the UID.
     pub(super) uid_key: Key,
-    /// Near-identical texts: two belong together when they share a few of these.
+    /// Where texts like this one are found.
     pub(super) bands: Vec<Key>,
+    /// What they are compared by.
+    pub(super) sketch: Option<Sketch>,
+    /// It stands under all `bands`, and not for long; set by recalling it.
+    pub(super) is_noted: bool,
     /// The same numbers, the same links: sharing one is enough.
     pub(super) exact: Vec<Key>,
     /// Registered domains of links.
@@ -310,7 +314,7 @@ impl SeenEvent {
         } else {
             campaign::Digests::default()
         };
-        let band = |(number, band): (u8, &u64)| {
+        let band = |(number, band): (u8, u64)| {
             keys.key(Kind::Campaign, &[b"band", &[number], &band.to_be_bytes()])
         };
         let exact = |name: &[u8], digest: Option<u64>| {
@@ -322,7 +326,12 @@ impl SeenEvent {
             is_answer: Role::is_answer(method),
             spots: domains.iter().map(spot).collect(),
             uid_key: keys.key(Kind::Uid, &[uid.as_bytes()]),
-            bands: (0..).zip(digests.bands.iter().flatten()).map(band).collect(),
+            bands: (0..)
+                .zip(digests.text.iter().flat_map(campaign::Text::bands))
+                .map(band)
+                .collect(),
+            sketch: digests.text.as_ref().map(|text| keys.sketch(text)),
+            is_noted: false,
             exact: [exact(b"phones", digests.phones), exact(b"links", digests.links)]
                 .into_iter()
                 .flatten()

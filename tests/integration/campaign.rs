@@ -87,7 +87,7 @@ fn different_meetings_of_the_corpus_are_no_campaign() {
         "{} events ({} with a digest of the text, {} of numbers, {} of links), {pairs} pairs of different \
          families: {same} the same event, {} merged falsely",
         events.len(),
-        with(|found| found.bands.is_some()),
+        with(|found| found.text.is_some()),
         with(|found| found.phones.is_some()),
         with(|found| found.links.is_some()),
         false_merges.len(),
@@ -358,7 +358,7 @@ fn variants_of_one_text_are_one_campaign() {
     for lure in &LURES {
         let original = variant(lure, &mut dice, 0);
         let (found, _) = digests(original.as_bytes(), true).remove(0);
-        assert!(found.bands.is_some(), "{}: {original}", lure.language);
+        assert!(found.text.is_some(), "{}: {original}", lure.language);
         let merged = (0..VARIANTS)
             .filter(|_| {
                 let changed = variant(lure, &mut dice, CHANGED);

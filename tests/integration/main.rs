@@ -89,6 +89,7 @@ mod arf;
 mod stores;
 // The store that instances share: faults, and three processes that count like one.
 mod redis;
+mod redis_kinds;
 // What a rule says after what came before, on each of them.
 mod sequences;
 // The memory when something goes wrong, and what can be read in it.

@@ -21,7 +21,7 @@ use crate::stores::{key, member};
 const SOON: Duration = Duration::from_secs(5);
 
 /// Time until something must have recovered by itself: the breaker's longest pause and a bit.
-const RECOVERY: Duration = Duration::from_secs(20);
+pub(crate) const RECOVERY: Duration = Duration::from_secs(20);
 
 /// A server of our own, at a socket of its own.
 pub(crate) struct Server {
@@ -37,7 +37,7 @@ impl Drop for Server {
     }
 }
 
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let places = ["/usr/bin", "/usr/sbin", "/usr/local/bin"];
     let path =
         places.iter().map(|place| PathBuf::from(place).join(name)).find(|path| path.exists());
@@ -64,7 +64,7 @@ impl Server {
         Self::with(&[])
     }
 
-    fn with(options: &[&str]) -> Self {
+    pub(crate) fn with(options: &[&str]) -> Self {
         let folder = Folder::new();
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
         let server = Self { child: run(&folder, &options), folder, options };
@@ -102,6 +102,12 @@ impl Server {
         self.try_say(line).unwrap()
     }
 
+    /// It answers nobody any more, and closes nothing.
+    pub(crate) fn freeze(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-STOP", &id]).status().unwrap().success());
+    }
+
     fn stop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -123,10 +129,10 @@ pub(crate) fn store() -> (Arc<Redis>, Server) {
     (Arc::new(Redis::open(&url).unwrap()), server)
 }
 
-const ANN: &str = "ann@partner.example";
-const BOB: &str = "bob@corp.example";
+pub(crate) const ANN: &str = "ann@partner.example";
+pub(crate) const BOB: &str = "bob@corp.example";
 
-fn is_partial(answer: &Answer) -> bool {
+pub(crate) fn is_partial(answer: &Answer) -> bool {
     let partial = answer.0["calendar"]["partial"].as_array().unwrap();
     partial.iter().any(|reason| reason == "store")
 }
@@ -142,7 +148,7 @@ fn scan(site: &Site, number: usize) -> (Answer, Duration) {
 
 /// Scans until the store answers again.
 #[track_caller]
-fn wait_for_recovery(site: &Site) {
+pub(crate) fn wait_for_recovery(site: &Site) {
     let start = Instant::now();
     let mut number = 1_000;
     while is_partial(&scan(site, number).0) {
@@ -155,7 +161,7 @@ fn wait_for_recovery(site: &Site) {
 
 /// What a fault does to ten scans: none takes longer than the budget allows, and the breaker
 /// makes the later ones as quick as without a store.
-fn during(site: &Site, what: &str) {
+pub(crate) fn during(site: &Site, what: &str) {
     let budget = Settings::default().budget;
     let mut times: Vec<Duration> = Vec::new();
     for number in 100..110 {

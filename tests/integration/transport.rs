@@ -274,7 +274,7 @@ fn the_configuration_check_names_the_key_and_the_mistake() {
 }
 
 /// A certificate for this machine with its key, both made now.
-fn make_certificate(folder: &Folder, name: &str) -> (PathBuf, PathBuf) {
+pub(crate) fn make_certificate(folder: &Folder, name: &str) -> (PathBuf, PathBuf) {
     let path = |ending: &str| folder.path().join(format!("{name}.{ending}"));
     let (certificate, key) = (path("crt"), path("key"));
     let output = run(

@@ -77,6 +77,13 @@ fn each(plain: &str, names: bool, mut found: impl FnMut(u64)) {
             if word.bytes().any(|byte| byte.is_ascii_digit()) {
                 continue;
             }
+            // Most words are plain, and need no look at each letter.
+            if word.is_ascii() {
+                if word.len() >= SHORTEST {
+                    found(hash(word.get(..STEM).unwrap_or(word)));
+                }
+                continue;
+            }
             match word.chars().next() {
                 None => {}
                 Some(first) if is_unspaced(first) => unspaced(word, &mut found),

@@ -1,8 +1,10 @@
 //! Where the servers are, and a connection to them.
 //!
 //! Comes in: the URL of the settings. Goes out: an [`Address`], and a [`Link`] that commands go
-//! over. An error: a URL that names nothing; a server that is not there is none here.
+//! over. An error: a URL that names nothing, a certificate that cannot be read; a server that is
+//! not there is none here.
 
+use std::fs;
 use std::time::Duration;
 
 use redis::aio::{
@@ -12,7 +14,8 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisFuture, TlsMode, Value,
+    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, Pipeline, RedisFuture,
+    TlsCertificates, TlsMode, Value,
 };
 
 /// Port of a server whose URL names none, and of a sentinel.
@@ -81,9 +84,21 @@ impl ConnectionLike for Link {
     }
 }
 
+/// What the URL says behind `?` that is ours.
+#[derive(Default)]
+struct Arguments {
+    /// What keys begin with.
+    prefix: Option<String>,
+    /// Files in PEM: who vouches for servers, and what says who we are.
+    ca: Option<String>,
+    cert: Option<String>,
+    key: Option<String>,
+}
+
 /// A URL taken apart as far as several hosts need it.
 struct Parts<'u> {
     tls: bool,
+    certificates: Option<TlsCertificates>,
     user: Option<String>,
     password: Option<String>,
     hosts: Vec<(&'u str, Option<u16>)>,
@@ -92,25 +107,30 @@ struct Parts<'u> {
 
 impl Address {
     /// Reads `redis://`, `rediss://` (TLS), `redis+unix://`, `redis+sentinel://HOST,HOST/MASTER`
-    /// and `redis+cluster://HOST,HOST`.
+    /// and `redis+cluster://HOST,HOST`, the last two also with `rediss`. Behind `?` stand `prefix`,
+    /// and with TLS `ca`, `cert` and `key`.
     pub(super) fn read(url: &str) -> Result<Self, String> {
-        let (url, prefix) = without_prefix(url);
-        let prefix = prefix.unwrap_or_else(|| PREFIX.to_owned());
+        let (url, arguments) = Arguments::split(url);
+        let prefix = arguments.prefix.clone().unwrap_or_else(|| PREFIX.to_owned());
         if prefix.contains(['{', '}']) {
             return Err("prefix: no braces".to_owned());
         }
         let prefix = format!("{{{prefix}}}:").into_bytes();
         let (scheme, rest) = url.split_once("://").ok_or("no URL")?;
         let scheme = scheme.to_ascii_lowercase().replace("valkey", "redis");
+        let tls = scheme.starts_with("rediss");
+        let certificates = arguments.certificates(tls)?;
         let kind = match scheme.as_str() {
             "redis+sentinel" | "rediss+sentinel" => {
-                sentinel(&Parts::read(rest, scheme.starts_with("rediss"))?)?
+                sentinel(&Parts::read(rest, tls, certificates)?)?
             }
-            "redis+cluster" | "rediss+cluster" => {
-                cluster(&Parts::read(rest, scheme.starts_with("rediss"))?)?
-            }
+            "redis+cluster" | "rediss+cluster" => cluster(&Parts::read(rest, tls, certificates)?)?,
             "redis" | "rediss" | "redis+unix" => {
-                let client = Client::open(format!("{scheme}://{rest}"));
+                let url = format!("{scheme}://{rest}");
+                let client = match certificates {
+                    Some(certificates) => Client::build_with_tls(url, certificates),
+                    None => Client::open(url),
+                };
                 Kind::Single(Box::new(client.map_err(|error| told(&error))?))
             }
             _ => {
@@ -158,19 +178,63 @@ pub(super) fn told(error: &redis::RedisError) -> String {
     text
 }
 
-/// The URL without our own argument, and its value.
-fn without_prefix(url: &str) -> (String, Option<String>) {
-    let Some((base, query)) = url.split_once('?') else { return (url.to_owned(), None) };
-    let (ours, others): (Vec<&str>, Vec<&str>) =
-        query.split('&').partition(|argument| argument.starts_with("prefix="));
-    let prefix = ours.first().and_then(|argument| argument.strip_prefix("prefix="));
-    let rest =
-        if others.is_empty() { base.to_owned() } else { format!("{base}?{}", others.join("&")) };
-    (rest, prefix.map(str::to_owned))
+impl Arguments {
+    /// The URL without our own arguments, and those.
+    fn split(url: &str) -> (String, Self) {
+        let mut ours = Self::default();
+        let Some((base, query)) = url.split_once('?') else { return (url.to_owned(), ours) };
+        let mut others = Vec::new();
+        for argument in query.split('&') {
+            let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
+            let place = match name {
+                "prefix" => &mut ours.prefix,
+                "ca" => &mut ours.ca,
+                "cert" => &mut ours.cert,
+                "key" => &mut ours.key,
+                _ => {
+                    others.push(argument);
+                    continue;
+                }
+            };
+            place.get_or_insert_with(|| value.to_owned());
+        }
+        let others = others.join("&");
+        (if others.is_empty() { base.to_owned() } else { format!("{base}?{others}") }, ours)
+    }
+
+    /// The certificates that they name; `None`: the system's.
+    fn certificates(&self, tls: bool) -> Result<Option<TlsCertificates>, String> {
+        let read = |path: &Option<String>| {
+            let path = path.as_ref();
+            let read =
+                |path| fs::read(path).map_err(|error| format!("cannot read {path}: {error}"));
+            path.map(read).transpose()
+        };
+        if self.ca.is_none() && self.cert.is_none() && self.key.is_none() {
+            return Ok(None);
+        }
+        if !tls {
+            return Err("ca, cert and key are for TLS: write rediss".to_owned());
+        }
+        let client_tls = match (read(&self.cert)?, read(&self.key)?) {
+            (Some(client_cert), Some(client_key)) => {
+                Some(ClientTlsConfig { client_cert, client_key })
+            }
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => {
+                return Err("cert and key: one needs the other".to_owned());
+            }
+        };
+        Ok(Some(TlsCertificates { client_tls, root_cert: read(&self.ca)? }))
+    }
 }
 
 impl<'u> Parts<'u> {
-    fn read(rest: &'u str, tls: bool) -> Result<Self, String> {
+    fn read(
+        rest: &'u str,
+        tls: bool,
+        certificates: Option<TlsCertificates>,
+    ) -> Result<Self, String> {
         let rest = rest.split('?').next().unwrap_or_default();
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (login, hosts) = match authority.rsplit_once('@') {
@@ -186,7 +250,8 @@ impl<'u> Parts<'u> {
         if hosts.is_empty() {
             return Err("the URL names no host".to_owned());
         }
-        Ok(Self { tls, user, password, hosts, path: path.split('/').collect() })
+        let path = path.split('/').collect();
+        Ok(Self { tls, certificates, user, password, hosts, path })
     }
 
     fn addresses(&self, port: u16) -> impl Iterator<Item = ConnectionAddr> {
@@ -226,6 +291,11 @@ fn sentinel(parts: &Parts<'_>) -> Result<Kind, String> {
                 .set_client_to_redis_tls_mode(TlsMode::Secure)
                 .set_client_to_sentinel_tls_mode(TlsMode::Secure);
         }
+        if let Some(certificates) = &parts.certificates {
+            builder = builder
+                .set_client_to_redis_certificates(certificates.clone())
+                .set_client_to_sentinel_certificates(certificates.clone());
+        }
         if let Some(user) = &parts.user {
             builder = builder.set_client_to_redis_username(user);
         }
@@ -245,6 +315,9 @@ fn cluster(parts: &Parts<'_>) -> Result<Kind, String> {
     let mut builder = ClusterClient::builder(parts.addresses(PORT))
         .connection_timeout(CONNECT)
         .response_timeout(RESPONSE);
+    if let Some(certificates) = &parts.certificates {
+        builder = builder.certs(certificates.clone());
+    }
     if let Some(user) = &parts.user {
         builder = builder.username(user.clone());
     }
@@ -288,6 +361,9 @@ mod tests {
             "redis+cluster://",
             "redis://a.example?prefix={x}",
             "redis+http://a.example",
+            "redis://a.example?ca=/etc/hosts",
+            "rediss://a.example?ca=/nowhere/at/all",
+            "rediss://a.example?cert=/etc/hosts",
         ] {
             check(url, None);
         }
