@@ -34,10 +34,14 @@ pub(super) struct Tables<S, L> {
     long: L,
 }
 
+/// The tables of a file that is only read.
+type Read = Tables<ReadOnlyTable<Name, Slot>, ReadOnlyTable<Name, Octets>>;
+
+/// The tables of a file that a transaction changes.
+type Written<'t> = Tables<Table<'t, Name, Slot>, Table<'t, Name, Octets>>;
+
 /// The file as it is now.
-pub(super) fn reading(
-    file: &Database,
-) -> Result<Tables<ReadOnlyTable<Name, Slot>, ReadOnlyTable<Name, Octets>>, Trouble> {
+pub(super) fn reading(file: &Database) -> Result<Read, Trouble> {
     let transaction = file.begin_read().map_err(failed)?;
     Ok(Tables {
         slots: transaction.open_table(SLOTS).map_err(failed)?,
@@ -46,9 +50,7 @@ pub(super) fn reading(
 }
 
 /// The file as a transaction leaves it; makes the tables.
-pub(super) fn writing(
-    transaction: &WriteTransaction,
-) -> Result<Tables<Table<'_, Name, Slot>, Table<'_, Name, Octets>>, Trouble> {
+pub(super) fn writing(transaction: &WriteTransaction) -> Result<Written<'_>, Trouble> {
     Ok(Tables {
         slots: transaction.open_table(SLOTS).map_err(failed)?,
         long: transaction.open_table(LONG).map_err(failed)?,
