@@ -64,7 +64,7 @@ fn message(random: &mut Random, at: i64) -> (Vec<Ask>, Vec<Change>) {
         let key = random.key(kind, among);
         note(random, key, fresh, 3_600, 5_001);
     }
-    // A text that nobody has seen, and who had it.
+    // A text that nobody has seen.
     for _ in 0..12 {
         let key = random.key(Kind::Campaign, fresh);
         note(random, key, fresh, 14 * DAY, 48);
@@ -73,11 +73,6 @@ fn message(random: &mut Random, at: i64) -> (Vec<Ask>, Vec<Change>) {
     note(random, key, 10_000, 400 * DAY, 32);
     let key = random.key(Kind::Seen, 200_000);
     note(random, key, 50_000, 730 * DAY, 5_000);
-    let text = random.key(Kind::Campaign, fresh);
-    for _ in 0..3 {
-        let (member, window) = (random.member(fresh), 14 * DAY);
-        changes.push(Change::Note { key: text, member, at, window, most: 32, life: window });
-    }
     let record = random.key(Kind::Record, fresh);
     let event = random.key(Kind::Event, fresh);
     for (key, octets, life) in [(record, 900, 90 * DAY), (event, 500, 400 * DAY)] {
@@ -92,6 +87,12 @@ fn message(random: &mut Random, at: i64) -> (Vec<Ask>, Vec<Change>) {
             most: 8,
             life,
         });
+    }
+    // Who had the text.
+    let text = random.key(Kind::Campaign, fresh);
+    for _ in 0..3 {
+        let (member, window) = (random.member(fresh), 14 * DAY);
+        changes.push(Change::Note { key: text, member, at, window, most: 32, life: window });
     }
     for _ in 0..3 {
         let key = random.key(Kind::Index, fresh);
