@@ -34,10 +34,13 @@ pub(super) struct Tables<S, L> {
     long: L,
 }
 
+/// To be read only.
+type Shown = Tables<ReadOnlyTable<Name, Slot>, ReadOnlyTable<Name, Octets>>;
+/// Open in a transaction.
+type Open<'t> = Tables<Table<'t, Name, Slot>, Table<'t, Name, Octets>>;
+
 /// The file as it is now.
-pub(super) fn reading(
-    file: &Database,
-) -> Result<Tables<ReadOnlyTable<Name, Slot>, ReadOnlyTable<Name, Octets>>, Trouble> {
+pub(super) fn reading(file: &Database) -> Result<Shown, Trouble> {
     let transaction = file.begin_read().map_err(failed)?;
     Ok(Tables {
         slots: transaction.open_table(SLOTS).map_err(failed)?,
@@ -46,9 +49,7 @@ pub(super) fn reading(
 }
 
 /// The file as a transaction leaves it; makes the tables.
-pub(super) fn writing(
-    transaction: &WriteTransaction,
-) -> Result<Tables<Table<'_, Name, Slot>, Table<'_, Name, Octets>>, Trouble> {
+pub(super) fn writing(transaction: &WriteTransaction) -> Result<Open<'_>, Trouble> {
     Ok(Tables {
         slots: transaction.open_table(SLOTS).map_err(failed)?,
         long: transaction.open_table(LONG).map_err(failed)?,
@@ -95,7 +96,7 @@ impl<S: ReadableTable<Name, Slot>, L: ReadableTable<Name, Octets>> Tables<S, L> 
     }
 }
 
-impl Tables<Table<'_, Name, Slot>, Table<'_, Name, Octets>> {
+impl Open<'_> {
     /// Writes an entry, or takes it away; the octets that this adds, and those that it frees.
     pub(super) fn put(&mut self, key: &Key, entry: Option<&Entry>) -> Result<(u64, u64), Trouble> {
         let octets = entry.map(Entry::encode);
