@@ -46,7 +46,8 @@ pub(crate) fn program(name: &str) -> PathBuf {
 
 fn run(folder: &Folder, options: &[String]) -> Child {
     let mut command = Command::new(program("redis-server"));
-    command.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
+    // On one address only: on the others the port may be some client's.
+    command.args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--bind", "127.0.0.1"]);
     if !options.iter().any(|option| option == "--port") {
         command.args(["--port", "0"]);
     }
