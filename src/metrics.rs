@@ -26,7 +26,7 @@ use prometheus::{
 use crate::lists::{CacheReport, Report};
 use crate::message::DefectKind;
 use crate::reputation::{Operation, OperationResult};
-use crate::scan::{DNS_BUDGET, Known, LISTS, Outcome, STORE, Timings};
+use crate::scan::{DNS_BUDGET, INTERNAL_ERROR, Known, LISTS, Outcome, STORE, Timings};
 use crate::verdict::Action;
 use declared::{
     AUTHENTICATION, BUILD, DECLARATIONS, DEFECTS, DNS_CACHE, DNS_QUESTIONS, HITS, IN_FLIGHT,
@@ -52,9 +52,6 @@ const PROTOCOLS: [&str; 2] = ["rspamd", "spamd"];
 
 /// Reasons for a partial answer that are no defects of the input.
 const REASONS: [&str; 4] = [INTERNAL_ERROR, DNS_BUDGET, LISTS, STORE];
-
-/// Reason for a partial answer after a panic.
-pub const INTERNAL_ERROR: &str = "internal-error";
 
 /// Label value for what stands in no list.
 const OTHER: &str = "other";

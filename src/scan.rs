@@ -27,6 +27,9 @@ pub use outcome::{
 /// Rules named that ran into their limit.
 const EXHAUSTED: usize = 10;
 
+/// Reason for a partial answer: the scan ended by a mistake of ours.
+pub const INTERNAL_ERROR: &str = "internal-error";
+
 /// Reason for a partial answer: lists took too long.
 pub const DNS_BUDGET: &str = "dns-budget";
 

@@ -37,15 +37,12 @@ impl fmt::Display for Mistake {
         if !self.source.trim().is_empty() {
             write!(f, "\n    {}", self.source.trim_end())?;
         }
-        hint(f, self.hint.as_deref())
+        f.write_str(&advice(self.hint.as_deref()))
     }
 }
 
-fn hint(f: &mut fmt::Formatter<'_>, hint: Option<&str>) -> fmt::Result {
-    match hint {
-        Some(hint) => write!(f, "\n  hint: {hint}"),
-        None => Ok(()),
-    }
+fn advice(hint: Option<&str>) -> String {
+    hint.map(|hint| format!("\n  hint: {hint}")).unwrap_or_default()
 }
 
 /// A configuration that cannot be used.
@@ -63,7 +60,7 @@ pub enum Error {
     #[error("{0}")]
     File(Box<Mistake>),
     /// An environment variable makes no sense.
-    #[error("environment: {variable}: {message}{}", .hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default())]
+    #[error("environment: {variable}: {message}{}", advice(.hint.as_deref()))]
     Environment {
         /// Its name.
         variable: String,

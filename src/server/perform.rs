@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use super::State;
 use super::history::Scanned;
-use crate::metrics;
 use crate::protocol::rspamd::SKIPPED;
 use crate::reputation::Subject;
 use crate::scan::{self, Extracted, Known, Outcome, Remembered, Request, Timings};
@@ -95,7 +94,7 @@ pub(super) fn subject(state: &State, message: &[u8], mut request: Request) -> Op
 
 /// The answer when our own mistake ended the scan: the mail goes on, nothing is inserted.
 fn not_scanned(size: usize, total: Duration) -> Outcome {
-    let reasons = vec![metrics::INTERNAL_ERROR.to_owned()];
+    let reasons = vec![scan::INTERNAL_ERROR.to_owned()];
     Outcome {
         verdict: Verdict {
             score: 0.0,

@@ -91,12 +91,9 @@ impl Server {
     }
 
     fn try_say(&self, line: &str) -> Option<String> {
-        let mut stream = UnixStream::connect(self.folder.path().join("redis.sock")).ok()?;
+        let stream = UnixStream::connect(self.socket()).ok()?;
         stream.set_read_timeout(Some(SOON)).ok()?;
-        stream.write_all(format!("{line}\r\n").as_bytes()).ok()?;
-        let mut reply = vec![0; 65_536];
-        let read = stream.read(&mut reply).ok()?;
-        Some(String::from_utf8_lossy(&reply[..read]).into_owned())
+        answer(stream, line)
     }
 
     fn say(&self, line: &str) -> String {
@@ -119,6 +116,14 @@ impl Server {
         self.child = run(&self.folder, &self.options);
         self.wait();
     }
+}
+
+/// Says a line in the clear; what is answered first.
+pub(crate) fn answer(mut stream: impl Read + Write, line: &str) -> Option<String> {
+    stream.write_all(format!("{line}\r\n").as_bytes()).ok()?;
+    let mut reply = vec![0; 65_536];
+    let read = stream.read(&mut reply).ok()?;
+    Some(String::from_utf8_lossy(&reply[..read]).into_owned())
 }
 
 /// An empty store on a server that ends with it.

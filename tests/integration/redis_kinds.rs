@@ -1,8 +1,7 @@
 //! The shared store on real servers of other kinds: with TLS and a CA of the house's own, behind a
 //! sentinel, in a cluster.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -13,26 +12,21 @@ use calspamd::reputation::store::{Ask, Found, Kind};
 use calspamd::reputation::{Redis, Settings, Store};
 
 use crate::cli::Folder;
-use crate::redis::{ANN, BOB, RECOVERY, Server, during, is_partial, program, wait_for_recovery};
+use crate::redis::{
+    ANN, BOB, RECOVERY, Server, answer, during, is_partial, program, wait_for_recovery,
+};
 use crate::sequences::{START, Site, invitation};
 use crate::stores::key;
+use crate::support::free_address;
 use crate::transport::make_certificate;
 
 const SOON: Duration = Duration::from_secs(5);
 
-/// A port that nobody listens on now.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Says a line to a server in the clear; what it answers first.
 fn say(port: u16, line: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(SOON)).ok()?;
-    stream.write_all(format!("{line}\r\n").as_bytes()).ok()?;
-    let mut reply = vec![0; 65_536];
-    let read = stream.read(&mut reply).ok()?;
-    Some(String::from_utf8_lossy(&reply[..read]).into_owned())
+    answer(stream, line)
 }
 
 /// Waits until a server's answer has a word in it.
@@ -105,7 +99,7 @@ fn tls_with_a_ca_of_our_own() {
     let file = |path: &Path| path.to_str().unwrap().to_owned();
     let (ca, other) = (file(&ca), file(&other));
     let start = |clients: &str| {
-        let port = free_port();
+        let port = free_address().port();
         let server = Server::with(&[
             "--port",
             "0",
@@ -152,7 +146,7 @@ impl Drop for Program {
 
 /// A server with a port of its own.
 fn on_port(options: &[&str]) -> (Server, u16) {
-    let port = free_port();
+    let port = free_address().port();
     let server = Server::with(&[&["--port", &port.to_string()], options].concat());
     (server, port)
 }
@@ -164,7 +158,7 @@ fn a_sentinel_names_another_primary() {
     let (primary, first) = on_port(&[]);
     let (_replica, second) = on_port(&["--replicaof", "127.0.0.1", &first.to_string()]);
     let folder = Folder::new();
-    let port = free_port();
+    let port = free_address().port();
     let configuration = folder.write(
         "sentinel.conf",
         &format!(
@@ -198,7 +192,14 @@ fn a_sentinel_names_another_primary() {
 #[test]
 fn a_cluster_is_one_store() {
     let nodes: Vec<(Server, u16)> = (0..3)
-        .map(|_| on_port(&["--cluster-enabled", "yes", "--cluster-port", &free_port().to_string()]))
+        .map(|_| {
+            on_port(&[
+                "--cluster-enabled",
+                "yes",
+                "--cluster-port",
+                &free_address().port().to_string(),
+            ])
+        })
         .collect();
     let hosts: Vec<String> = nodes.iter().map(|(_, port)| format!("127.0.0.1:{port}")).collect();
     let output = Command::new(program("redis-cli"))

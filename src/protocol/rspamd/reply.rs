@@ -11,7 +11,7 @@ use super::Options;
 use super::calendar::{Calendar, calendar};
 use crate::protocol::decision::{HEADER, header};
 use crate::rules::Evidence;
-use crate::scan::{Outcome, Request, Timings};
+use crate::scan::{INTERNAL_ERROR, Outcome, Request, Timings};
 use crate::verdict::{Action, Decision, Symbol, Thresholds};
 
 /// What Rspamd answers in place of a missing Message-ID.
@@ -124,7 +124,7 @@ pub fn symbols(list: &[ListedSymbol]) -> Vec<u8> {
 
 /// Whether nothing was scanned: by our own mistake, or because the caller wanted it so.
 pub fn is_skipped(outcome: &Outcome) -> bool {
-    outcome.partial.iter().any(|reason| reason == "internal-error" || reason == SKIPPED)
+    outcome.partial.iter().any(|reason| reason == INTERNAL_ERROR || reason == SKIPPED)
 }
 
 /// A number with at most six decimals, as Rspamd prints them; never an integer, never null.

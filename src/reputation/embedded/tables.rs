@@ -97,7 +97,7 @@ impl<S: ReadableTable<Name, Slot>, L: ReadableTable<Name, Octets>> Tables<S, L> 
     }
 }
 
-impl Tables<Table<'_, Name, Slot>, Table<'_, Name, Octets>> {
+impl Written<'_> {
     /// Writes an entry, or takes it away; the octets that this adds, and those that it frees.
     pub(super) fn put(&mut self, key: &Key, entry: Option<&Entry>) -> Result<(u64, u64), Trouble> {
         let octets = entry.map(Entry::encode);
