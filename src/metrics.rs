@@ -31,7 +31,7 @@ use crate::verdict::Action;
 use declared::{
     AUTHENTICATION, BUILD, DECLARATIONS, DEFECTS, DNS_CACHE, DNS_QUESTIONS, HITS, IN_FLIGHT,
     LIST_UP, MESSAGE_BYTES, PANICS, PARTIAL, PROCESS, REJECTED, RELOAD_OK, RELOADS, SCAN_SECONDS,
-    SCANS, STAGE_SECONDS, STORE_OPERATIONS, STORE_UP, SYMBOLS,
+    SCANS, STAGE_SECONDS, STORE_OPERATIONS, STORE_UP, SYMBOLS, WAITING,
 };
 
 pub use declared::{Declaration, Rejection};
@@ -94,6 +94,7 @@ pub struct Metrics {
     authentication: IntCounterVec,
     message_bytes: IntCounter,
     in_flight: IntGauge,
+    waiting: IntGauge,
     panics: IntCounter,
     rejected: IntCounterVec,
     dns_questions: IntCounterVec,
@@ -160,6 +161,8 @@ impl Metrics {
         add(Box::new(message_bytes.clone()))?;
         let in_flight = IntGauge::with_opts(options(&IN_FLIGHT))?;
         add(Box::new(in_flight.clone()))?;
+        let waiting = IntGauge::with_opts(options(&WAITING))?;
+        add(Box::new(waiting.clone()))?;
         let panics = IntCounter::with_opts(options(&PANICS))?;
         add(Box::new(panics.clone()))?;
 
@@ -204,6 +207,7 @@ impl Metrics {
             authentication,
             message_bytes,
             in_flight,
+            waiting,
             panics,
             rejected,
             dns_questions,
@@ -314,6 +318,11 @@ impl Metrics {
     pub fn in_flight(&self) -> InFlight {
         self.in_flight.inc();
         InFlight(self.in_flight.clone())
+    }
+
+    /// Takes over how many messages wait for their turn, as of now.
+    pub fn waiting(&self, count: usize) {
+        self.waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts a scan that panicked.

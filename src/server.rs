@@ -16,6 +16,7 @@ mod perform;
 mod quota;
 mod reload;
 pub mod spamd;
+mod turns;
 
 use std::fmt;
 use std::future::Future;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix_web::rt::{self, System};
@@ -44,6 +46,7 @@ use history::Journal;
 use host::Condition;
 use keys::{KeyPair, Renew, Renewable, Source as KeySource, Tls};
 use reload::Current;
+use turns::Gate;
 
 pub use history::Errors;
 pub use password::{Password, PasswordError, hash};
@@ -189,6 +192,8 @@ pub struct State {
     pub metrics: Metrics,
     /// What is done with a message.
     pub scan: Scan,
+    /// Whose turn it is.
+    gate: Gate,
     /// Log lines and the history may say whom a message was about.
     pub verbose_ids: bool,
     /// The last errors of the log.
@@ -224,6 +229,7 @@ impl State {
             settings,
             metrics,
             scan: scan::scan,
+            gate: Gate::new(processors()),
             verbose_ids: false,
             errors: Errors::default(),
             journal: Journal::new(now()),
@@ -457,6 +463,11 @@ pub async fn stop_signal() {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+}
+
+/// Processors that the system lets the process have.
+fn processors() -> usize {
+    available_parallelism().map_or(1, usize::from)
 }
 
 /// The time, in seconds since 1970 UTC.

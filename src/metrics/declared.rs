@@ -118,6 +118,8 @@ declare! {
         "Bytes of all messages scanned.";
     IN_FLIGHT: "gauge" "calspamd_scans_in_flight" []
         "Scans going on.";
+    WAITING: "gauge" "calspamd_scans_waiting" []
+        "Messages that wait for their client's turn.";
     PANICS: "counter" "calspamd_panics_total" []
         "Scans ended by a mistake in calspamd; their messages were answered as not scanned.";
     REJECTED: "counter" "calspamd_requests_rejected_total" ["reason"]

@@ -17,7 +17,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
@@ -30,6 +29,7 @@ use tokio::time::sleep;
 use super::access::{Access, Right};
 use super::perform::{self, Told, perform};
 use super::quota::{Connections, Quota};
+use super::turns::{Gate, Stopping};
 use super::{Listener, Refusal, Settings, State, Transport};
 use crate::lists::Report;
 use crate::metrics::{self, Rejection};
@@ -42,16 +42,10 @@ use routes::{Check, Route};
 /// Label of this dialect in metrics.
 const PROTOCOL: &str = "rspamd";
 
-/// Messages up to this size are scanned where they were read: handing them to another thread
-/// costs more than it saves. Larger ones must not hold up the other connections of a worker.
+/// Messages up to this size may be scanned where they were read: handing them to another thread
+/// costs more than it saves while nobody waits. Larger ones must not hold up the other connections
+/// of a worker.
 const INLINE: usize = 128 * 1024;
-
-/// Threads for large messages, per worker. More would not scan faster; they would only make
-/// each other run out of their time budgets.
-const BLOCKING_THREADS: usize = 2;
-
-/// The same where scans wait for DNS, which takes time and no work.
-const WAITING_THREADS: usize = 64;
 
 /// Time that connections get to bring their request when the service stops.
 const DRAIN: Duration = Duration::from_millis(300);
@@ -62,9 +56,6 @@ const LINGER: Duration = Duration::from_secs(5);
 const JSON: &str = "application/json";
 const MESSAGE_PACK: &str = "application/msgpack";
 const TEXT: &str = "text/plain";
-
-/// The service ends before this scan does.
-struct Stopping;
 
 /// What a worker needs to answer.
 #[derive(Clone)]
@@ -90,9 +81,7 @@ pub(super) async fn run(
     state: Arc<State>,
     shutdown: impl Future<Output = ()> + 'static,
 ) -> io::Result<()> {
-    let workers = available_parallelism().map_or(1, usize::from);
-    let waits = state.settings.may_wait();
-    let threads = if waits { WAITING_THREADS } else { BLOCKING_THREADS };
+    let workers = super::processors();
     let service = Service {
         state: Arc::clone(&state),
         max_message: settings.max_message,
@@ -119,7 +108,7 @@ pub(super) async fn run(
     .on_connect(move |stream, extensions| door.connected(stream, extensions))
     .workers(workers)
     .max_connections(settings.connections.div_ceil(workers))
-    .worker_max_blocking_threads(threads)
+    .worker_max_blocking_threads(Gate::threads(workers))
     .client_request_timeout(settings.head_timeout)
     .tls_handshake_timeout(settings.head_timeout)
     .client_disconnect_timeout(LINGER)
@@ -191,6 +180,7 @@ async fn answer(
             state.metrics.lists(&state.settings.lists.report(), state.settings.lists.cache());
             let memory = &state.settings.reputation;
             state.metrics.store(&memory.report(), memory.is_off());
+            state.metrics.waiting(state.gate.waiting());
             let text = state.metrics.render();
             service.respond(&request, StatusCode::OK, metrics::CONTENT_TYPE, text)
         }
@@ -211,7 +201,7 @@ impl Service {
             Err(refusal) => return self.refuse_as(request, refusal),
         };
         let (packed, zstd) = (options.packed, options.zstd);
-        match self.scan(message, scan_request, options).await {
+        match self.scan(request, message, scan_request, options).await {
             Ok(body) => {
                 let kind = if packed { MESSAGE_PACK } else { JSON };
                 self.respond_packed(request, kind, body, zstd)
@@ -254,7 +244,7 @@ impl Service {
             Cow::Borrowed(message) => body.slice_ref(message),
             Cow::Owned(message) => Bytes::from(message),
         };
-        let body = match self.scan(message, scan_request, options).await {
+        let body = match self.scan(request, message, scan_request, options).await {
             Ok(body) => body,
             Err(Stopping) => return self.stopping(request),
         };
@@ -273,9 +263,10 @@ impl Service {
         response
     }
 
-    /// Scans, here or where it holds up nobody.
+    /// Scans: where the message was read while nobody else wants anything, else in its turn.
     async fn scan(
         &self,
+        request: &HttpRequest,
         message: Bytes,
         mut scan_request: Request,
         options: rspamd::Options,
@@ -286,14 +277,19 @@ impl Service {
         for note in notes {
             tracing::warn!("{note}");
         }
+        let gate = &self.state.gate;
+        let may_wait = self.state.settings.may_wait();
         // Who waits for DNS must not hold up the others either.
-        if message.len() <= INLINE && !self.state.settings.may_wait() {
+        let is_quick = message.len() <= INLINE && !may_wait;
+        if let Some(_turn) = is_quick.then(|| gate.alone()).flatten() {
             return Ok(scan(&self.state, &message, &scan_request, &options));
         }
         let state = Arc::clone(&self.state);
-        let scanned = web::block(move || scan(&state, &message, &scan_request, &options));
-        // The threads are gone only while the service stops without mercy.
-        scanned.await.map_err(|_| Stopping)
+        let work = move |waits| {
+            scan_request.waits = waits;
+            scan(&state, &message, &scan_request, &options)
+        };
+        gate.run(client::who(request), may_wait, work).await
     }
 
     fn stopping(&self, request: &HttpRequest) -> HttpResponse {

@@ -21,10 +21,12 @@ use tokio_rustls::TlsAcceptor;
 
 use super::keys::Tls;
 use super::perform::{Told, perform, subject};
+use super::quota::Client;
+use super::turns::{Stopping, Who};
 use super::{Address, Listener, State};
 use crate::protocol::spamd::{self, Class, Command, Head, Places, Taken};
 use crate::reputation::{Report, Reporter};
-use crate::scan::{Outcome, Request};
+use crate::scan::{Outcome, Request, Waits};
 use crate::site::Allowed;
 
 pub use crate::protocol::spamd::ReportSafe;
@@ -109,13 +111,16 @@ pub(super) async fn run(
                 loop {
                     let place = free(&places).await;
                     match listener.accept().await {
-                        Ok((stream, peer)) if may(&settings, peer.ip()) => match &acceptor {
-                            Some(acceptor) => {
-                                let handshake = acceptor.accept(stream);
-                                serve(handshake, &settings, &state, place);
+                        Ok((stream, peer)) if may(&settings, peer.ip()) => {
+                            let who = Some(Client::from(peer.ip()));
+                            match &acceptor {
+                                Some(acceptor) => {
+                                    let handshake = acceptor.accept(stream);
+                                    serve(handshake, who, &settings, &state, place);
+                                }
+                                None => serve(ready(Ok(stream)), who, &settings, &state, place),
                             }
-                            None => serve(ready(Ok(stream)), &settings, &state, place),
-                        },
+                        }
                         Ok(_) => {}
                         Err(_) => sleep(BREATH).await,
                     }
@@ -127,7 +132,7 @@ pub(super) async fn run(
                 loop {
                     let place = free(&places).await;
                     match listener.accept().await {
-                        Ok((stream, _)) => serve(ready(Ok(stream)), &settings, &state, place),
+                        Ok((stream, _)) => serve(ready(Ok(stream)), None, &settings, &state, place),
                         Err(_) => sleep(BREATH).await,
                     }
                 }
@@ -156,6 +161,7 @@ async fn free(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
 /// Answers on a connection, once it is there.
 fn serve<S>(
     handshake: impl Future<Output = io::Result<S>> + 'static,
+    who: Who,
     settings: &Arc<Settings>,
     state: &Arc<State>,
     place: Option<OwnedSemaphorePermit>,
@@ -165,7 +171,7 @@ fn serve<S>(
     let (settings, state) = (Arc::clone(settings), Arc::clone(state));
     rt::spawn(async move {
         let Ok(Ok(mut stream)) = timeout(settings.head_timeout, handshake).await else { return };
-        let reply = answer(&mut stream, &settings, &state).await;
+        let reply = answer(&mut stream, who, &settings, &state).await;
         // A client that does not read its answer must not keep the place.
         let sent = timeout(settings.body_timeout, async {
             stream.write_all(&reply).await?;
@@ -177,7 +183,7 @@ fn serve<S>(
 }
 
 /// Reads one request and says what to answer.
-async fn answer<S>(stream: &mut S, settings: &Settings, state: &Arc<State>) -> Vec<u8>
+async fn answer<S>(stream: &mut S, who: Who, settings: &Settings, state: &Arc<State>) -> Vec<u8>
 where
     S: AsyncRead + Unpin,
 {
@@ -227,10 +233,9 @@ where
         Ok(Err(reply)) => return reply,
         Err(_) => return late("message"),
     };
-    // Whatever a scan waits for, it holds up no other connection.
-    let (state, settings) = (Arc::clone(state), settings.clone());
-    let work = move || match head.command {
-        Command::Tell => learn(&state, &head, &message),
+    let (own, settings) = (Arc::clone(state), settings.clone());
+    let work = move |waits| match head.command {
+        Command::Tell => learn(&own, &head, &message, waits),
         Command::Ping
         | Command::Skip
         | Command::Check
@@ -238,10 +243,10 @@ where
         | Command::Report
         | Command::ReportIfSpam
         | Command::Process
-        | Command::Headers => scanned(&state, &settings, &head, &message),
+        | Command::Headers => scanned(&own, &settings, &head, &message, waits),
     };
-    let done = rt::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| spamd::fault(UNAVAILABLE, "Service Unavailable: stopping"))
+    let done = state.gate.run(who, state.settings.may_wait(), work).await;
+    done.unwrap_or_else(|Stopping| spamd::fault(UNAVAILABLE, "Service Unavailable: stopping"))
 }
 
 /// What has come of a request.
@@ -260,14 +265,21 @@ impl Input {
 }
 
 /// How the message came here, as far as the request or the lines above the message say.
-fn request(head: &Head, inner: &[u8]) -> Request {
+fn request(head: &Head, inner: &[u8], waits: Option<Arc<dyn Waits>>) -> Request {
     let envelope = if head.is_exim { head.envelope.clone() } else { spamd::envelope(inner) };
-    Request { envelope, now: super::now(), ..Request::default() }
+    Request { envelope, now: super::now(), waits, ..Request::default() }
 }
 
-fn scanned(state: &State, settings: &Settings, head: &Head, message: &[u8]) -> Vec<u8> {
+fn scanned(
+    state: &State,
+    settings: &Settings,
+    head: &Head,
+    message: &[u8],
+    waits: Option<Arc<dyn Waits>>,
+) -> Vec<u8> {
     let inner = spamd::without_mbox_line(message);
-    let outcome: Outcome = perform(state, inner, &request(head, inner), PROTOCOL, Told::default());
+    let request = request(head, inner, waits);
+    let outcome: Outcome = perform(state, inner, &request, PROTOCOL, Told::default());
     let answered = spamd::Answered {
         head,
         message,
@@ -282,7 +294,7 @@ fn scanned(state: &State, settings: &Settings, head: &Head, message: &[u8]) -> V
 }
 
 /// What a user says of a message.
-fn learn(state: &State, head: &Head, message: &[u8]) -> Vec<u8> {
+fn learn(state: &State, head: &Head, message: &[u8], waits: Option<Arc<dyn Waits>>) -> Vec<u8> {
     for (what, both) in [
         ("local", head.set.local && head.remove.local),
         ("remote", head.set.remote && head.remove.remote),
@@ -308,7 +320,7 @@ fn learn(state: &State, head: &Head, message: &[u8]) -> Vec<u8> {
         (false, false, _) => return spamd::learned(Places::default(), Places::default()),
     };
     let inner = spamd::without_mbox_line(message);
-    let request = request(head, inner);
+    let request = request(head, inner, waits);
     let who =
         head.user.as_ref().map_or(Reporter::Unnamed, |user| Reporter::User(user.to_lowercase()));
     let now = request.now;

@@ -140,7 +140,7 @@ const FLOOR: Duration = Duration::from_millis(5);
 
 const SLOW: usize = 500;
 const IDLE: usize = 200;
-const FLOODING: usize = 4;
+const FLOODING: usize = 16;
 
 /// The time that 95 of a hundred requests stay under, each on a connection of its own.
 fn p95(address: SocketAddr, request: &[u8]) -> Duration {
@@ -216,13 +216,7 @@ fn flood(address: SocketAddr, request: &[u8], is_over: &AtomicBool, counts: &[At
 
 #[test]
 fn a_crowd_leaves_the_others_their_time() {
-    let folder = Folder::new();
-    // A flood of scans takes the processor from everybody; `rate` is what an administrator has
-    // against it. The other limits are the defaults.
-    let settings = "[http]\nrate = \"20/1s\"\nsecure_ip = [\"127.0.0.1\"]\n\
-        [reputation]\nstore = \"memory\"\n";
-    let config = folder.write("calspamd.toml", settings);
-    let program = Program::start_with(&["--config", &config]);
+    let program = Program::start();
     let address = program.address;
     let event = "SUMMARY:Your payout is ready\nURL:https://www.sender.example/payout";
     let message = mail("Money", &calendar("REQUEST", &[event]));
@@ -252,7 +246,7 @@ fn a_crowd_leaves_the_others_their_time() {
         );
         // They were there, and the flood was one.
         assert_eq!(waiting, SLOW + IDLE);
-        assert!(given + refused > REQUESTS / 2 && refused > 0, "{given}, {refused}");
+        assert!(given > REQUESTS && refused == 0, "{given}, {refused}");
         best = best.min(ratio);
     }
     assert!(best < 3.0, "{best:.2}");

@@ -18,6 +18,7 @@ use super::controller::argument;
 use crate::metrics::Rejection;
 use crate::server::access::{Denied, Right};
 use crate::server::quota::Client;
+use crate::server::turns::Who;
 
 /// What a client reads whose connection is one too many.
 const TOO_MANY: &[u8] =
@@ -92,6 +93,11 @@ impl Service {
 /// The address of the other side; none on a Unix socket.
 fn peer(request: &HttpRequest) -> Option<IpAddr> {
     request.peer_addr().map(|address| address.ip())
+}
+
+/// Whose turn it is for the request.
+pub(super) fn who(request: &HttpRequest) -> Who {
+    peer(request).map(Client::from)
 }
 
 #[cfg(test)]
