@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -29,7 +30,7 @@ use tokio::time::sleep;
 use super::access::{Access, Right};
 use super::perform::{self, Told, perform};
 use super::quota::{Connections, Quota};
-use super::turns::{Gate, Stopping};
+use super::turns::{Gate, Stopping, Worker};
 use super::{Listener, Refusal, Settings, State, Transport};
 use crate::lists::Report;
 use crate::metrics::{self, Rejection};
@@ -102,6 +103,7 @@ pub(super) async fn run(
         let crypt = crypt.clone();
         App::new()
             .app_data(web::Data::new(service.clone()))
+            .app_data(Rc::<Worker>::default())
             .default_service(web::to(answer))
             .wrap(from_fn(move |request, next| crypt.clone().pass(request, next)))
     })
@@ -281,7 +283,8 @@ impl Service {
         let may_wait = self.state.settings.may_wait();
         // Who waits for DNS must not hold up the others either.
         let is_quick = message.len() <= INLINE && !may_wait;
-        if let Some(_turn) = is_quick.then(|| gate.alone()).flatten() {
+        let worker = request.app_data::<Rc<Worker>>().filter(|_| is_quick);
+        if let Some(_turn) = worker.and_then(|worker| gate.alone(worker)) {
             return Ok(scan(&self.state, &message, &scan_request, &options));
         }
         let state = Arc::clone(&self.state);

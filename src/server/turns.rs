@@ -7,12 +7,12 @@
 
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix_web::{rt, web};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::task::yield_now;
+use tokio::sync::{Notify, oneshot};
 
 use super::quota::Client;
 use crate::scan::Waits;
@@ -26,9 +26,31 @@ const WAITING: usize = 64;
 /// Threads of a worker for what is no scan: files, reloads, exports.
 const SPARE_THREADS: usize = 64;
 
-thread_local! {
-    /// This worker has computed since it last looked at its connections.
-    static HAS_COMPUTED: Cell<bool> = const { Cell::new(false) };
+/// A worker of the service, which serves many connections on one thread.
+#[derive(Debug, Default)]
+pub(super) struct Worker {
+    /// It has computed since it last looked at its connections.
+    has_computed: Cell<bool>,
+    computed: Notify,
+    looks_around: Cell<bool>,
+}
+
+impl Worker {
+    /// Remembers that the worker has computed, until everything else was looked at that is ready
+    /// now: what is woken last comes last.
+    fn computes(self: &Rc<Self>) {
+        self.has_computed.set(true);
+        self.computed.notify_one();
+        if !self.looks_around.replace(true) {
+            let worker = Rc::clone(self);
+            drop(rt::spawn(async move {
+                loop {
+                    worker.computed.notified().await;
+                    worker.has_computed.set(false);
+                }
+            }));
+        }
+    }
 }
 
 /// What work of all clients passes through.
@@ -59,19 +81,12 @@ impl Gate {
         self.turns.waiting() + self.threads.waiting()
     }
 
-    /// A turn for computing on this worker itself, which costs the least. Only while nobody
-    /// computes, and only once before the worker looks at all its connections again: a row of
+    /// A turn for computing on the worker itself, which costs the least. Only while nobody
+    /// computes, and only once before the worker looks at its other connections again: a row of
     /// requests of one client must not go before another's that has come meanwhile.
-    pub(super) fn alone(&self) -> Option<Turn> {
-        if HAS_COMPUTED.get() {
-            return None;
-        }
-        let turn = self.turns.alone()?;
-        HAS_COMPUTED.set(true);
-        drop(rt::spawn(async {
-            yield_now().await;
-            HAS_COMPUTED.set(false);
-        }));
+    pub(super) fn alone(&self, worker: &Rc<Worker>) -> Option<Turn> {
+        let turn = (!worker.has_computed.get()).then(|| self.turns.alone()).flatten()?;
+        worker.computes();
         Some(turn)
     }
 
@@ -323,6 +338,7 @@ mod tests {
     use std::time::Duration;
 
     use actix_web::rt::System;
+    use tokio::task::yield_now;
     use tokio::time::timeout;
 
     use super::*;
@@ -396,7 +412,7 @@ mod tests {
         System::new().block_on(async {
             let gate = Gate::new(1);
             let first = gate.turns.take(client(1)).await;
-            assert!(gate.alone().is_none());
+            assert!(gate.alone(&Rc::default()).is_none());
             // One waits and goes away before it gets its turn, one after it was handed one.
             let mut early = gate.turns.ask(client(2)).unwrap_err();
             let late = gate.turns.ask(client(2)).unwrap_err();
@@ -422,15 +438,17 @@ mod tests {
     #[test]
     fn a_worker_computes_once_before_it_looks_around() {
         System::new().block_on(async {
-            let gate = Gate::new(2);
-            drop(gate.alone().unwrap());
-            assert!(gate.alone().is_none());
-            // As soon as others were looked at, it may again.
-            for _ in 0..10 {
+            let (gate, worker) = (Gate::new(2), Rc::default());
+            for _ in 0..3 {
+                drop(gate.alone(&worker).unwrap());
+                assert!(gate.alone(&worker).is_none());
+                // Another worker may, and nobody else while it does.
+                let other = gate.alone(&Rc::default());
+                assert!(other.is_some() && gate.alone(&Rc::default()).is_none());
+                drop(other);
+                assert_idle(&gate.turns);
                 yield_now().await;
             }
-            assert!(gate.alone().is_some());
-            assert_idle(&gate.turns);
         });
     }
 
