@@ -47,6 +47,8 @@ mod encodings;
 mod hostile;
 // Reloads in the middle of scans; slow, idle and flooding clients beside a good one.
 mod pressure;
+// Clients that want much beside those that want little.
+mod turns;
 // What the program asks of the network, as the system sees it.
 mod outward;
 // The description of the HTTP API against the running program.
