@@ -15,6 +15,7 @@ mod password;
 mod perform;
 mod quota;
 mod reload;
+mod room;
 pub mod spamd;
 mod turns;
 
@@ -46,6 +47,7 @@ use history::Journal;
 use host::Condition;
 use keys::{KeyPair, Renew, Renewable, Source as KeySource, Tls};
 use reload::Current;
+use room::Room;
 use turns::Gate;
 
 pub use history::Errors;
@@ -104,6 +106,8 @@ pub struct Settings {
     pub listen: Address,
     /// Largest message taken, in bytes.
     pub max_message: usize,
+    /// Room for all bodies at a time, in bytes; a message that no other is beside always has some.
+    pub max_in_flight: usize,
     /// Time a client has to send the head of its first request.
     pub head_timeout: Duration,
     /// Time a client has to send a message.
@@ -151,6 +155,9 @@ impl Default for Settings {
         Self {
             listen: Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 11380))),
             max_message: 50 * 1024 * 1024,
+            // Two of the largest at a time. With what scans take it stays below the 512 MiB that
+            // the containers in deploy/ have.
+            max_in_flight: 128 * 1024 * 1024,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             // Rspamd's clients keep an idle connection for 65 s; closing first would let them
@@ -265,6 +272,7 @@ pub struct Application {
     settings: Settings,
     state: Arc<State>,
     transport: Transport,
+    room: Arc<Room>,
     spamd: Vec<(Listener, Address, Option<ServerConfig>, spamd::Settings)>,
 }
 
@@ -296,7 +304,8 @@ impl Application {
             state.renews(keypair);
         }
         let transport = Transport { keypair, tls };
-        Ok(Self { listener, address, settings, state, transport, spamd: Vec::new() })
+        let room = Room::new(settings.max_in_flight);
+        Ok(Self { listener, address, settings, state, transport, room, spamd: Vec::new() })
     }
 
     /// Binds the addresses for spamd's protocol too, if the settings name any.
@@ -358,8 +367,8 @@ impl Application {
         let (stop, stopped) = watch::channel(false);
         let spamd = self.spamd.into_iter().map(|(listener, address, tls, settings)| {
             tracing::info!(%address, tls = tls.is_some(), "listening for spamc");
-            let (state, stopped) = (Arc::clone(&self.state), stopped.clone());
-            (rt::spawn(spamd::run(listener, tls, settings, state, stopped)), address)
+            let shared = (Arc::clone(&self.state), Arc::clone(&self.room));
+            (rt::spawn(spamd::run(listener, tls, settings, shared, stopped.clone())), address)
         });
         let spamd: Vec<_> = spamd.collect();
         let shutdown = async move {
@@ -369,8 +378,9 @@ impl Application {
             let _ = stop.send(true);
         };
         host::tell(Condition::Ready(&self.state.status()));
+        let shared = (self.state, self.room);
         let result =
-            http::run(self.listener, self.transport, self.settings, self.state, shutdown).await;
+            http::run(self.listener, self.transport, self.settings, shared, shutdown).await;
         for (task, address) in spamd {
             drop(task.await);
             remove_socket(&address);

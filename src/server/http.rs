@@ -30,13 +30,16 @@ use tokio::time::sleep;
 use super::access::{Access, Right};
 use super::perform::{self, Told, perform};
 use super::quota::{Connections, Quota};
+use super::room::Room;
 use super::turns::{Gate, Stopping, Worker};
 use super::{Listener, Refusal, Settings, State, Transport};
 use crate::lists::Report;
 use crate::metrics::{self, Rejection};
 use crate::protocol::compression;
-use crate::protocol::rspamd::{self, v3};
+use crate::protocol::rspamd;
+use crate::protocol::rspamd::v3::{self, Mistake};
 use crate::scan::Request;
+use body::Body;
 use crypt::Crypt;
 use routes::{Check, Route};
 
@@ -62,6 +65,7 @@ const TEXT: &str = "text/plain";
 #[derive(Clone)]
 struct Service {
     state: Arc<State>,
+    room: Arc<Room>,
     max_message: usize,
     body_timeout: Duration,
     keep_alive: Arc<str>,
@@ -79,12 +83,13 @@ pub(super) async fn run(
     listener: Listener,
     transport: Transport,
     settings: Settings,
-    state: Arc<State>,
+    (state, room): (Arc<State>, Arc<Room>),
     shutdown: impl Future<Output = ()> + 'static,
 ) -> io::Result<()> {
     let workers = super::processors();
     let service = Service {
         state: Arc::clone(&state),
+        room,
         max_message: settings.max_message,
         body_timeout: settings.body_timeout,
         keep_alive: format!("timeout={}", settings.keep_alive.as_secs()).into(),
@@ -182,7 +187,7 @@ async fn answer(
             state.metrics.lists(&state.settings.lists.report(), state.settings.lists.cache());
             let memory = &state.settings.reputation;
             state.metrics.store(&memory.report(), memory.is_off());
-            state.metrics.waiting(state.gate.waiting());
+            state.metrics.load(state.gate.waiting(), service.room.taken());
             let text = state.metrics.render();
             service.respond(&request, StatusCode::OK, metrics::CONTENT_TYPE, text)
         }
@@ -224,14 +229,17 @@ impl Service {
             let status = StatusCode::NOT_ACCEPTABLE;
             return self.respond(request, status, JSON, v3::NOT_ACCEPTABLE);
         };
-        let body = match self.message(request, payload).await {
+        let Body { octets, mut held } = match self.message(request, payload).await {
             Ok(body) => body,
             Err(reason) => return self.refuse(request, reason),
         };
-        let read = v3::read(&text(header::CONTENT_TYPE), &body, self.max_message);
-        let parts = match read {
+        let room = &mut |by| held.grow(by);
+        let parts = match v3::read(&text(header::CONTENT_TYPE), &octets, self.max_message, room) {
             Ok(parts) => parts,
-            Err(error) => return self.refuse_as(request, (Rejection::Parts, error)),
+            Err(Mistake::NoRoom) => return self.refuse(request, Rejection::Room),
+            Err(Mistake::Caller(error)) => {
+                return self.refuse_as(request, (Rejection::Parts, error));
+            }
         };
         let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let (scan_request, mut options) = rspamd::request(headers, &[], super::now());
@@ -243,9 +251,14 @@ impl Service {
         let packed = options.packed;
         let zstd = compression::takes_zstd(&text(header::ACCEPT_ENCODING));
         let message = match parts.message {
-            Cow::Borrowed(message) => body.slice_ref(message),
-            Cow::Owned(message) => Bytes::from(message),
+            Cow::Borrowed(message) => octets.slice_ref(message),
+            Cow::Owned(message) => {
+                held.shrink_to(message.len());
+                Bytes::from(message)
+            }
         };
+        drop(octets);
+        let message = Body { octets: message, held };
         let body = match self.scan(request, message, scan_request, options).await {
             Ok(body) => body,
             Err(Stopping) => return self.stopping(request),
@@ -269,7 +282,7 @@ impl Service {
     async fn scan(
         &self,
         request: &HttpRequest,
-        message: Bytes,
+        message: Body,
         mut scan_request: Request,
         options: rspamd::Options,
     ) -> Result<Vec<u8>, Stopping> {
@@ -282,15 +295,15 @@ impl Service {
         let gate = &self.state.gate;
         let may_wait = self.state.settings.may_wait();
         // Who waits for DNS must not hold up the others either.
-        let is_quick = message.len() <= INLINE && !may_wait;
+        let is_quick = message.octets.len() <= INLINE && !may_wait;
         let worker = request.app_data::<Rc<Worker>>().filter(|_| is_quick);
         if let Some(_turn) = worker.and_then(|worker| gate.alone(worker)) {
-            return Ok(scan(&self.state, &message, &scan_request, &options));
+            return Ok(scan(&self.state, &message.octets, &scan_request, &options));
         }
         let state = Arc::clone(&self.state);
         let work = move |waits| {
             scan_request.waits = waits;
-            scan(&state, &message, &scan_request, &options)
+            scan(&state, &message.octets, &scan_request, &options)
         };
         gate.run(client::who(request), may_wait, work).await
     }

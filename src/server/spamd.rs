@@ -5,6 +5,7 @@
 //! Not an error: a client that is slow, breaks off or speaks something else. It is answered with
 //! a line that says so, where there is somebody to answer, and holds up nobody.
 
+use std::borrow::Cow;
 use std::future::{Future, ready};
 use std::io;
 use std::net::IpAddr;
@@ -22,8 +23,10 @@ use tokio_rustls::TlsAcceptor;
 use super::keys::Tls;
 use super::perform::{Told, perform, subject};
 use super::quota::Client;
+use super::room::{Held, Room};
 use super::turns::{Stopping, Who};
 use super::{Address, Listener, State};
+use crate::metrics::Rejection;
 use crate::protocol::spamd::{self, Class, Command, Head, Places, Taken};
 use crate::reputation::{Report, Reporter};
 use crate::scan::{Outcome, Request, Waits};
@@ -44,6 +47,9 @@ const BREATH: Duration = Duration::from_millis(100);
 const UNAVAILABLE: u16 = 69;
 const BROKEN: u16 = 76;
 const TIMEOUT: u16 = 79;
+
+/// Time to read on after a refusal, so that a client still sending gets to see it.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Settings of the listener.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,7 +102,7 @@ pub(super) async fn run(
     listener: Listener,
     tls: Option<ServerConfig>,
     settings: Settings,
-    state: Arc<State>,
+    shared: (Arc<State>, Arc<Room>),
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let all = u32::try_from(settings.connections).unwrap_or(u32::MAX);
@@ -116,9 +122,9 @@ pub(super) async fn run(
                             match &acceptor {
                                 Some(acceptor) => {
                                     let handshake = acceptor.accept(stream);
-                                    serve(handshake, who, &settings, &state, place);
+                                    serve(handshake, who, &settings, &shared, place);
                                 }
-                                None => serve(ready(Ok(stream)), who, &settings, &state, place),
+                                None => serve(ready(Ok(stream)), who, &settings, &shared, place),
                             }
                         }
                         Ok(_) => {}
@@ -132,7 +138,9 @@ pub(super) async fn run(
                 loop {
                     let place = free(&places).await;
                     match listener.accept().await {
-                        Ok((stream, _)) => serve(ready(Ok(stream)), None, &settings, &state, place),
+                        Ok((stream, _)) => {
+                            serve(ready(Ok(stream)), None, &settings, &shared, place)
+                        }
                         Err(_) => sleep(BREATH).await,
                     }
                 }
@@ -163,52 +171,75 @@ fn serve<S>(
     handshake: impl Future<Output = io::Result<S>> + 'static,
     who: Who,
     settings: &Arc<Settings>,
-    state: &Arc<State>,
+    (state, room): &(Arc<State>, Arc<Room>),
     place: Option<OwnedSemaphorePermit>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let (settings, state) = (Arc::clone(settings), Arc::clone(state));
+    // The other programs of this machine, as the rights of the socket let them.
+    let held = room.hold(who, who.is_none());
     rt::spawn(async move {
         let Ok(Ok(mut stream)) = timeout(settings.head_timeout, handshake).await else { return };
-        let reply = answer(&mut stream, who, &settings, &state).await;
+        let input = Input { bytes: Vec::new(), ended: false, held };
+        let (reply, is_unread) = match answer(&mut stream, input, who, &settings, &state).await {
+            Ok(reply) => (reply, false),
+            Err(reply) => (reply, true),
+        };
         // A client that does not read its answer must not keep the place.
         let sent = timeout(settings.body_timeout, async {
             stream.write_all(&reply).await?;
             stream.shutdown().await
         });
         drop(sent.await);
+        if is_unread {
+            // The system throws a reply away where a connection ends with something unread.
+            drop(timeout(LINGER, drain(&mut stream)).await);
+        }
         drop(place);
     });
 }
 
-/// Reads one request and says what to answer.
-async fn answer<S>(stream: &mut S, who: Who, settings: &Settings, state: &Arc<State>) -> Vec<u8>
+/// Reads to the end, for nothing.
+async fn drain<S: AsyncRead + Unpin>(stream: &mut S) {
+    let mut piece = vec![0; PIECE];
+    while stream.read(&mut piece).await.is_ok_and(|length| length > 0) {}
+}
+
+/// Reads one request and says what to answer; as an error where more of it may come.
+async fn answer<S>(
+    stream: &mut S,
+    mut input: Input,
+    who: Who,
+    settings: &Settings,
+    state: &Arc<State>,
+) -> Result<Vec<u8>, Vec<u8>>
 where
     S: AsyncRead + Unpin,
 {
-    let mut input = Input { bytes: Vec::new(), ended: false };
+    let fault = |(code, text): (u16, String)| {
+        if code == spamd::NO_ROOM {
+            state.metrics.rejected(Rejection::Room);
+        }
+        spamd::fault(code, &text)
+    };
+    let late = |what: &str| spamd::fault(TIMEOUT, &format!("Timeout: (no {what} in time)"));
     let head = timeout(settings.head_timeout, async {
         loop {
             match spamd::head(&input.bytes, input.ended) {
-                Ok(Taken::More) => input.more(stream).await,
+                Ok(Taken::More) => input.more(stream).await.map_err(fault)?,
                 Ok(Taken::Head(head, length)) => return Ok((head, length)),
-                Err(text) => return Err(spamd::fault(BROKEN, &format!("Bad header line: {text}"))),
+                Err(text) => return Err(fault((BROKEN, format!("Bad header line: {text}")))),
             }
         }
     });
-    let late = |what: &str| spamd::fault(TIMEOUT, &format!("Timeout: (no {what} in time)"));
-    let (head, length) = match head.await {
-        Ok(Ok(head)) => head,
-        Ok(Err(reply)) => return reply,
-        Err(_) => return late("headers"),
-    };
+    let (head, length) = head.await.unwrap_or_else(|_| Err(late("headers")))?;
     match head.command {
-        Command::Ping => return spamd::pong(),
-        Command::Skip => return Vec::new(),
+        Command::Ping => return Ok(spamd::pong()),
+        Command::Skip => return Ok(Vec::new()),
         Command::Tell if !settings.allow_tell => {
             let text = "Service Unavailable: TELL commands are not enabled, set spamd.allow_tell.";
-            return spamd::fault(UNAVAILABLE, text);
+            return Err(spamd::fault(UNAVAILABLE, text));
         }
         Command::Tell
         | Command::Check
@@ -220,47 +251,71 @@ where
     }
     let message = timeout(settings.body_timeout, async {
         loop {
-            let rest = input.bytes.get(length..).unwrap_or_default();
-            match spamd::body(&head, rest, input.ended, settings.max_message) {
-                Ok(Some(message)) => return Ok(message.into_owned()),
-                Ok(None) => input.more(stream).await,
-                Err((code, text)) => return Err(spamd::fault(code, &text)),
+            if let Some(message) = input.message(&head, length, settings).map_err(fault)? {
+                return Ok(message);
             }
+            input.more(stream).await.map_err(fault)?;
         }
     });
-    let message = match message.await {
-        Ok(Ok(message)) => message,
-        Ok(Err(reply)) => return reply,
-        Err(_) => return late("message"),
-    };
+    let message = message.await.unwrap_or_else(|_| Err(late("message")))?;
     let (own, settings) = (Arc::clone(state), settings.clone());
-    let work = move |waits| match head.command {
-        Command::Tell => learn(&own, &head, &message, waits),
-        Command::Ping
-        | Command::Skip
-        | Command::Check
-        | Command::Symbols
-        | Command::Report
-        | Command::ReportIfSpam
-        | Command::Process
-        | Command::Headers => scanned(&own, &settings, &head, &message, waits),
+    let work = move |waits| {
+        let _held = input.held;
+        match head.command {
+            Command::Tell => learn(&own, &head, &message, waits),
+            Command::Ping
+            | Command::Skip
+            | Command::Check
+            | Command::Symbols
+            | Command::Report
+            | Command::ReportIfSpam
+            | Command::Process
+            | Command::Headers => scanned(&own, &settings, &head, &message, waits),
+        }
     };
     let done = state.gate.run(who, state.settings.may_wait(), work).await;
-    done.unwrap_or_else(|Stopping| spamd::fault(UNAVAILABLE, "Service Unavailable: stopping"))
+    Ok(done.unwrap_or_else(|Stopping| spamd::fault(UNAVAILABLE, "Service Unavailable: stopping")))
 }
 
 /// What has come of a request.
 struct Input {
     bytes: Vec<u8>,
     ended: bool,
+    held: Held,
 }
 
 impl Input {
-    /// Waits for more; a connection that broke has ended.
-    async fn more<S: AsyncRead + Unpin>(&mut self, stream: &mut S) {
+    /// Waits for more; a connection that broke has ended. The error is that there is no room for it.
+    async fn more<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> Result<(), (u16, String)> {
         self.bytes.reserve(PIECE);
         let read = stream.read_buf(&mut self.bytes).await;
         self.ended |= read.unwrap_or(0) == 0;
+        if self.held.grow_to(self.bytes.len()) { Ok(()) } else { Err(spamd::no_room()) }
+    }
+
+    /// The message, once all of it is there behind a head of this length.
+    fn message(
+        &mut self,
+        head: &Head,
+        length: usize,
+        settings: &Settings,
+    ) -> Result<Option<Vec<u8>>, (u16, String)> {
+        let (held, limit) = (&mut self.held, settings.max_message);
+        let rest = self.bytes.get(length..).unwrap_or_default();
+        let message = match spamd::body(head, rest, self.ended, limit, &mut |by| held.grow(by))? {
+            None => return Ok(None),
+            Some(Cow::Owned(message)) => message,
+            Some(Cow::Borrowed(message)) => {
+                let end = length + message.len();
+                let mut message = std::mem::take(&mut self.bytes);
+                message.truncate(end);
+                message.drain(..length);
+                message
+            }
+        };
+        self.bytes = Vec::new();
+        self.held.shrink_to(message.len());
+        Ok(Some(message))
     }
 }
 

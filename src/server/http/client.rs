@@ -18,6 +18,7 @@ use super::controller::argument;
 use crate::metrics::Rejection;
 use crate::server::access::{Denied, Right};
 use crate::server::quota::Client;
+use crate::server::room::Held;
 use crate::server::turns::Who;
 
 /// What a client reads whose connection is one too many.
@@ -81,6 +82,12 @@ impl Service {
             Denied::Unauthorized => self.refuse(request, Rejection::Unauthorized),
             Denied::TooMany(seconds) => self.too_many(request, Rejection::Guesses, seconds),
         })
+    }
+
+    /// Room for the body of the request, where nothing of it has come yet.
+    pub(super) fn hold(&self, request: &HttpRequest) -> Held {
+        let is_trusted = peer(request).is_none_or(|address| self.access.is_secure(address));
+        self.room.hold(who(request), is_trusted)
     }
 
     fn too_many(&self, request: &HttpRequest, reason: Rejection, seconds: u64) -> HttpResponse {

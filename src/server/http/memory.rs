@@ -107,12 +107,14 @@ impl Service {
         let work = move |waits| {
             let asked = Request { waits, ..asked };
             match ask {
-                Ask::Learn(report) => learn(&state, &body, asked, &options, &reporter, report),
-                Ask::Contacts => contacts(&state, &body, &asked),
+                Ask::Learn(report) => {
+                    learn(&state, &body.octets, asked, &options, &reporter, report)
+                }
+                Ask::Contacts => contacts(&state, &body.octets, &asked),
                 Ask::Provenance => provenance(&state, &asked, &options),
-                Ask::Report => report(&state, &body, &asked, &query),
+                Ask::Report => report(&state, &body.octets, &asked, &query),
                 Ask::Stats => stats(&state),
-                Ask::Import => import(&state, &body),
+                Ask::Import => import(&state, &body.octets),
                 Ask::Purge | Ask::Export => purge(&state, &options),
             }
         };
