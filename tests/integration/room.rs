@@ -1,7 +1,7 @@
 //! Memory of bodies on their way: counted as they come, over either protocol, packed or not, and
 //! given back however a request ends.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,7 +29,8 @@ fn part_of_a_body(client: u8, address: SocketAddr, length: usize, sent: usize) -
     let mut stream = connect_from(client, address);
     let head = format!("POST /checkv2 HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(&vec![b'x'; sent]).unwrap();
+    // Who is refused on the way need not send the rest.
+    drop(stream.write_all(&vec![b'x'; sent]));
     stream
 }
 
@@ -180,22 +181,17 @@ fn many_large_bodies_take_no_more_than_their_room() {
     let program = Program::start();
     let address = program.address;
     let clients: Vec<_> = (10..22)
-        .map(|client| {
-            thread::spawn(move || {
-                let mut stream = connect_from(client, address);
-                let length = 50 << 20;
-                let head = format!("POST /checkv2 HTTP/1.1\r\nContent-Length: {length}\r\n\r\n");
-                let whole = stream.write_all(head.as_bytes()).is_ok()
-                    && stream.write_all(&vec![b'x'; SENT]).is_ok();
-                (stream, whole)
-            })
-        })
+        .map(|client| thread::spawn(move || part_of_a_body(client, address, 50 << 20, SENT)))
         .collect();
     let clients: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
-    let let_in = clients.iter().filter(|(_, whole)| *whole).count();
+    let waits = |mut stream: &TcpStream| {
+        stream.set_nonblocking(true).unwrap();
+        matches!(stream.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+    };
+    let let_in = clients.iter().filter(|stream| waits(stream)).count();
     let most = program.status("VmHWM");
     println!("{let_in} were let in, {most} kB");
-    assert!((1..=5).contains(&let_in), "{let_in}");
+    assert!((1..=4).contains(&let_in), "{let_in}");
     assert!(most < 300_000, "{most} kB");
     drop(clients);
     until_taken(address, 0);
