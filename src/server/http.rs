@@ -229,35 +229,51 @@ impl Service {
             let status = StatusCode::NOT_ACCEPTABLE;
             return self.respond(request, status, JSON, v3::NOT_ACCEPTABLE);
         };
-        let Body { octets, mut held } = match self.message(request, payload).await {
+        let body = match self.message(request, payload).await {
             Ok(body) => body,
             Err(reason) => return self.refuse(request, reason),
         };
-        let room = &mut |by| held.grow(by);
-        let parts = match v3::read(&text(header::CONTENT_TYPE), &octets, self.max_message, room) {
+        let kind = text(header::CONTENT_TYPE);
+        let take_apart = move |body: &mut Body, limit| {
+            let Body { octets, held } = body;
+            let parts = match v3::read(&kind, octets, limit, &mut |by| held.grow(by)) {
+                Err(Mistake::TooLarge) => return None,
+                Err(mistake) => return Some(Err(mistake)),
+                Ok(parts) => parts,
+            };
+            let message = match parts.message {
+                Cow::Borrowed(message) => octets.slice_ref(message),
+                Cow::Owned(message) => {
+                    held.shrink_to(message.len());
+                    Bytes::from(message)
+                }
+            };
+            Some(Ok((parts.headers, message, parts.packed)))
+        };
+        let (parts, held) = match self.work(request, body, take_apart).await {
+            Ok((parts, body)) => (parts.unwrap_or(Err(Mistake::TooLarge)), body.held),
+            Err(Stopping) => return self.stopping(request),
+        };
+        let (headers, message, was_packed) = match parts {
             Ok(parts) => parts,
             Err(Mistake::NoRoom) => return self.refuse(request, Rejection::Room),
+            Err(Mistake::TooLarge) => {
+                let error = self.said(Rejection::TooLarge);
+                return self.refuse_as(request, (Rejection::Parts, error));
+            }
             Err(Mistake::Caller(error)) => {
                 return self.refuse_as(request, (Rejection::Parts, error));
             }
         };
-        let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let (scan_request, mut options) = rspamd::request(headers, &[], super::now());
         options.packed = match form {
             v3::Form::Json => false,
             v3::Form::MessagePack => true,
-            v3::Form::Parts | v3::Form::Mixed => parts.packed,
+            v3::Form::Parts | v3::Form::Mixed => was_packed,
         };
         let packed = options.packed;
         let zstd = compression::takes_zstd(&text(header::ACCEPT_ENCODING));
-        let message = match parts.message {
-            Cow::Borrowed(message) => octets.slice_ref(message),
-            Cow::Owned(message) => {
-                held.shrink_to(message.len());
-                Bytes::from(message)
-            }
-        };
-        drop(octets);
         let message = Body { octets: message, held };
         let body = match self.scan(request, message, scan_request, options).await {
             Ok(body) => body,

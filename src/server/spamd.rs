@@ -251,8 +251,11 @@ where
     }
     let message = timeout(settings.body_timeout, async {
         loop {
+            if input.is_packed(&head, length) {
+                return Ok(None);
+            }
             if let Some(message) = input.message(&head, length, settings).map_err(fault)? {
-                return Ok(message);
+                return Ok(Some(message));
             }
             input.more(stream).await.map_err(fault)?;
         }
@@ -260,8 +263,13 @@ where
     let message = message.await.unwrap_or_else(|_| Err(late("message")))?;
     let (own, settings) = (Arc::clone(state), settings.clone());
     let work = move |waits| {
+        // Unpacking is work.
+        let message = match message {
+            None => input.message(&head, length, &settings)?.unwrap_or_default(),
+            Some(message) => message,
+        };
         let _held = input.held;
-        match head.command {
+        Ok(match head.command {
             Command::Tell => learn(&own, &head, &message, waits),
             Command::Ping
             | Command::Skip
@@ -271,10 +279,11 @@ where
             | Command::ReportIfSpam
             | Command::Process
             | Command::Headers => scanned(&own, &settings, &head, &message, waits),
-        }
+        })
     };
     let done = state.gate.run(who, state.settings.may_wait(), work).await;
-    Ok(done.unwrap_or_else(|Stopping| spamd::fault(UNAVAILABLE, "Service Unavailable: stopping")))
+    let stopping = |Stopping| Err((UNAVAILABLE, "Service Unavailable: stopping".to_owned()));
+    done.unwrap_or_else(stopping).map_err(fault)
 }
 
 /// What has come of a request.
@@ -291,6 +300,12 @@ impl Input {
         let read = stream.read_buf(&mut self.bytes).await;
         self.ended |= read.unwrap_or(0) == 0;
         if self.held.grow_to(self.bytes.len()) { Ok(()) } else { Err(spamd::no_room()) }
+    }
+
+    /// True when all of a packed message is there behind a head of this length.
+    fn is_packed(&self, head: &Head, length: usize) -> bool {
+        let come = self.bytes.len().saturating_sub(length);
+        head.is_packed && head.length.is_some_and(|packed| packed <= come)
     }
 
     /// The message, once all of it is there behind a head of this length.

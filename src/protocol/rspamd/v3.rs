@@ -63,7 +63,9 @@ pub struct Parts<'b> {
 pub enum Mistake {
     /// A sentence for the caller, as Rspamd says it.
     Caller(String),
-    /// There is no room for the message when it is unpacked.
+    /// The message is larger than allowed when it is unpacked.
+    TooLarge,
+    /// There is no room for it then.
     NoRoom,
 }
 
@@ -122,9 +124,7 @@ pub fn read<'b>(
             .map_err(|trouble| match trouble {
                 Trouble::Method => Mistake::Caller("Invalid compression method".to_owned()),
                 Trouble::Broken(why) => Mistake::Caller(format!("Decompression error: {why}")),
-                Trouble::TooLarge => {
-                    Mistake::Caller(format!("message is larger than {limit} bytes"))
-                }
+                Trouble::TooLarge => Mistake::TooLarge,
                 Trouble::NoRoom => Mistake::NoRoom,
             })?,
     };
@@ -335,10 +335,7 @@ mod tests {
         assert_eq!(&*read(TYPE, &plain, 100, &mut |_| true).unwrap().message, message);
         let packed = body("{}", &compression::zstd(message).unwrap(), "Content-Encoding: zstd\r\n");
         assert_eq!(&*read(TYPE, &packed, 100, &mut |_| true).unwrap().message, message);
-        assert_eq!(
-            read(TYPE, &packed, 10, &mut |_| true),
-            Err(Mistake::Caller("message is larger than 10 bytes".to_owned()))
-        );
+        assert_eq!(read(TYPE, &packed, 10, &mut |_| true), Err(Mistake::TooLarge));
         assert_eq!(read(TYPE, &packed, 100, &mut |_| false), Err(Mistake::NoRoom));
         let mut msgpack = b"--X\r\nContent-Disposition: form-data; name=\"metadata\"\r\n\
             Content-Type: application/msgpack\r\n\r\n"

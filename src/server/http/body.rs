@@ -14,11 +14,13 @@ use actix_web::rt::time::timeout;
 use actix_web::web::{self, Bytes, BytesMut, Payload};
 use actix_web::{HttpMessage, HttpRequest};
 
-use super::{Service, declared_length, has_body};
+use super::client::who;
+use super::{INLINE, Service, declared_length, has_body};
 use crate::metrics::Rejection;
 use crate::protocol::compression::{self, Trouble};
 use crate::protocol::rspamd::{FileInput, Options};
 use crate::server::room::Held;
+use crate::server::turns::Stopping;
 
 /// Octets that are room for a body at first, whatever length it says it has.
 const FIRST: usize = 64 * 1024;
@@ -50,18 +52,32 @@ impl Service {
         let body = self.message(request, payload).await;
         let body = body.map_err(|reason| (reason, self.said(reason)))?;
         match &options.compression {
-            Some(method) if has_body(request) => self.unpacked(method, body),
+            Some(method) if has_body(request) => self.unpacked(request, method, body).await,
             Some(_) | None => Ok(body),
         }
     }
 
     /// Undoes a compression.
-    fn unpacked(&self, method: &str, body: Body) -> Result<Body, (Rejection, String)> {
-        let Body { octets, mut held } = body;
-        let unpacked =
-            compression::undo(method, &octets, self.max_message, &mut |by| held.grow(by));
+    async fn unpacked(
+        &self,
+        request: &HttpRequest,
+        method: &str,
+        body: Body,
+    ) -> Result<Body, (Rejection, String)> {
+        let method = method.to_owned();
+        let undo = move |body: &mut Body, limit| {
+            let Body { octets, held } = body;
+            match compression::undo(&method, octets, limit, &mut |by| held.grow(by)) {
+                Err(Trouble::TooLarge) => None,
+                result => Some(result),
+            }
+        };
+        let unpacked = self.work(request, body, undo).await;
+        let unpacked = unpacked
+            .map_err(|Stopping| (Rejection::BrokenBody, "the service is stopping".to_owned()))?;
+        let (unpacked, Body { octets, mut held }) = unpacked;
         drop(octets);
-        let unpacked = unpacked.map_err(|trouble| {
+        let unpacked = unpacked.unwrap_or(Err(Trouble::TooLarge)).map_err(|trouble| {
             // Scanned as it is, a compressed message would look clean.
             let reason = match trouble {
                 Trouble::Method => Rejection::Compression,
@@ -75,6 +91,24 @@ impl Service {
         })?;
         held.shrink_to(unpacked.len());
         Ok(Body { octets: Bytes::from(unpacked), held })
+    }
+
+    /// Takes a body apart, for a message of some size at most: at once if it is a small one, which
+    /// is less work than handing it on, else in its client's turn. No result: it is larger.
+    pub(super) async fn work<T: Send + 'static>(
+        &self,
+        request: &HttpRequest,
+        mut body: Body,
+        work: impl Fn(&mut Body, usize) -> Option<T> + Send + 'static,
+    ) -> Result<(Option<T>, Body), Stopping> {
+        let limit = self.max_message;
+        let before = body.octets.len();
+        if let Some(done) = work(&mut body, limit.min(INLINE)) {
+            return Ok((Some(done), body));
+        }
+        body.held.shrink_to(before);
+        let all = move |_| (work(&mut body, limit), body);
+        self.state.gate.run(who(request), false, all).await
     }
 
     /// Reads the message, never more than is allowed.
