@@ -31,7 +31,7 @@ use super::access::{Access, Right};
 use super::perform::{self, Told, perform};
 use super::quota::{Connections, Quota};
 use super::room::Room;
-use super::turns::{Gate, Stopping, Worker};
+use super::turns::{self, Gate, Stopping, Worker};
 use super::{Listener, Refusal, Settings, State, Transport};
 use crate::lists::Report;
 use crate::metrics::{self, Rejection};
@@ -86,7 +86,7 @@ pub(super) async fn run(
     (state, room): (Arc<State>, Arc<Room>),
     shutdown: impl Future<Output = ()> + 'static,
 ) -> io::Result<()> {
-    let workers = super::processors();
+    let workers = turns::processors();
     let service = Service {
         state: Arc::clone(&state),
         room,

@@ -139,7 +139,7 @@ pub(super) async fn run(
                     let place = free(&places).await;
                     match listener.accept().await {
                         Ok((stream, _)) => {
-                            serve(ready(Ok(stream)), None, &settings, &shared, place)
+                            serve(ready(Ok(stream)), None, &settings, &shared, place);
                         }
                         Err(_) => sleep(BREATH).await,
                     }
@@ -315,9 +315,9 @@ impl Input {
         length: usize,
         settings: &Settings,
     ) -> Result<Option<Vec<u8>>, (u16, String)> {
-        let (held, limit) = (&mut self.held, settings.max_message);
         let rest = self.bytes.get(length..).unwrap_or_default();
-        let message = match spamd::body(head, rest, self.ended, limit, &mut |by| held.grow(by))? {
+        let room = &mut |by| self.held.grow(by);
+        let message = match spamd::body(head, rest, self.ended, settings.max_message, room)? {
             None => return Ok(None),
             Some(Cow::Owned(message)) => message,
             Some(Cow::Borrowed(message)) => {
