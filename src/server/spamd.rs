@@ -15,14 +15,14 @@ use std::time::Duration;
 use actix_web::rt;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::keys::Tls;
 use super::perform::{Told, perform, subject};
-use super::quota::Client;
+use super::quota::{Client, Connection, Connections};
 use super::room::{Held, Room};
 use super::turns::{Stopping, Who};
 use super::{Address, Listener, State};
@@ -76,6 +76,8 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// Connections at a time; more wait in the system's queue.
     pub connections: usize,
+    /// Connections at a time of one client.
+    pub connections_per_client: usize,
 }
 
 impl Default for Settings {
@@ -93,6 +95,7 @@ impl Default for Settings {
             body_timeout: http.body_timeout,
             shutdown_timeout: http.shutdown_timeout,
             connections: http.connections,
+            connections_per_client: http.connections_per_client,
         }
     }
 }
@@ -107,7 +110,7 @@ pub(super) async fn run(
 ) -> io::Result<()> {
     let all = u32::try_from(settings.connections).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(settings.connections));
-    let settings = Arc::new(settings);
+    let (settings, clients) = (Arc::new(settings), Connections::default());
     let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
     let accepting = async {
         match listener {
@@ -118,7 +121,14 @@ pub(super) async fn run(
                     let place = free(&places).await;
                     match listener.accept().await {
                         Ok((stream, peer)) if may(&settings, peer.ip()) => {
-                            let who = Some(Client::from(peer.ip()));
+                            let client = Client::from(peer.ip());
+                            let Some(one) = clients.enter(client, settings.connections_per_client)
+                            else {
+                                shared.0.metrics.rejected(Rejection::Connections);
+                                turn_away(&stream, acceptor.is_some());
+                                continue;
+                            };
+                            let (who, place) = (Some(client), (place, Some(one)));
                             match &acceptor {
                                 Some(acceptor) => {
                                     let handshake = acceptor.accept(stream);
@@ -139,7 +149,7 @@ pub(super) async fn run(
                     let place = free(&places).await;
                     match listener.accept().await {
                         Ok((stream, _)) => {
-                            serve(ready(Ok(stream)), None, &settings, &shared, place);
+                            serve(ready(Ok(stream)), None, &settings, &shared, (place, None));
                         }
                         Err(_) => sleep(BREATH).await,
                     }
@@ -161,6 +171,15 @@ fn may(settings: &Settings, peer: IpAddr) -> bool {
     peer.is_loopback() || settings.allowed.covers(peer)
 }
 
+/// Tells a client that it has too many connections, as far as it can be told.
+fn turn_away(stream: &TcpStream, is_tls: bool) {
+    if !is_tls {
+        let text = "Service Unavailable: too many connections";
+        // Past tokio, which does not know yet that a new socket takes octets.
+        drop(socket2::SockRef::from(stream).send(&spamd::fault(spamd::TEMPORARY, text)));
+    }
+}
+
 /// A place for one more connection.
 async fn free(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     Arc::clone(places).acquire_owned().await.ok()
@@ -172,7 +191,7 @@ fn serve<S>(
     who: Who,
     settings: &Arc<Settings>,
     (state, room): &(Arc<State>, Arc<Room>),
-    place: Option<OwnedSemaphorePermit>,
+    place: (Option<OwnedSemaphorePermit>, Option<Connection>),
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -218,7 +237,7 @@ where
     S: AsyncRead + Unpin,
 {
     let fault = |(code, text): (u16, String)| {
-        if code == spamd::NO_ROOM {
+        if code == spamd::TEMPORARY {
             state.metrics.rejected(Rejection::Room);
         }
         spamd::fault(code, &text)
