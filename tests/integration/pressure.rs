@@ -172,13 +172,14 @@ impl Crowd {
         Self { slow: slow.collect(), idle: idle.collect() }
     }
 
-    /// A byte now and then.
+    /// A byte now and then, of one after the other.
     fn drip(&self, is_over: &AtomicBool) {
-        while !is_over.load(Ordering::Relaxed) {
-            for mut stream in &self.slow {
-                drop(stream.write_all(b"x"));
+        for mut stream in self.slow.iter().cycle() {
+            if is_over.load(Ordering::Relaxed) {
+                break;
             }
-            thread::sleep(Duration::from_millis(500));
+            drop(stream.write_all(b"x"));
+            thread::sleep(Duration::from_millis(1));
         }
     }
 

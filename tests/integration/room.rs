@@ -25,7 +25,12 @@ fn long_mail(length: usize) -> Vec<u8> {
 }
 
 /// A connection of a client that has sent so much of a longer body.
-fn part_of_a_body(client: u8, address: SocketAddr, length: usize, sent: usize) -> TcpStream {
+pub(crate) fn part_of_a_body(
+    client: u8,
+    address: SocketAddr,
+    length: usize,
+    sent: usize,
+) -> TcpStream {
     let mut stream = connect_from(client, address);
     let head = format!("POST /checkv2 HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
@@ -54,7 +59,7 @@ fn metrics(address: SocketAddr) -> String {
 
 /// Waits until bodies take so much.
 #[track_caller]
-fn until_taken(address: SocketAddr, octets: usize) {
+pub(crate) fn until_taken(address: SocketAddr, octets: usize) {
     let begun = Instant::now();
     let line = format!("calspamd_body_bytes {octets}");
     while !metrics(address).lines().any(|found| found == line) {

@@ -17,6 +17,7 @@ use calspamd::server::{Address, Application, Refusal, Settings, State, spamd};
 
 use crate::cli::{Folder, calspamd, err, json, ok, out};
 use crate::dialect::ask;
+use crate::room::{part_of_a_body, until_taken};
 use crate::support::{
     self, Reply, Service, calendar, load, mail, post, rule_set, state, test_settings,
 };
@@ -164,6 +165,27 @@ fn what_is_inside_counts_as_if_it_came_in_the_clear() {
         bomb.len()
     );
     assert_eq!(sender.inside(&service, &[head.as_bytes(), &bomb].concat()).status, 413);
+}
+
+#[test]
+fn an_envelope_takes_room_twice_while_it_is_opened() {
+    let pair = KeyPair::generate().unwrap();
+    let service = stock(Settings { max_in_flight: 400_000, ..pair_of(&pair.write()) });
+    let sender = Sender::new(&pair);
+    let request = |length: usize| {
+        format!("POST /checkv2 HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length))
+    };
+    let other = part_of_a_body(2, service.address, 200_000, 150_000);
+    until_taken(service.address, 150_000);
+    assert_eq!(sender.inside(&service, request(100_000).as_bytes()).status, 200);
+    assert_eq!(sender.ask(&service, "", request(140_000).as_bytes()).0, 503);
+    drop(other);
+    until_taken(service.address, 0);
+    assert_eq!(sender.inside(&service, request(140_000).as_bytes()).status, 200);
+    // What nobody reads is given back, too.
+    let unread = request(140_000).replace("POST /checkv2", "POST /ping");
+    assert_eq!(sender.inside(&service, unread.as_bytes()).status, 200);
+    until_taken(service.address, 0);
 }
 
 #[test]
