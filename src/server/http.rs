@@ -14,7 +14,7 @@ mod routes;
 use std::borrow::Cow;
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::available_parallelism;
@@ -25,18 +25,20 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
+use rustls::ServerConfig;
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use super::access::{Access, Right};
+use super::access::Right;
+use super::current::Current;
 use super::perform::{self, Told, perform};
-use super::quota::{Connections, Quota};
-use super::{Listener, Refusal, Settings, State, Transport};
+use super::quota::Connections;
+use super::{Listener, Refusal, Settings, State};
 use crate::lists::Report;
 use crate::metrics::{self, Rejection};
 use crate::protocol::compression;
 use crate::protocol::rspamd::{self, v3};
 use crate::scan::Request;
-use crypt::Crypt;
 use routes::{Check, Route};
 
 /// Label of this dialect in metrics.
@@ -46,12 +48,13 @@ const PROTOCOL: &str = "rspamd";
 /// costs more than it saves. Larger ones must not hold up the other connections of a worker.
 const INLINE: usize = 128 * 1024;
 
-/// Threads for large messages, per worker. More would not scan faster; they would only make
-/// each other run out of their time budgets.
-const BLOCKING_THREADS: usize = 2;
+/// Large messages that are scanned at a time, per worker. More would not scan faster; they would
+/// only make each other run out of their time budgets.
+const LARGE: usize = 2;
 
-/// The same where scans wait for DNS, which takes time and no work.
-const WAITING_THREADS: usize = 64;
+/// Threads for what must not hold up a worker, each: scans wait for DNS there, which takes time and
+/// no work, and a reload may switch that on at any time.
+const BLOCKING_THREADS: usize = 64;
 
 /// Time that connections get to bring their request when the service stops.
 const DRAIN: Duration = Duration::from_millis(300);
@@ -66,60 +69,57 @@ const TEXT: &str = "text/plain";
 /// The service ends before this scan does.
 struct Stopping;
 
-/// What a worker needs to answer.
-#[derive(Clone)]
-struct Service {
+/// What all requests come through.
+struct Door {
     state: Arc<State>,
-    max_message: usize,
-    body_timeout: Duration,
-    keep_alive: Arc<str>,
-    access: Arc<Access>,
-    rate: Option<Arc<Quota>>,
+    keep_alive: String,
     connections: Connections,
-    connections_per_client: usize,
-    inline_settings: bool,
-    file_folders: Arc<[PathBuf]>,
+    /// Turns of large messages.
+    large: Arc<Semaphore>,
     is_unix: bool,
+}
+
+impl Door {
+    /// For one request, which sees nothing of a reload that comes while it is answered.
+    fn open(self: &Arc<Self>) -> Service {
+        Service { current: self.state.current.load_full(), door: Arc::clone(self) }
+    }
+}
+
+/// What is needed to answer a request.
+struct Service {
+    door: Arc<Door>,
+    current: Arc<Current>,
 }
 
 /// Serves until `shutdown` is ready.
 pub(super) async fn run(
     listener: Listener,
-    transport: Transport,
+    tls: Option<(TcpListener, ServerConfig)>,
     settings: Settings,
     state: Arc<State>,
     shutdown: impl Future<Output = ()> + 'static,
 ) -> io::Result<()> {
     let workers = available_parallelism().map_or(1, usize::from);
-    let waits = state.settings.may_wait();
-    let threads = if waits { WAITING_THREADS } else { BLOCKING_THREADS };
-    let service = Service {
+    let door = Arc::new(Door {
         state: Arc::clone(&state),
-        max_message: settings.max_message,
-        body_timeout: settings.body_timeout,
-        keep_alive: format!("timeout={}", settings.keep_alive.as_secs()).into(),
-        access: Arc::new(Access::new(settings.password, settings.enable_password, settings.secure)),
-        rate: settings.rate.map(|rate| Arc::new(Quota::new(rate.count, rate.window))),
+        keep_alive: format!("timeout={}", settings.keep_alive.as_secs()),
         connections: Connections::default(),
-        connections_per_client: settings.connections_per_client,
-        inline_settings: settings.inline_settings,
-        file_folders: settings.file_folders.into(),
+        large: Arc::new(Semaphore::new(LARGE * workers)),
         is_unix: matches!(listener, Listener::Unix(_)),
-    };
-    let only = settings.encrypted_only;
-    let crypt = Crypt { service: service.clone(), keypair: transport.keypair, only };
-    let door = service.clone();
+    });
+    let entrance = Arc::clone(&door);
     let server = HttpServer::new(move || {
-        let crypt = crypt.clone();
+        let crypt = Arc::clone(&door);
         App::new()
-            .app_data(web::Data::new(service.clone()))
+            .app_data(web::Data::from(Arc::clone(&door)))
             .default_service(web::to(answer))
-            .wrap(from_fn(move |request, next| crypt.clone().pass(request, next)))
+            .wrap(from_fn(move |request, next| crypt::pass(crypt.open(), request, next)))
     })
-    .on_connect(move |stream, extensions| door.connected(stream, extensions))
+    .on_connect(move |stream, extensions| entrance.connected(stream, extensions))
     .workers(workers)
     .max_connections(settings.connections.div_ceil(workers))
-    .worker_max_blocking_threads(threads)
+    .worker_max_blocking_threads(BLOCKING_THREADS)
     .client_request_timeout(settings.head_timeout)
     .tls_handshake_timeout(settings.head_timeout)
     .client_disconnect_timeout(LINGER)
@@ -130,7 +130,7 @@ pub(super) async fn run(
         Listener::Tcp(listener) => server.listen(listener)?,
         Listener::Unix(listener) => server.listen_uds(listener)?,
     };
-    let server = match transport.tls {
+    let server = match tls {
         Some((listener, config)) => server.listen_rustls_0_23(listener, config)?,
         None => server,
     }
@@ -152,11 +152,8 @@ pub(super) async fn run(
 }
 
 /// Answers any request; the method does not matter where nothing is changed.
-async fn answer(
-    request: HttpRequest,
-    payload: Payload,
-    service: web::Data<Service>,
-) -> HttpResponse {
+async fn answer(request: HttpRequest, payload: Payload, door: web::Data<Door>) -> HttpResponse {
+    let service = door.into_inner().open();
     if let Some(refusal) = service.over_rate(&request) {
         return refusal;
     }
@@ -171,7 +168,7 @@ async fn answer(
         None => Right::Read,
     };
     let Some(route) = route else { return service.refuse(&request, Rejection::UnknownPath) };
-    let state = &service.state;
+    let (state, scan) = (&service.door.state, &service.current.scan);
     let ok = |content_type, body| service.respond(&request, StatusCode::OK, content_type, body);
     match route {
         Route::Check(Check::Parts) => service.check_parts(&request, payload).await,
@@ -188,9 +185,8 @@ async fn answer(
         }
         Route::Ready => ok(JSON, r#"{"success":true,"status":"ready"}"#),
         Route::Metrics => {
-            state.metrics.lists(&state.settings.lists.report(), state.settings.lists.cache());
-            let memory = &state.settings.reputation;
-            state.metrics.store(&memory.report(), memory.is_off());
+            state.metrics.lists(&scan.lists.report(), scan.lists.cache());
+            state.metrics.store(&scan.reputation.report(), scan.reputation.is_off());
             let text = state.metrics.render();
             service.respond(&request, StatusCode::OK, metrics::CONTENT_TYPE, text)
         }
@@ -228,7 +224,7 @@ impl Service {
             values.join(",")
         };
         let Some(form) = v3::Form::of(&text(header::ACCEPT)) else {
-            self.state.metrics.rejected(Rejection::NotAcceptable);
+            self.door.state.metrics.rejected(Rejection::NotAcceptable);
             let status = StatusCode::NOT_ACCEPTABLE;
             return self.respond(request, status, JSON, v3::NOT_ACCEPTABLE);
         };
@@ -236,7 +232,7 @@ impl Service {
             Ok(body) => body,
             Err(reason) => return self.refuse(request, reason),
         };
-        let read = v3::read(&text(header::CONTENT_TYPE), &body, self.max_message);
+        let read = v3::read(&text(header::CONTENT_TYPE), &body, self.settings().max_message);
         let parts = match read {
             Ok(parts) => parts,
             Err(error) => return self.refuse_as(request, (Rejection::Parts, error)),
@@ -280,18 +276,24 @@ impl Service {
         mut scan_request: Request,
         options: rspamd::Options,
     ) -> Result<Vec<u8>, Stopping> {
-        let verdict = &self.state.settings.verdict;
-        let (profile, notes) = rspamd::profile(&options, verdict, self.inline_settings);
+        let verdict = &self.current.scan.verdict;
+        let (profile, notes) = rspamd::profile(&options, verdict, self.settings().inline_settings);
         scan_request.profile = profile;
         for note in notes {
             tracing::warn!("{note}");
         }
         // Who waits for DNS must not hold up the others either.
-        if message.len() <= INLINE && !self.state.settings.may_wait() {
-            return Ok(scan(&self.state, &message, &scan_request, &options));
+        let waits = self.current.scan.may_wait();
+        let (door, current) = (Arc::clone(&self.door), Arc::clone(&self.current));
+        if message.len() <= INLINE && !waits {
+            return Ok(scan(&door.state, &current, &message, &scan_request, &options));
         }
-        let state = Arc::clone(&self.state);
-        let scanned = web::block(move || scan(&state, &message, &scan_request, &options));
+        let turn = if waits { None } else { Arc::clone(&door.large).acquire_owned().await.ok() };
+        let scanned = web::block(move || {
+            let reply = scan(&door.state, &current, &message, &scan_request, &options);
+            drop(turn);
+            reply
+        });
         // The threads are gone only while the service stops without mercy.
         scanned.await.map_err(|_| Stopping)
     }
@@ -301,7 +303,12 @@ impl Service {
         self.respond(request, StatusCode::SERVICE_UNAVAILABLE, JSON, body)
     }
 
-    /// Has the rules read again.
+    /// Settings of the listener.
+    fn settings(&self) -> &Settings {
+        &self.current.http.settings
+    }
+
+    /// Has rules and settings read again.
     async fn reload(&self, request: &HttpRequest) -> HttpResponse {
         if request.method() != Method::POST {
             return self.refuse_method(request);
@@ -309,16 +316,18 @@ impl Service {
         if let Err(refusal) = self.ask(request, Right::Change).await {
             return refusal;
         }
-        let state = Arc::clone(&self.state);
+        let state = Arc::clone(&self.door.state);
         match web::block(move || state.reload()).await {
             Ok(None) => self.refuse(request, Rejection::UnknownPath),
             Ok(Some(Ok(done))) => {
-                let body = rspamd::reloaded(done.symbols, &done.warnings);
+                let body = rspamd::reloaded(done.symbols, &done.warnings, done.note());
                 self.respond(request, StatusCode::OK, JSON, body)
             }
             Ok(Some(Err(refusal))) => {
                 let status = match refusal {
-                    Refusal::Rules(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                    Refusal::Rules(_) | Refusal::Configuration(_) => {
+                        StatusCode::UNPROCESSABLE_ENTITY
+                    }
                     Refusal::Files(_) => StatusCode::INTERNAL_SERVER_ERROR,
                 };
                 self.respond(request, status, JSON, rspamd::not_reloaded(&refusal.to_string()))
@@ -353,8 +362,14 @@ fn list_state(report: &Report) -> rspamd::ListState {
 }
 
 /// Scans, and writes the reply.
-fn scan(state: &State, message: &[u8], request: &Request, options: &rspamd::Options) -> Vec<u8> {
-    let thresholds = state.settings.verdict.thresholds_under(request.profile.as_deref());
+fn scan(
+    state: &State,
+    current: &Current,
+    message: &[u8],
+    request: &Request,
+    options: &rspamd::Options,
+) -> Vec<u8> {
+    let thresholds = current.scan.verdict.thresholds_under(request.profile.as_deref());
     let told = Told {
         log_tag: options.log_tag.as_deref(),
         subject: options.subject.as_deref(),
@@ -364,7 +379,7 @@ fn scan(state: &State, message: &[u8], request: &Request, options: &rspamd::Opti
     let outcome = if options.skip {
         perform::skipped(message.len())
     } else {
-        perform(state, message, request, PROTOCOL, told)
+        perform((state, current), message, request, PROTOCOL, told)
     };
     rspamd::reply(&outcome, request, options, &thresholds)
 }

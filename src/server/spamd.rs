@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::current::Current;
 use super::keys::Tls;
 use super::perform::{Told, perform, subject};
 use super::{Address, Listener, State};
@@ -93,13 +94,13 @@ impl Default for Settings {
 pub(super) async fn run(
     listener: Listener,
     tls: Option<ServerConfig>,
-    settings: Settings,
     state: Arc<State>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let all = u32::try_from(settings.connections).unwrap_or(u32::MAX);
-    let places = Arc::new(Semaphore::new(settings.connections));
-    let settings = Arc::new(settings);
+    let Settings { connections, shutdown_timeout, .. } =
+        state.current.load().spamd.settings.clone();
+    let all = u32::try_from(connections).unwrap_or(u32::MAX);
+    let places = Arc::new(Semaphore::new(connections));
     let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
     let accepting = async {
         match listener {
@@ -109,12 +110,12 @@ pub(super) async fn run(
                 loop {
                     let place = free(&places).await;
                     match listener.accept().await {
-                        Ok((stream, peer)) if may(&settings, peer.ip()) => match &acceptor {
+                        Ok((stream, peer)) if may(&state, peer.ip()) => match &acceptor {
                             Some(acceptor) => {
                                 let handshake = acceptor.accept(stream);
-                                serve(handshake, &settings, &state, place);
+                                serve(handshake, &state, place);
                             }
-                            None => serve(ready(Ok(stream)), &settings, &state, place),
+                            None => serve(ready(Ok(stream)), &state, place),
                         },
                         Ok(_) => {}
                         Err(_) => sleep(BREATH).await,
@@ -127,7 +128,7 @@ pub(super) async fn run(
                 loop {
                     let place = free(&places).await;
                     match listener.accept().await {
-                        Ok((stream, _)) => serve(ready(Ok(stream)), &settings, &state, place),
+                        Ok((stream, _)) => serve(ready(Ok(stream)), &state, place),
                         Err(_) => sleep(BREATH).await,
                     }
                 }
@@ -139,13 +140,13 @@ pub(super) async fn run(
         _ = stop.wait_for(|stopped| *stopped) => {}
     }
     // Who is still here when the time is over is cut off.
-    drop(timeout(settings.shutdown_timeout, places.acquire_many(all)).await);
+    drop(timeout(shutdown_timeout, places.acquire_many(all)).await);
     Ok(())
 }
 
-fn may(settings: &Settings, peer: IpAddr) -> bool {
+fn may(state: &State, peer: IpAddr) -> bool {
     let peer = peer.to_canonical();
-    peer.is_loopback() || settings.allowed.covers(peer)
+    peer.is_loopback() || state.current.load().spamd.settings.allowed.covers(peer)
 }
 
 /// A place for one more connection.
@@ -156,16 +157,18 @@ async fn free(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
 /// Answers on a connection, once it is there.
 fn serve<S>(
     handshake: impl Future<Output = io::Result<S>> + 'static,
-    settings: &Arc<Settings>,
     state: &Arc<State>,
     place: Option<OwnedSemaphorePermit>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let (settings, state) = (Arc::clone(settings), Arc::clone(state));
+    let state = Arc::clone(state);
     rt::spawn(async move {
+        // What is in force now is so for all of the connection, which is one request.
+        let current = state.current.load_full();
+        let settings = &current.spamd.settings;
         let Ok(Ok(mut stream)) = timeout(settings.head_timeout, handshake).await else { return };
-        let reply = answer(&mut stream, &settings, &state).await;
+        let reply = answer(&mut stream, &current, &state).await;
         // A client that does not read its answer must not keep the place.
         let sent = timeout(settings.body_timeout, async {
             stream.write_all(&reply).await?;
@@ -177,10 +180,11 @@ fn serve<S>(
 }
 
 /// Reads one request and says what to answer.
-async fn answer<S>(stream: &mut S, settings: &Settings, state: &Arc<State>) -> Vec<u8>
+async fn answer<S>(stream: &mut S, current: &Arc<Current>, state: &Arc<State>) -> Vec<u8>
 where
     S: AsyncRead + Unpin,
 {
+    let settings = &current.spamd.settings;
     let mut input = Input { bytes: Vec::new(), ended: false };
     let head = timeout(settings.head_timeout, async {
         loop {
@@ -228,9 +232,9 @@ where
         Err(_) => return late("message"),
     };
     // Whatever a scan waits for, it holds up no other connection.
-    let (state, settings) = (Arc::clone(state), settings.clone());
+    let (state, current) = (Arc::clone(state), Arc::clone(current));
     let work = move || match head.command {
-        Command::Tell => learn(&state, &head, &message),
+        Command::Tell => learn(&state, &current, &head, &message),
         Command::Ping
         | Command::Skip
         | Command::Check
@@ -238,7 +242,7 @@ where
         | Command::Report
         | Command::ReportIfSpam
         | Command::Process
-        | Command::Headers => scanned(&state, &settings, &head, &message),
+        | Command::Headers => scanned(&state, &current, &head, &message),
     };
     let done = rt::task::spawn_blocking(work).await;
     done.unwrap_or_else(|_| spamd::fault(UNAVAILABLE, "Service Unavailable: stopping"))
@@ -265,24 +269,25 @@ fn request(head: &Head, inner: &[u8]) -> Request {
     Request { envelope, now: super::now(), ..Request::default() }
 }
 
-fn scanned(state: &State, settings: &Settings, head: &Head, message: &[u8]) -> Vec<u8> {
+fn scanned(state: &State, current: &Current, head: &Head, message: &[u8]) -> Vec<u8> {
     let inner = spamd::without_mbox_line(message);
-    let outcome: Outcome = perform(state, inner, &request(head, inner), PROTOCOL, Told::default());
+    let asked = request(head, inner);
+    let outcome: Outcome = perform((state, current), inner, &asked, PROTOCOL, Told::default());
     let answered = spamd::Answered {
         head,
         message,
         outcome: &outcome,
-        required: settings.required_score,
-        report_safe: settings.report_safe,
+        required: current.spamd.settings.required_score,
+        report_safe: current.spamd.settings.report_safe,
     };
     if head.is_exim {
-        return spamd::exim(&answered, &state.settings.verdict.thresholds);
+        return spamd::exim(&answered, &current.scan.verdict.thresholds);
     }
     spamd::reply(&answered)
 }
 
 /// What a user says of a message.
-fn learn(state: &State, head: &Head, message: &[u8]) -> Vec<u8> {
+fn learn(state: &State, current: &Current, head: &Head, message: &[u8]) -> Vec<u8> {
     for (what, both) in [
         ("local", head.set.local && head.remove.local),
         ("remote", head.set.remote && head.remove.remote),
@@ -312,8 +317,8 @@ fn learn(state: &State, head: &Head, message: &[u8]) -> Vec<u8> {
     let who =
         head.user.as_ref().map_or(Reporter::Unnamed, |user| Reporter::User(user.to_lowercase()));
     let now = request.now;
-    let learned = subject(state, inner, request)
-        .map(|subject| state.settings.reputation.learn(subject, &who, report, now));
+    let learned = subject(current, inner, request)
+        .map(|subject| current.scan.reputation.learn(subject, &who, report, now));
     let local = Places { local: true, remote: false };
     if matches!(learned, Some(Ok(_))) {
         state.journal.learned();

@@ -11,7 +11,7 @@ use actix_web::HttpRequest;
 use actix_web::rt::time::timeout;
 use actix_web::web::{self, Bytes, Payload};
 
-use super::{Service, declared_length, has_body};
+use super::{Service, Settings, declared_length, has_body};
 use crate::metrics::Rejection;
 use crate::protocol::compression::{self, Trouble};
 use crate::protocol::rspamd::{FileInput, Options};
@@ -25,9 +25,12 @@ impl Service {
         options: &Options,
     ) -> Result<Bytes, (Rejection, String)> {
         if let Some(file) = &options.file {
-            let (file, folders) = (file.clone(), Arc::clone(&self.file_folders));
-            let limit = self.max_message;
-            let read = web::block(move || read_file(&file, &folders, limit)).await;
+            let (file, current) = (file.clone(), Arc::clone(&self.current));
+            let read = web::block(move || {
+                let Settings { file_folders, max_message, .. } = &current.http.settings;
+                read_file(&file, file_folders, *max_message)
+            });
+            let read = read.await;
             return read.unwrap_or_else(|_| Err(refused_file("the service is stopping")));
         }
         let body = self.message(request, payload).await;
@@ -40,17 +43,19 @@ impl Service {
 
     /// Undoes a compression.
     pub(super) fn unpacked(&self, method: &str, body: &[u8]) -> Result<Bytes, (Rejection, String)> {
-        compression::undo(method, body, self.max_message).map(Bytes::from).map_err(|trouble| {
-            // Scanned as it is, a compressed message would look clean.
-            let reason = match trouble {
-                Trouble::Method => Rejection::Compression,
-                Trouble::TooLarge => Rejection::TooLarge,
-                Trouble::Broken(why) => {
-                    return (Rejection::BrokenBody, format!("Decompression error: {why}"));
-                }
-            };
-            (reason, self.said(reason))
-        })
+        compression::undo(method, body, self.settings().max_message).map(Bytes::from).map_err(
+            |trouble| {
+                // Scanned as it is, a compressed message would look clean.
+                let reason = match trouble {
+                    Trouble::Method => Rejection::Compression,
+                    Trouble::TooLarge => Rejection::TooLarge,
+                    Trouble::Broken(why) => {
+                        return (Rejection::BrokenBody, format!("Decompression error: {why}"));
+                    }
+                };
+                (reason, self.said(reason))
+            },
+        )
     }
 
     /// Reads the message, never more than is allowed.
@@ -59,7 +64,7 @@ impl Service {
         request: &HttpRequest,
         payload: Payload,
     ) -> Result<Bytes, Rejection> {
-        self.read(request, payload, self.max_message).await
+        self.read(request, payload, self.settings().max_message).await
     }
 
     /// Reads a body, never more than `limit` bytes of it.
@@ -72,7 +77,7 @@ impl Service {
         if declared_length(request).is_some_and(|length| length > limit) {
             return Err(Rejection::TooLarge);
         }
-        match timeout(self.body_timeout, payload.to_bytes_limited(limit)).await {
+        match timeout(self.settings().body_timeout, payload.to_bytes_limited(limit)).await {
             Ok(Ok(Ok(message))) => Ok(message),
             Ok(Ok(Err(_))) => Err(Rejection::BrokenBody),
             Ok(Err(_)) => Err(Rejection::TooLarge),
