@@ -243,6 +243,13 @@ impl Reputation {
         Self { shared: self.shared.clone(), settings: Arc::new(settings.clone()) }
     }
 
+    /// True when both are one memory.
+    #[cfg(test)]
+    pub(crate) fn shares(&self, other: &Self) -> bool {
+        let (one, two) = (self.shared.as_ref(), other.shared.as_ref());
+        one.zip(two).is_some_and(|(one, two)| Arc::ptr_eq(one, two))
+    }
+
     fn live(&self) -> Option<&Live> {
         self.shared.as_ref()?.live.as_ref()
     }

@@ -234,6 +234,12 @@ impl State {
         })
     }
 
+    /// Settings of all stages, as they are now.
+    #[cfg(test)]
+    pub(crate) fn settings(&self) -> Arc<scan::Settings> {
+        Arc::clone(&self.current.load().scan)
+    }
+
     /// Changes a part of what is in force, before anybody is served.
     fn change(&self, change: impl FnOnce(&mut Current)) {
         let mut current = Current::clone(&self.current.load());

@@ -45,7 +45,7 @@ impl Filter {
 
 /// Where another filter can be put in the place of the first.
 #[derive(Clone)]
-pub(super) struct Switch(reload::Handle<EnvFilter, Registry>);
+pub(super) struct Switch(pub(super) reload::Handle<EnvFilter, Registry>);
 
 impl Switch {
     pub(super) fn set(&self, filter: Filter) {

@@ -137,3 +137,6 @@ fn refusal(error: Error) -> Refusal {
     );
     if cannot_be_read { Refusal::Files(text) } else { Refusal::Configuration(text) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -252,4 +252,22 @@ mod tests {
         assert_eq!(ask(&access, "192.0.2.2", right, Right::Change), Ok(Right::Change));
         assert_eq!(ask(&access, "127.0.0.1", &[], Right::Change), Ok(Right::Change));
     }
+
+    #[test]
+    fn wrong_passwords_count_on_under_other_rules() {
+        let before = access(Some("read"), None);
+        let (wrong, right): (&[_], &[_]) = (&[("password", "x")], &[("password", "other")]);
+        for _ in 0..FAILURES {
+            assert_eq!(ask(&before, "192.0.2.1", wrong, Right::Read), Err(Denied::Unauthorized));
+        }
+        let password = Some("other".parse().unwrap());
+        let after = before.under(&Settings { password, ..Settings::default() });
+        assert_eq!(ask(&after, "192.0.2.2", right, Right::Read), Ok(Right::Read));
+        let denied = ask(&after, "192.0.2.1", right, Right::Read);
+        assert!(matches!(denied, Err(Denied::TooMany(_))), "{denied:?}");
+        // The network has been taken off the list.
+        let read: &[_] = &[("password", "read")];
+        assert_eq!(ask(&before, "198.51.100.7", &[], Right::Change), Ok(Right::Change));
+        assert_eq!(ask(&after, "198.51.100.7", read, Right::Read), Err(Denied::Unauthorized));
+    }
 }

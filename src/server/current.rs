@@ -104,3 +104,43 @@ impl Spamd {
 fn certificate(tls: Option<&Tls>) -> Result<Option<Arc<CertifiedKey>>, keys::Error> {
     Ok(tls.map(Tls::read).transpose()?.map(Arc::new))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::super::Rate;
+    use super::super::keys::Hidden;
+    use super::super::quota::Client;
+    use super::*;
+
+    #[test]
+    fn requests_count_on_unless_the_rate_changes() {
+        let client = Client::from("192.0.2.1".parse::<std::net::IpAddr>().unwrap());
+        let under = |http: &Http, count| {
+            let rate = Some(Rate { count, window: Duration::from_hours(1) });
+            http.under(Settings { rate, ..Settings::default() }).unwrap()
+        };
+        let takes = |http: &Http| http.rate.as_ref().unwrap().take(client, Instant::now()).is_ok();
+        let first = under(&Http::default(), 1);
+        assert!(takes(&first) && !takes(&first));
+        let same = under(&first, 1);
+        assert!(!takes(&same));
+        let more = under(&same, 2);
+        assert!(takes(&more) && takes(&more) && !takes(&more));
+        assert!(more.under(Settings::default()).unwrap().rate.is_none());
+    }
+
+    #[test]
+    fn keys_come_and_go_and_a_broken_one_does_neither() {
+        let pair = KeyPair::generate().unwrap();
+        let under = |http: &Http, text: Option<String>| {
+            let keypair = text.map(|text| Source::Text(Hidden(text)));
+            http.under(Settings { keypair, ..Settings::default() })
+        };
+        let with = under(&Http::default(), Some(pair.write())).unwrap();
+        assert!(with.keypair == Some(pair));
+        assert!(under(&with, None).unwrap().keypair.is_none());
+        assert!(under(&with, Some("nonsense".to_owned())).is_err());
+    }
+}
