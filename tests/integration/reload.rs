@@ -1,4 +1,7 @@
-//! Rules changed under a running service: over HTTP and by signal, for better and for worse.
+//! Rules and settings changed under a running service: over HTTP and by signal, for better and for
+//! worse.
+
+mod settings;
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -248,14 +251,22 @@ struct Program {
 
 impl Program {
     fn start(folder: &Folder) -> Self {
+        Self::with(folder, |command, socket| {
+            command.arg("--http").arg(format!("unix:{}", socket.display()));
+        })
+    }
+
+    /// With more arguments or variables; it has to listen at the socket.
+    fn with(folder: &Folder, set: impl FnOnce(&mut Command, &Path)) -> Self {
         let socket = folder.path().join("http.sock");
-        let child = Command::new(env!("CARGO_BIN_EXE_calspamd"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_calspamd"));
+        command
             .env_clear()
             .env("CALSPAMD_REPUTATION__STORE", "memory")
             .args(["serve", "--no-stock-rules", "--rules"])
-            .arg(folder.path())
-            .arg("--http")
-            .arg(format!("unix:{}", socket.display()))
+            .arg(folder.path());
+        set(&mut command, &socket);
+        let child = command
             .stderr(Stdio::from(std::fs::File::create(folder.path().join("log")).unwrap()))
             .spawn()
             .unwrap();
