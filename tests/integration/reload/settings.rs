@@ -3,8 +3,10 @@
 use std::io::Read;
 use std::sync::atomic::AtomicBool;
 
+use calspamd::config::{Effect, SETTINGS};
+
 use super::*;
-use crate::support::{free_address, mail};
+use crate::support::{free_address, mail, repository};
 use crate::transport::make_certificate;
 
 /// A program with a configuration, listening where that says.
@@ -347,4 +349,59 @@ fn no_answer_mixes_rules_and_settings_of_two_configurations() {
     });
     assert_eq!(http(""), (f64::from(ROUNDS), f64::from(ROUNDS)));
     assert_eq!(running.program.reloads("failure"), 0);
+}
+
+/// Names of the settings that wait for the start.
+fn waiting() -> Vec<&'static str> {
+    let starts = SETTINGS.iter().filter(|setting| setting.effect() == Effect::Start);
+    starts.map(|setting| setting.name).collect()
+}
+
+#[test]
+fn the_page_on_the_protocol_names_all_that_wait_for_the_start() {
+    let page = std::fs::read_to_string(repository("docs/protocol.md")).unwrap();
+    let section = page.split("\n## Reload\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let table = section.split("| setting | why |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let cells = table.lines().filter_map(|row| row.split('|').nth(1));
+    let mut named: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let mut expected = waiting();
+    named.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(named, expected);
+}
+
+#[test]
+fn the_commented_configuration_marks_all_that_wait_for_the_start() {
+    let text = std::fs::read_to_string(repository("deploy/calspamd.toml")).unwrap();
+    let (mut section, mut comment, mut marked) = (String::new(), String::new(), Vec::new());
+    let mut count = 0;
+    for line in text.lines() {
+        let bare = line.strip_prefix("# ").unwrap_or(line);
+        if let Some(name) = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name.replace("settings.outbound", "settings.NAME");
+            comment.clear();
+            continue;
+        }
+        let key = bare
+            .split_once(" = ")
+            .map(|(key, _)| key)
+            .filter(|key| key.bytes().all(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'.')));
+        let Some(key) = key else {
+            comment =
+                if line.starts_with('#') { format!("{comment} {line}") } else { String::new() };
+            continue;
+        };
+        count += 1;
+        if comment.contains("(start)") {
+            marked.push(format!("{section}.{key}"));
+        }
+        comment.clear();
+    }
+    assert!(count > 60, "{count}");
+    // A listener of TLS is one line there.
+    let shown = |name: &&str| name.replace(".tls.listen", ".tls");
+    let mut expected: Vec<String> = waiting().iter().map(shown).collect();
+    marked.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(marked, expected);
 }
