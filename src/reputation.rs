@@ -121,19 +121,7 @@ impl fmt::Debug for Reputation {
         match &self.shared {
             None => f.write_str("Reputation(off)"),
             Some(shared) if shared.live.is_none() => f.write_str("Reputation(none)"),
-            // The place may have a password in it.
-            Some(_) => {
-                let Settings { provenance, learn, rates, budget, keep, half_life, .. } =
-                    &*self.settings;
-                f.debug_struct("Reputation")
-                    .field("provenance", provenance)
-                    .field("learn", learn)
-                    .field("rates", rates)
-                    .field("budget", budget)
-                    .field("keep", keep)
-                    .field("half_life", half_life)
-                    .finish_non_exhaustive()
-            }
+            Some(_) => f.debug_tuple("Reputation").field(&self.settings).finish(),
         }
     }
 }

@@ -45,12 +45,25 @@ impl Filter {
 
 /// Where another filter can be put in the place of the first.
 #[derive(Clone)]
-pub(super) struct Switch(pub(super) reload::Handle<EnvFilter, Registry>);
+pub(super) struct Switch(reload::Handle<EnvFilter, Registry>);
 
 impl Switch {
     pub(super) fn set(&self, filter: Filter) {
         // There is no log to change where one of a test was there before ours.
         drop(self.0.reload(filter.0));
+    }
+
+    /// One that switches nothing, as long as the second value lives.
+    #[cfg(test)]
+    pub(super) fn alone() -> (Self, impl Sized + 'static) {
+        let (layer, handle) = reload::Layer::new(EnvFilter::new("off"));
+        (Self(handle), layer)
+    }
+
+    /// The filter in force.
+    #[cfg(test)]
+    pub(super) fn shown(&self) -> String {
+        self.0.with_current(ToString::to_string).unwrap_or_default()
     }
 }
 

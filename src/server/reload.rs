@@ -197,7 +197,10 @@ fn report(result: &Result<Reloaded, Refusal>) {
         Err(refusal) => {
             match refusal {
                 Refusal::Rules(diagnostics) => log(diagnostics),
-                Refusal::Configuration(error) | Refusal::Files(error) => tracing::error!("{error}"),
+                Refusal::Configuration(error) | Refusal::Files(error) => {
+                    let lines: Vec<&str> = error.lines().map(str::trim).collect();
+                    tracing::error!("{}", lines.join("; "));
+                }
             }
             tracing::error!("{FAILED}");
         }

@@ -1,11 +1,10 @@
 //! Each setting that a reload can change reaches the running service, and each other one does not.
 
+use std::any::Any;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::*;
 use crate::cli::Color;
@@ -22,9 +21,8 @@ struct Running {
     folder: PathBuf,
     state: State,
     /// What is logged.
-    filter: reload::Handle<EnvFilter, Registry>,
-    /// Alive as long as the log.
-    _layer: reload::Layer<EnvFilter, Registry>,
+    switch: log::Switch,
+    _log: Box<dyn Any>,
 }
 
 impl Drop for Running {
@@ -52,15 +50,15 @@ impl Running {
         };
         fs::write(folder.join("calspamd.toml"), started).unwrap();
         let config = crate::cli::configuration(&common).unwrap();
-        let (layer, filter) = reload::Layer::new(EnvFilter::new("off"));
-        let again = Again { common, started: config.clone(), switch: log::Switch(filter.clone()) };
+        let (switch, log) = log::Switch::alone();
+        let again = Again { common, started: config.clone(), switch: switch.clone() };
         let mut scan = config.scan;
         let clock: crate::reputation::Clock = Arc::new(|| 0);
         scan.reputation = Reputation::start(&config.reputation, clock).unwrap().0;
         let state = State::new(no_rules(), scan)
             .unwrap()
             .with_source(Box::new(move |running| again.read(running).map_err(refusal)));
-        let running = Self { folder, state, filter, _layer: layer };
+        let running = Self { folder, state, switch, _log: Box::new(log) };
         running.reload(started).unwrap();
         running
     }
@@ -79,8 +77,7 @@ impl Running {
 
     /// All that is in force, but for what is secret.
     fn shown(&self) -> String {
-        let filter = self.filter.with_current(ToString::to_string).unwrap();
-        format!("{:?} {filter}", self.state)
+        format!("{:?} {}", self.state, self.switch.shown())
     }
 }
 

@@ -99,9 +99,9 @@ fn settings_follow_a_hangup() {
     assert_eq!((&mild["action"], &mild["score"]), (&"add header".into(), &25.0.into()));
     assert_eq!(running.scan(&from_elsewhere("first")).status, 401);
     assert_eq!(running.scan(&from_elsewhere("second")).status, 200);
-    let long = running.program.ask(&post("/checkv2", "", &vec![b' '; 60_000]));
-    assert_eq!(long.status, 413);
-    assert!(long.body.contains("larger than 51200 bytes"), "{long:?}");
+    let refused = running.program.ask(&post("/checkv2", "", &vec![b' '; 60_000]));
+    assert_eq!(refused.status, 413);
+    assert!(refused.body.contains("larger than 51200 bytes"), "{refused:?}");
     let actions = running.program.ask(b"GET /actions HTTP/1.0\r\n\r\n").json();
     assert!(actions.to_string().contains("7.0"), "{actions}");
     let log = running.log();
@@ -150,7 +150,8 @@ fn a_mistake_in_the_configuration_changes_nothing() {
     let metrics = running.program.ask(b"GET /metrics HTTP/1.0\r\n\r\n").body;
     assert!(metrics.contains("calspamd_last_reload_successful 0"));
     let log = running.log();
-    for part in ["actions.reject: `true` is no threshold", "nothing reloaded"] {
+    for part in ["`true` is no threshold; reject = true; hint: write a number", "nothing reloaded"]
+    {
         assert!(log.contains(part), "{part} in {log}");
     }
 
@@ -315,7 +316,7 @@ fn no_answer_mixes_rules_and_settings_of_two_configurations() {
         assert_eq!(reply.status, 200, "{reply:?}");
         let reply = reply.json();
         let score = reply["symbols"]["SITE_TITLE"]["score"].as_f64().unwrap();
-        assert_eq!(reply["score"].as_f64().unwrap(), score);
+        assert_eq!(reply["score"], reply["symbols"]["SITE_TITLE"]["score"]);
         (score, reply["thresholds"]["reject"].as_f64().unwrap() - 1_000.0)
     };
     let table = || -> Seen {
@@ -342,7 +343,7 @@ fn no_answer_mixes_rules_and_settings_of_two_configurations() {
                     let (mut count, mut last) = (0_u32, 0.0);
                     while !over.load(Ordering::Relaxed) {
                         let (rules, settings) = ask();
-                        assert_eq!(rules, settings, "mixed");
+                        assert!((rules - settings).abs() < 0.5, "{rules} with {settings}");
                         assert!(rules >= last, "{rules} after {last}");
                         (count, last) = (count + 1, rules);
                     }
