@@ -215,8 +215,8 @@ mod tests {
             (
                 "[http]\nlisten = \"127.0.0.1:11380\"\nlisen = 1\n",
                 "calspamd.toml:3:1: http.lisen: unknown key `lisen`\n    lisen = 1\n  \
-                 hint: known here: `listen`, `max_message`, `insecure`, `password`, \
-                 `enable_password`, `secure_ip`, `inline_settings`, `connections_per_client`, \
+                 hint: known here: `listen`, `max_message`, `max_in_flight`, `insecure`, \
+                 `password`, `enable_password`, `secure_ip`, `inline_settings`, `connections_per_client`, \
                  `rate`, `file_folders`, `keypair`, `keypair_file`, `encrypted_only`, `tls`",
             ),
             (
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(
             error("CALSPAMD_HTTP__LISEN", "x"),
             "environment: CALSPAMD_HTTP__LISEN: unknown key `lisen`\n  hint: known here: \
-             `listen`, `max_message`, `insecure`, `password`, `enable_password`, `secure_ip`, \
+             `listen`, `max_message`, `max_in_flight`, `insecure`, `password`, `enable_password`, `secure_ip`, \
              `inline_settings`, `connections_per_client`, `rate`, `file_folders`, `keypair`, \
              `keypair_file`, `encrypted_only`, `tls`"
         );

@@ -29,9 +29,9 @@ use crate::reputation::{Operation, OperationResult};
 use crate::scan::{DNS_BUDGET, INTERNAL_ERROR, Known, LISTS, Outcome, STORE, Timings};
 use crate::verdict::Action;
 use declared::{
-    AUTHENTICATION, BUILD, DECLARATIONS, DEFECTS, DNS_CACHE, DNS_QUESTIONS, HITS, IN_FLIGHT,
-    LIST_UP, MESSAGE_BYTES, PANICS, PARTIAL, PROCESS, REJECTED, RELOAD_OK, RELOADS, SCAN_SECONDS,
-    SCANS, STAGE_SECONDS, STORE_OPERATIONS, STORE_UP, SYMBOLS,
+    AUTHENTICATION, BODY_BYTES, BUILD, DECLARATIONS, DEFECTS, DNS_CACHE, DNS_QUESTIONS, HITS,
+    IN_FLIGHT, LIST_UP, MESSAGE_BYTES, PANICS, PARTIAL, PROCESS, REJECTED, RELOAD_OK, RELOADS,
+    SCAN_SECONDS, SCANS, STAGE_SECONDS, STORE_OPERATIONS, STORE_UP, SYMBOLS, WAITING,
 };
 
 pub use declared::{Declaration, Rejection};
@@ -94,6 +94,8 @@ pub struct Metrics {
     authentication: IntCounterVec,
     message_bytes: IntCounter,
     in_flight: IntGauge,
+    waiting: IntGauge,
+    body_bytes: IntGauge,
     panics: IntCounter,
     rejected: IntCounterVec,
     dns_questions: IntCounterVec,
@@ -160,6 +162,10 @@ impl Metrics {
         add(Box::new(message_bytes.clone()))?;
         let in_flight = IntGauge::with_opts(options(&IN_FLIGHT))?;
         add(Box::new(in_flight.clone()))?;
+        let waiting = IntGauge::with_opts(options(&WAITING))?;
+        add(Box::new(waiting.clone()))?;
+        let body_bytes = IntGauge::with_opts(options(&BODY_BYTES))?;
+        add(Box::new(body_bytes.clone()))?;
         let panics = IntCounter::with_opts(options(&PANICS))?;
         add(Box::new(panics.clone()))?;
 
@@ -204,6 +210,8 @@ impl Metrics {
             authentication,
             message_bytes,
             in_flight,
+            waiting,
+            body_bytes,
             panics,
             rejected,
             dns_questions,
@@ -314,6 +322,12 @@ impl Metrics {
     pub fn in_flight(&self) -> InFlight {
         self.in_flight.inc();
         InFlight(self.in_flight.clone())
+    }
+
+    /// Takes over how many messages wait for their turn, and what bodies take, as of now.
+    pub fn load(&self, waiting: usize, body_bytes: usize) {
+        self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.body_bytes.set(i64::try_from(body_bytes).unwrap_or(i64::MAX));
     }
 
     /// Counts a scan that panicked.

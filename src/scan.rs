@@ -19,10 +19,12 @@ use crate::site::Site;
 use crate::verdict::{self, Action, Apply, Circumstances, Policy, Profile, Upstream, Verdict};
 
 mod outcome;
+mod waits;
 
 pub use outcome::{
     EventOutcome, Extracted, ExtractedUrl, Known, Outcome, Remembered, Said, Timings,
 };
+pub use waits::Waits;
 
 /// Rules named that ran into their limit.
 const EXHAUSTED: usize = 10;
@@ -105,6 +107,8 @@ pub struct Request {
     pub forget: bool,
     /// Other scores and thresholds than everybody's.
     pub profile: Option<Arc<Profile>>,
+    /// Who is told when the scan has to wait.
+    pub waits: Option<Arc<dyn Waits>>,
 }
 
 /// Scans one message, and has it remembered.
@@ -156,7 +160,8 @@ pub fn observe(
     timings.facts = clock.lap(&timings);
 
     let trusted = &settings.message.trusted_authserv_ids;
-    let verified = verifying.finish(&message, clock.left(), trusted);
+    let verified = request
+        .waiting(authenticator.is_some(), || verifying.finish(&message, clock.left(), trusted));
     let known = match &verified.results {
         _ if verified.timed_out => Known::TimedOut,
         Some(results) => Known::From(results.source),
@@ -168,12 +173,13 @@ pub fn observe(
     }
 
     // Whose event it is depends on who has signed.
+    let reputation = &settings.reputation;
     let Recalled { history, observation, failed } =
-        settings.reputation.recall(&facts, clock.left());
+        request.waiting(reputation.may_wait(), || reputation.recall(&facts, clock.left()));
     if let Some(history) = history {
         facts.history = history;
     }
-    if settings.reputation.is_on() {
+    if reputation.is_on() {
         timings.reputation = clock.lap(&timings);
     }
 
@@ -315,7 +321,7 @@ fn ask<'f>(
     let plan = rules.plan();
     let calendar_only = request.scope == EvidenceScope::Calendar;
     let questions = lists::questions(facts, &plan, calendar_only, lists.most());
-    lists.look_up(&plan, questions, left)
+    request.waiting(lists.may_wait(), || lists.look_up(&plan, questions, left))
 }
 
 /// Why the answer does not know all that lists could say. That makes nothing unread.

@@ -16,7 +16,9 @@ mod password;
 mod perform;
 mod quota;
 mod reload;
+mod room;
 pub mod spamd;
+mod turns;
 
 use std::fmt;
 use std::future::Future;
@@ -28,6 +30,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix_web::rt::{self, System};
@@ -45,6 +48,7 @@ use current::{Current, Http, Spamd, listing};
 use history::Journal;
 use host::Condition;
 use keys::{Source as KeySource, Tls};
+use turns::Gate;
 
 pub use history::Errors;
 pub use password::{Password, PasswordError, hash};
@@ -102,6 +106,8 @@ pub struct Settings {
     pub listen: Address,
     /// Largest message taken, in bytes.
     pub max_message: usize,
+    /// Room for all bodies at a time, in bytes; a message that no other is beside always has some.
+    pub max_in_flight: usize,
     /// Time a client has to send the head of its first request.
     pub head_timeout: Duration,
     /// Time a client has to send a message.
@@ -149,6 +155,9 @@ impl Default for Settings {
         Self {
             listen: Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 11380))),
             max_message: 50 * 1024 * 1024,
+            // Two of the largest at a time. With what scans take it stays below the 512 MiB that
+            // the containers in deploy/ have.
+            max_in_flight: 128 * 1024 * 1024,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             // Rspamd's clients keep an idle connection for 65 s; closing first would let them
@@ -186,6 +195,8 @@ pub struct State {
     pub metrics: Metrics,
     /// What is done with a message.
     pub scan: Scan,
+    /// Whose turn it is.
+    gate: Gate,
     /// The last errors of the log.
     errors: Errors,
     /// What was scanned.
@@ -226,6 +237,7 @@ impl State {
             reloading: Mutex::new(()),
             metrics,
             scan: scan::scan,
+            gate: Gate::new(processors()),
             errors: Errors::default(),
             journal: Journal::new(now()),
             scans: AtomicU64::new(0),
@@ -471,6 +483,11 @@ pub async fn stop_signal() {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+}
+
+/// Processors that the system lets the process have.
+fn processors() -> usize {
+    available_parallelism().map_or(1, usize::from)
 }
 
 /// The time, in seconds since 1970 UTC.

@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         let Ok(Taken::Head(head, length)) = spamd::head(piece, ended) else { continue };
         assert!(length <= piece.len());
         let rest = piece.get(length..).unwrap_or_default();
-        if let Ok(Some(message)) = spamd::body(&head, rest, ended, LIMIT) {
+        if let Ok(Some(message)) = spamd::body(&head, rest, ended, LIMIT, &mut |_| true) {
             assert!(message.len() <= LIMIT);
             let inner = spamd::without_mbox_line(&message);
             let _ = spamd::envelope(inner);

@@ -90,6 +90,7 @@ fn keep_listener(started: Option<&Tls>, tls: &mut Option<Tls>) {
 pub static SETTINGS: &[Setting] = &[
     start!("http.listen", http.listen),
     reload("http.max_message"),
+    reload("http.max_in_flight"),
     reload("http.insecure"),
     reload("http.password"),
     reload("http.enable_password"),

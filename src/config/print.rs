@@ -136,6 +136,11 @@ pub(super) fn print(config: &Config) -> String {
     page.key("listen", text(&http.listen), "IP:PORT or unix:/PATH.");
     page.key("max_message", text(Size(http.max_message)), "Larger messages are refused with 413.");
     page.key(
+        "max_in_flight",
+        text(Size(http.max_in_flight)),
+        "Memory for all messages at a time; who comes with more is asked to try again.",
+    );
+    page.key(
         "insecure",
         insecure,
         "Listen where other machines can connect, although nobody is asked for a password.",

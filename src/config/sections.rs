@@ -52,6 +52,7 @@ sections! {
     http: Http {
         listen: Parsed<Address>,
         max_message: Size,
+        max_in_flight: Size,
         insecure: bool,
         password: Parsed<server::Password>,
         enable_password: Parsed<server::Password>,
@@ -255,6 +256,7 @@ impl Sections {
         let mut http = server::Settings::default();
         set(&mut http.listen, self.http.listen.map(|listen| listen.0));
         set(&mut http.max_message, self.http.max_message.map(|size| size.0));
+        set(&mut http.max_in_flight, self.http.max_in_flight.map(|size| size.0));
 
         // An empty password would let everybody in.
         let password = |given: Option<Parsed<server::Password>>| {

@@ -33,11 +33,13 @@ pub enum Rejection {
     Connections,
     /// The client has sent too many wrong passwords.
     Guesses,
+    /// All messages together, or those of the client, take too much memory.
+    Room,
 }
 
 impl Rejection {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::TooLarge,
         Self::Timeout,
         Self::BrokenBody,
@@ -52,6 +54,7 @@ impl Rejection {
         Self::Rate,
         Self::Connections,
         Self::Guesses,
+        Self::Room,
     ];
 
     /// Label value.
@@ -71,6 +74,7 @@ impl Rejection {
             Self::Rate => "rate",
             Self::Connections => "connections",
             Self::Guesses => "guesses",
+            Self::Room => "room",
         }
     }
 }
@@ -118,6 +122,10 @@ declare! {
         "Bytes of all messages scanned.";
     IN_FLIGHT: "gauge" "calspamd_scans_in_flight" []
         "Scans going on.";
+    WAITING: "gauge" "calspamd_scans_waiting" []
+        "Messages that wait for their client's turn.";
+    BODY_BYTES: "gauge" "calspamd_body_bytes" []
+        "Bytes that the bodies of requests take in memory.";
     PANICS: "counter" "calspamd_panics_total" []
         "Scans ended by a mistake in calspamd; their messages were answered as not scanned.";
     REJECTED: "counter" "calspamd_requests_rejected_total" ["reason"]

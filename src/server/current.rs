@@ -13,6 +13,7 @@ use rustls::sign::CertifiedKey;
 use super::access::Access;
 use super::keys::{self, KeyPair, Source, Tls};
 use super::quota::Quota;
+use super::room::Room;
 use super::{Settings, spamd};
 use crate::metrics::HitCounters;
 use crate::protocol::rspamd::ListedSymbol;
@@ -67,6 +68,8 @@ pub(super) struct Http {
     /// Without keys envelopes are not known, as in Rspamd.
     pub(super) keypair: Option<KeyPair>,
     pub(super) certificate: Option<Arc<CertifiedKey>>,
+    /// Memory for bodies, those of spamd's protocol too.
+    pub(super) room: Arc<Room>,
 }
 
 impl Http {
@@ -82,6 +85,7 @@ impl Http {
             rate,
             keypair: settings.keypair.as_ref().map(Source::read).transpose()?,
             certificate: certificate(settings.tls.as_ref())?,
+            room: self.room.under(settings.max_in_flight),
             settings,
         })
     }

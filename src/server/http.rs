@@ -15,9 +15,9 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
@@ -26,35 +26,30 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
 use rustls::ServerConfig;
-use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use super::access::Right;
 use super::current::Current;
 use super::perform::{self, Told, perform};
 use super::quota::Connections;
+use super::turns::{Gate, Stopping, Worker};
 use super::{Listener, Refusal, Settings, State};
 use crate::lists::Report;
 use crate::metrics::{self, Rejection};
 use crate::protocol::compression;
-use crate::protocol::rspamd::{self, v3};
+use crate::protocol::rspamd;
+use crate::protocol::rspamd::v3::{self, Mistake};
 use crate::scan::Request;
+use body::Body;
 use routes::{Check, Route};
 
 /// Label of this dialect in metrics.
 const PROTOCOL: &str = "rspamd";
 
-/// Messages up to this size are scanned where they were read: handing them to another thread
-/// costs more than it saves. Larger ones must not hold up the other connections of a worker.
+/// Messages up to this size may be scanned where they were read: handing them to another thread
+/// costs more than it saves while nobody waits. Larger ones must not hold up the other connections
+/// of a worker.
 const INLINE: usize = 128 * 1024;
-
-/// Large messages that are scanned at a time, per worker. More would not scan faster; they would
-/// only make each other run out of their time budgets.
-const LARGE: usize = 2;
-
-/// Threads for what must not hold up a worker, each: scans wait for DNS there, which takes time and
-/// no work, and a reload may switch that on at any time.
-const BLOCKING_THREADS: usize = 64;
 
 /// Time that connections get to bring their request when the service stops.
 const DRAIN: Duration = Duration::from_millis(300);
@@ -66,16 +61,11 @@ const JSON: &str = "application/json";
 const MESSAGE_PACK: &str = "application/msgpack";
 const TEXT: &str = "text/plain";
 
-/// The service ends before this scan does.
-struct Stopping;
-
 /// What all requests come through.
 struct Door {
     state: Arc<State>,
     keep_alive: String,
     connections: Connections,
-    /// Turns of large messages.
-    large: Arc<Semaphore>,
     is_unix: bool,
 }
 
@@ -100,12 +90,11 @@ pub(super) async fn run(
     state: Arc<State>,
     shutdown: impl Future<Output = ()> + 'static,
 ) -> io::Result<()> {
-    let workers = available_parallelism().map_or(1, usize::from);
+    let workers = super::processors();
     let door = Arc::new(Door {
         state: Arc::clone(&state),
         keep_alive: format!("timeout={}", settings.keep_alive.as_secs()),
         connections: Connections::default(),
-        large: Arc::new(Semaphore::new(LARGE * workers)),
         is_unix: matches!(listener, Listener::Unix(_)),
     });
     let entrance = Arc::clone(&door);
@@ -113,13 +102,14 @@ pub(super) async fn run(
         let crypt = Arc::clone(&door);
         App::new()
             .app_data(web::Data::from(Arc::clone(&door)))
+            .app_data(Rc::<Worker>::default())
             .default_service(web::to(answer))
             .wrap(from_fn(move |request, next| crypt::pass(crypt.open(), request, next)))
     })
     .on_connect(move |stream, extensions| entrance.connected(stream, extensions))
     .workers(workers)
     .max_connections(settings.connections.div_ceil(workers))
-    .worker_max_blocking_threads(BLOCKING_THREADS)
+    .worker_max_blocking_threads(Gate::threads(workers))
     .client_request_timeout(settings.head_timeout)
     .tls_handshake_timeout(settings.head_timeout)
     .client_disconnect_timeout(LINGER)
@@ -168,7 +158,7 @@ async fn answer(request: HttpRequest, payload: Payload, door: web::Data<Door>) -
         None => Right::Read,
     };
     let Some(route) = route else { return service.refuse(&request, Rejection::UnknownPath) };
-    let (state, scan) = (&service.door.state, &service.current.scan);
+    let (state, current) = (&service.door.state, &service.current);
     let ok = |content_type, body| service.respond(&request, StatusCode::OK, content_type, body);
     match route {
         Route::Check(Check::Parts) => service.check_parts(&request, payload).await,
@@ -185,8 +175,10 @@ async fn answer(request: HttpRequest, payload: Payload, door: web::Data<Door>) -
         }
         Route::Ready => ok(JSON, r#"{"success":true,"status":"ready"}"#),
         Route::Metrics => {
+            let scan = &current.scan;
             state.metrics.lists(&scan.lists.report(), scan.lists.cache());
             state.metrics.store(&scan.reputation.report(), scan.reputation.is_off());
+            state.metrics.load(state.gate.waiting(), current.http.room.taken());
             let text = state.metrics.render();
             service.respond(&request, StatusCode::OK, metrics::CONTENT_TYPE, text)
         }
@@ -207,7 +199,7 @@ impl Service {
             Err(refusal) => return self.refuse_as(request, refusal),
         };
         let (packed, zstd) = (options.packed, options.zstd);
-        match self.scan(message, scan_request, options).await {
+        match self.scan(request, message, scan_request, options).await {
             Ok(body) => {
                 let kind = if packed { MESSAGE_PACK } else { JSON };
                 self.respond_packed(request, kind, body, zstd)
@@ -232,25 +224,49 @@ impl Service {
             Ok(body) => body,
             Err(reason) => return self.refuse(request, reason),
         };
-        let read = v3::read(&text(header::CONTENT_TYPE), &body, self.settings().max_message);
-        let parts = match read {
-            Ok(parts) => parts,
-            Err(error) => return self.refuse_as(request, (Rejection::Parts, error)),
+        let kind = text(header::CONTENT_TYPE);
+        let take_apart = move |body: &mut Body, limit| {
+            let Body { octets, held } = body;
+            let parts = match v3::read(&kind, octets, limit, &mut |by| held.grow(by)) {
+                Err(Mistake::TooLarge) => return None,
+                Err(mistake) => return Some(Err(mistake)),
+                Ok(parts) => parts,
+            };
+            let message = match parts.message {
+                Cow::Borrowed(message) => octets.slice_ref(message),
+                Cow::Owned(message) => {
+                    held.shrink_to(message.len());
+                    Bytes::from(message)
+                }
+            };
+            Some(Ok((parts.headers, message, parts.packed)))
         };
-        let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let (parts, held) = match self.work(request, body, take_apart).await {
+            Ok((parts, body)) => (parts.unwrap_or(Err(Mistake::TooLarge)), body.held),
+            Err(Stopping) => return self.stopping(request),
+        };
+        let (headers, message, was_packed) = match parts {
+            Ok(parts) => parts,
+            Err(Mistake::NoRoom) => return self.refuse(request, Rejection::Room),
+            Err(Mistake::TooLarge) => {
+                let error = self.said(Rejection::TooLarge);
+                return self.refuse_as(request, (Rejection::Parts, error));
+            }
+            Err(Mistake::Caller(error)) => {
+                return self.refuse_as(request, (Rejection::Parts, error));
+            }
+        };
+        let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let (scan_request, mut options) = rspamd::request(headers, &[], super::now());
         options.packed = match form {
             v3::Form::Json => false,
             v3::Form::MessagePack => true,
-            v3::Form::Parts | v3::Form::Mixed => parts.packed,
+            v3::Form::Parts | v3::Form::Mixed => was_packed,
         };
         let packed = options.packed;
         let zstd = compression::takes_zstd(&text(header::ACCEPT_ENCODING));
-        let message = match parts.message {
-            Cow::Borrowed(message) => body.slice_ref(message),
-            Cow::Owned(message) => Bytes::from(message),
-        };
-        let body = match self.scan(message, scan_request, options).await {
+        let message = Body { octets: message, held };
+        let body = match self.scan(request, message, scan_request, options).await {
             Ok(body) => body,
             Err(Stopping) => return self.stopping(request),
         };
@@ -269,10 +285,11 @@ impl Service {
         response
     }
 
-    /// Scans, here or where it holds up nobody.
+    /// Scans: where the message was read while nobody else wants anything, else in its turn.
     async fn scan(
         &self,
-        message: Bytes,
+        request: &HttpRequest,
+        message: Body,
         mut scan_request: Request,
         options: rspamd::Options,
     ) -> Result<Vec<u8>, Stopping> {
@@ -282,20 +299,20 @@ impl Service {
         for note in notes {
             tracing::warn!("{note}");
         }
-        // Who waits for DNS must not hold up the others either.
-        let waits = self.current.scan.may_wait();
         let (door, current) = (Arc::clone(&self.door), Arc::clone(&self.current));
-        if message.len() <= INLINE && !waits {
-            return Ok(scan(&door.state, &current, &message, &scan_request, &options));
+        let gate = &self.door.state.gate;
+        let may_wait = current.scan.may_wait();
+        // Who waits for DNS must not hold up the others either.
+        let is_quick = message.octets.len() <= INLINE && !may_wait;
+        let worker = request.app_data::<Rc<Worker>>().filter(|_| is_quick);
+        if let Some(_turn) = worker.and_then(|worker| gate.alone(worker)) {
+            return Ok(scan(&door.state, &current, &message.octets, &scan_request, &options));
         }
-        let turn = if waits { None } else { Arc::clone(&door.large).acquire_owned().await.ok() };
-        let scanned = web::block(move || {
-            let reply = scan(&door.state, &current, &message, &scan_request, &options);
-            drop(turn);
-            reply
-        });
-        // The threads are gone only while the service stops without mercy.
-        scanned.await.map_err(|_| Stopping)
+        let work = move |waits| {
+            scan_request.waits = waits;
+            scan(&door.state, &current, &message.octets, &scan_request, &options)
+        };
+        gate.run(client::who(request), may_wait, work).await
     }
 
     fn stopping(&self, request: &HttpRequest) -> HttpResponse {

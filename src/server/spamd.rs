@@ -5,6 +5,7 @@
 //! Not an error: a client that is slow, breaks off or speaks something else. It is answered with
 //! a line that says so, where there is somebody to answer, and holds up nobody.
 
+use std::borrow::Cow;
 use std::future::{Future, ready};
 use std::io;
 use std::net::IpAddr;
@@ -22,10 +23,14 @@ use tokio_rustls::TlsAcceptor;
 use super::current::Current;
 use super::keys::Tls;
 use super::perform::{Told, perform, subject};
+use super::quota::Client;
+use super::room::Held;
+use super::turns::{Stopping, Who};
 use super::{Address, Listener, State};
+use crate::metrics::Rejection;
 use crate::protocol::spamd::{self, Class, Command, Head, Places, Taken};
 use crate::reputation::{Report, Reporter};
-use crate::scan::{Outcome, Request};
+use crate::scan::{Outcome, Request, Waits};
 use crate::site::Allowed;
 
 pub use crate::protocol::spamd::ReportSafe;
@@ -43,6 +48,9 @@ const BREATH: Duration = Duration::from_millis(100);
 const UNAVAILABLE: u16 = 69;
 const BROKEN: u16 = 76;
 const TIMEOUT: u16 = 79;
+
+/// Time to read on after a refusal, so that a client still sending gets to see it.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Settings of the listener.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,13 +118,16 @@ pub(super) async fn run(
                 loop {
                     let place = free(&places).await;
                     match listener.accept().await {
-                        Ok((stream, peer)) if may(&state, peer.ip()) => match &acceptor {
-                            Some(acceptor) => {
-                                let handshake = acceptor.accept(stream);
-                                serve(handshake, &state, place);
+                        Ok((stream, peer)) if may(&state, peer.ip()) => {
+                            let who = Some(Client::from(peer.ip()));
+                            match &acceptor {
+                                Some(acceptor) => {
+                                    let handshake = acceptor.accept(stream);
+                                    serve(handshake, who, &state, place);
+                                }
+                                None => serve(ready(Ok(stream)), who, &state, place),
                             }
-                            None => serve(ready(Ok(stream)), &state, place),
-                        },
+                        }
                         Ok(_) => {}
                         Err(_) => sleep(BREATH).await,
                     }
@@ -128,7 +139,7 @@ pub(super) async fn run(
                 loop {
                     let place = free(&places).await;
                     match listener.accept().await {
-                        Ok((stream, _)) => serve(ready(Ok(stream)), &state, place),
+                        Ok((stream, _)) => serve(ready(Ok(stream)), None, &state, place),
                         Err(_) => sleep(BREATH).await,
                     }
                 }
@@ -157,56 +168,80 @@ async fn free(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
 /// Answers on a connection, once it is there.
 fn serve<S>(
     handshake: impl Future<Output = io::Result<S>> + 'static,
+    who: Who,
     state: &Arc<State>,
     place: Option<OwnedSemaphorePermit>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let state = Arc::clone(state);
+    // What is in force now is so for all of the connection, which is one request.
+    let current = state.current.load_full();
+    // The other programs of this machine, as the rights of the socket let them.
+    let held = current.http.room.hold(who, who.is_none());
     rt::spawn(async move {
-        // What is in force now is so for all of the connection, which is one request.
-        let current = state.current.load_full();
         let settings = &current.spamd.settings;
         let Ok(Ok(mut stream)) = timeout(settings.head_timeout, handshake).await else { return };
-        let reply = answer(&mut stream, &current, &state).await;
+        let input = Input { bytes: Vec::new(), ended: false, held };
+        let (reply, is_unread) = match answer(&mut stream, input, who, &current, &state).await {
+            Ok(reply) => (reply, false),
+            Err(reply) => (reply, true),
+        };
         // A client that does not read its answer must not keep the place.
         let sent = timeout(settings.body_timeout, async {
             stream.write_all(&reply).await?;
             stream.shutdown().await
         });
         drop(sent.await);
+        if is_unread {
+            // The system throws a reply away where a connection ends with something unread.
+            drop(timeout(LINGER, drain(&mut stream)).await);
+        }
         drop(place);
     });
 }
 
-/// Reads one request and says what to answer.
-async fn answer<S>(stream: &mut S, current: &Arc<Current>, state: &Arc<State>) -> Vec<u8>
+/// Reads to the end, for nothing.
+async fn drain<S: AsyncRead + Unpin>(stream: &mut S) {
+    let mut piece = vec![0; PIECE];
+    while stream.read(&mut piece).await.is_ok_and(|length| length > 0) {}
+}
+
+/// Reads one request and says what to answer; as an error where more of it may come.
+async fn answer<S>(
+    stream: &mut S,
+    mut input: Input,
+    who: Who,
+    current: &Arc<Current>,
+    state: &Arc<State>,
+) -> Result<Vec<u8>, Vec<u8>>
 where
     S: AsyncRead + Unpin,
 {
     let settings = &current.spamd.settings;
-    let mut input = Input { bytes: Vec::new(), ended: false };
+    let fault = |(code, text): (u16, String)| {
+        if code == spamd::NO_ROOM {
+            state.metrics.rejected(Rejection::Room);
+        }
+        spamd::fault(code, &text)
+    };
+    let late = |what: &str| spamd::fault(TIMEOUT, &format!("Timeout: (no {what} in time)"));
     let head = timeout(settings.head_timeout, async {
         loop {
             match spamd::head(&input.bytes, input.ended) {
-                Ok(Taken::More) => input.more(stream).await,
+                Ok(Taken::More) => input.more(stream).await.map_err(fault)?,
                 Ok(Taken::Head(head, length)) => return Ok((head, length)),
-                Err(text) => return Err(spamd::fault(BROKEN, &format!("Bad header line: {text}"))),
+                Err(text) => return Err(fault((BROKEN, format!("Bad header line: {text}")))),
             }
         }
     });
-    let late = |what: &str| spamd::fault(TIMEOUT, &format!("Timeout: (no {what} in time)"));
-    let (head, length) = match head.await {
-        Ok(Ok(head)) => head,
-        Ok(Err(reply)) => return reply,
-        Err(_) => return late("headers"),
-    };
+    let (head, length) = head.await.unwrap_or_else(|_| Err(late("headers")))?;
     match head.command {
-        Command::Ping => return spamd::pong(),
-        Command::Skip => return Vec::new(),
+        Command::Ping => return Ok(spamd::pong()),
+        Command::Skip => return Ok(Vec::new()),
         Command::Tell if !settings.allow_tell => {
             let text = "Service Unavailable: TELL commands are not enabled, set spamd.allow_tell.";
-            return spamd::fault(UNAVAILABLE, text);
+            return Err(spamd::fault(UNAVAILABLE, text));
         }
         Command::Tell
         | Command::Check
@@ -218,61 +253,108 @@ where
     }
     let message = timeout(settings.body_timeout, async {
         loop {
-            let rest = input.bytes.get(length..).unwrap_or_default();
-            match spamd::body(&head, rest, input.ended, settings.max_message) {
-                Ok(Some(message)) => return Ok(message.into_owned()),
-                Ok(None) => input.more(stream).await,
-                Err((code, text)) => return Err(spamd::fault(code, &text)),
+            if input.is_packed(&head, length) {
+                return Ok(None);
             }
+            if let Some(message) = input.message(&head, length, settings).map_err(fault)? {
+                return Ok(Some(message));
+            }
+            input.more(stream).await.map_err(fault)?;
         }
     });
-    let message = match message.await {
-        Ok(Ok(message)) => message,
-        Ok(Err(reply)) => return reply,
-        Err(_) => return late("message"),
+    let message = message.await.unwrap_or_else(|_| Err(late("message")))?;
+    let may_wait = current.scan.may_wait();
+    let (own, current) = (Arc::clone(state), Arc::clone(current));
+    let work = move |waits| {
+        // Unpacking is work.
+        let message = match message {
+            None => {
+                let settings = &current.spamd.settings;
+                input.message(&head, length, settings)?.unwrap_or_default()
+            }
+            Some(message) => message,
+        };
+        let _held = input.held;
+        Ok(match head.command {
+            Command::Tell => learn((&own, &current), &head, &message, waits),
+            Command::Ping
+            | Command::Skip
+            | Command::Check
+            | Command::Symbols
+            | Command::Report
+            | Command::ReportIfSpam
+            | Command::Process
+            | Command::Headers => scanned((&own, &current), &head, &message, waits),
+        })
     };
-    // Whatever a scan waits for, it holds up no other connection.
-    let (state, current) = (Arc::clone(state), Arc::clone(current));
-    let work = move || match head.command {
-        Command::Tell => learn(&state, &current, &head, &message),
-        Command::Ping
-        | Command::Skip
-        | Command::Check
-        | Command::Symbols
-        | Command::Report
-        | Command::ReportIfSpam
-        | Command::Process
-        | Command::Headers => scanned(&state, &current, &head, &message),
-    };
-    let done = rt::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| spamd::fault(UNAVAILABLE, "Service Unavailable: stopping"))
+    let done = state.gate.run(who, may_wait, work).await;
+    let stopping = |Stopping| Err((UNAVAILABLE, "Service Unavailable: stopping".to_owned()));
+    done.unwrap_or_else(stopping).map_err(fault)
 }
 
 /// What has come of a request.
 struct Input {
     bytes: Vec<u8>,
     ended: bool,
+    held: Held,
 }
 
 impl Input {
-    /// Waits for more; a connection that broke has ended.
-    async fn more<S: AsyncRead + Unpin>(&mut self, stream: &mut S) {
+    /// Waits for more; a connection that broke has ended. The error is that there is no room for it.
+    async fn more<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> Result<(), (u16, String)> {
         self.bytes.reserve(PIECE);
         let read = stream.read_buf(&mut self.bytes).await;
         self.ended |= read.unwrap_or(0) == 0;
+        if self.held.grow_to(self.bytes.len()) { Ok(()) } else { Err(spamd::no_room()) }
+    }
+
+    /// True when all of a packed message is there behind a head of this length.
+    fn is_packed(&self, head: &Head, length: usize) -> bool {
+        let come = self.bytes.len().saturating_sub(length);
+        head.is_packed && head.length.is_some_and(|packed| packed <= come)
+    }
+
+    /// The message, once all of it is there behind a head of this length.
+    fn message(
+        &mut self,
+        head: &Head,
+        length: usize,
+        settings: &Settings,
+    ) -> Result<Option<Vec<u8>>, (u16, String)> {
+        let (held, limit) = (&mut self.held, settings.max_message);
+        let rest = self.bytes.get(length..).unwrap_or_default();
+        let message = match spamd::body(head, rest, self.ended, limit, &mut |by| held.grow(by))? {
+            None => return Ok(None),
+            Some(Cow::Owned(message)) => message,
+            Some(Cow::Borrowed(message)) => {
+                let end = length + message.len();
+                let mut message = std::mem::take(&mut self.bytes);
+                message.truncate(end);
+                message.drain(..length);
+                message
+            }
+        };
+        self.bytes = Vec::new();
+        self.held.shrink_to(message.len());
+        Ok(Some(message))
     }
 }
 
 /// How the message came here, as far as the request or the lines above the message say.
-fn request(head: &Head, inner: &[u8]) -> Request {
+fn request(head: &Head, inner: &[u8], waits: Option<Arc<dyn Waits>>) -> Request {
     let envelope = if head.is_exim { head.envelope.clone() } else { spamd::envelope(inner) };
-    Request { envelope, now: super::now(), ..Request::default() }
+    Request { envelope, now: super::now(), waits, ..Request::default() }
 }
 
-fn scanned(state: &State, current: &Current, head: &Head, message: &[u8]) -> Vec<u8> {
+fn scanned(
+    (state, current): (&State, &Current),
+    head: &Head,
+    message: &[u8],
+    waits: Option<Arc<dyn Waits>>,
+) -> Vec<u8> {
     let inner = spamd::without_mbox_line(message);
-    let asked = request(head, inner);
-    let outcome: Outcome = perform((state, current), inner, &asked, PROTOCOL, Told::default());
+    let request = request(head, inner, waits);
+    let outcome: Outcome = perform((state, current), inner, &request, PROTOCOL, Told::default());
     let answered = spamd::Answered {
         head,
         message,
@@ -287,7 +369,12 @@ fn scanned(state: &State, current: &Current, head: &Head, message: &[u8]) -> Vec
 }
 
 /// What a user says of a message.
-fn learn(state: &State, current: &Current, head: &Head, message: &[u8]) -> Vec<u8> {
+fn learn(
+    (state, current): (&State, &Current),
+    head: &Head,
+    message: &[u8],
+    waits: Option<Arc<dyn Waits>>,
+) -> Vec<u8> {
     for (what, both) in [
         ("local", head.set.local && head.remove.local),
         ("remote", head.set.remote && head.remove.remote),
@@ -313,7 +400,7 @@ fn learn(state: &State, current: &Current, head: &Head, message: &[u8]) -> Vec<u
         (false, false, _) => return spamd::learned(Places::default(), Places::default()),
     };
     let inner = spamd::without_mbox_line(message);
-    let request = request(head, inner);
+    let request = request(head, inner, waits);
     let who =
         head.user.as_ref().map_or(Reporter::Unnamed, |user| Reporter::User(user.to_lowercase()));
     let now = request.now;

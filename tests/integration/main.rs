@@ -47,6 +47,10 @@ mod encodings;
 mod hostile;
 // Reloads in the middle of scans; slow, idle and flooding clients beside a good one.
 mod pressure;
+// Clients that want much beside those that want little.
+mod turns;
+// More and larger bodies than there is room for.
+mod room;
 // What the program asks of the network, as the system sees it.
 mod outward;
 // The description of the HTTP API against the running program.

@@ -129,21 +129,21 @@ fn reloads_during_scans_mix_nothing_and_keep_nothing() {
     assert!(most < settled + settled / 5 + 10_000, "{settled} kB, then {most} kB");
 }
 
-/// Rounds; the best one counts, because others use the machine too.
-const ROUNDS: usize = 5;
+/// Rounds at most; the best one counts, because others use the machine too.
+const ROUNDS: usize = 12;
 
 /// Requests in a round.
 const REQUESTS: usize = 60;
 
-/// Times below this differ by chance.
+/// Times below this differ by chance. The message is so long that a scan takes about this.
 const FLOOR: Duration = Duration::from_millis(5);
 
 const SLOW: usize = 500;
 const IDLE: usize = 200;
-const FLOODING: usize = 4;
+const FLOODING: usize = 16;
 
-/// The time that 95 of a hundred requests stay under, each on a connection of its own.
-fn p95(address: SocketAddr, request: &[u8]) -> Duration {
+/// The time that so many of a hundred requests stay under, each on a connection of its own.
+fn percentile(percent: usize, address: SocketAddr, request: &[u8]) -> Duration {
     let mut times: Vec<Duration> = (0..REQUESTS)
         .map(|_| {
             let begun = Instant::now();
@@ -152,7 +152,7 @@ fn p95(address: SocketAddr, request: &[u8]) -> Duration {
         })
         .collect();
     times.sort_unstable();
-    times[REQUESTS * 95 / 100]
+    times[REQUESTS * percent / 100]
 }
 
 /// Clients that mean no good, until they are dropped.
@@ -216,22 +216,20 @@ fn flood(address: SocketAddr, request: &[u8], is_over: &AtomicBool, counts: &[At
 
 #[test]
 fn a_crowd_leaves_the_others_their_time() {
-    let folder = Folder::new();
-    // A flood of scans takes the processor from everybody; `rate` is what an administrator has
-    // against it. The other limits are the defaults.
-    let settings = "[http]\nrate = \"20/1s\"\nsecure_ip = [\"127.0.0.1\"]\n\
-        [reputation]\nstore = \"memory\"\n";
-    let config = folder.write("calspamd.toml", settings);
-    let program = Program::start_with(&["--config", &config]);
+    let program = Program::start();
     let address = program.address;
-    let event = "SUMMARY:Your payout is ready\nURL:https://www.sender.example/payout";
-    let message = mail("Money", &calendar("REQUEST", &[event]));
-    let request = post("/checkv2", "", message.as_bytes());
-    // Warm.
-    p95(address, &request);
+    let request_of = |words: usize| {
+        let text = "see the page about your payout ".repeat(words);
+        let url = "URL:https://www.sender.example/payout";
+        let event = format!("SUMMARY:Your payout is ready\n{url}\nDESCRIPTION:{text}");
+        post("/checkv2", "", mail("Money", &calendar("REQUEST", &[&event])).as_bytes())
+    };
+    let is_long = |words: &usize| percentile(50, address, &request_of(*words)) >= FLOOR;
+    let words = (1..11).map(|power| 1 << power).find(is_long).unwrap_or(1 << 11);
+    let request = request_of(words);
     let mut best = f64::INFINITY;
     for round in 1..=ROUNDS {
-        let quiet = p95(address, &request);
+        let quiet = percentile(95, address, &request);
         let crowd = Crowd::gather(address);
         let is_over = AtomicBool::new(false);
         let counts = [AtomicUsize::new(0), AtomicUsize::new(0)];
@@ -241,7 +239,7 @@ fn a_crowd_leaves_the_others_their_time() {
                 scope.spawn(|| flood(address, &request, &is_over, &counts));
             }
             let _end = End(&is_over);
-            p95(address, &request)
+            percentile(95, address, &request)
         });
         let waiting = crowd.waiting();
         let ratio = crowded.as_secs_f64() / quiet.max(FLOOR).as_secs_f64();
@@ -252,8 +250,11 @@ fn a_crowd_leaves_the_others_their_time() {
         );
         // They were there, and the flood was one.
         assert_eq!(waiting, SLOW + IDLE);
-        assert!(given + refused > REQUESTS / 2 && refused > 0, "{given}, {refused}");
+        assert!(given > REQUESTS && refused == 0, "{given}, {refused}");
         best = best.min(ratio);
+        if best < 3.0 {
+            break;
+        }
     }
     assert!(best < 3.0, "{best:.2}");
 }

@@ -117,7 +117,9 @@ fn other_value(running: &Running, name: &str) -> String {
     let short = name.strip_prefix("settings.NAME.").unwrap_or(name);
     let value = match short {
         "http.listen" | "spamd.listen" => "\"127.0.0.1:1\"",
-        "http.max_message" | "limits.calendar_text" | "limits.line" => "\"1KiB\"",
+        "http.max_message" | "http.max_in_flight" | "limits.calendar_text" | "limits.line" => {
+            "\"1KiB\""
+        }
         "reputation.max_size" => "\"1GB\"",
         "http.password" | "http.enable_password" => "\"let me in\"",
         "http.secure_ip" | "spamd.allowed_ips" | "site.trusted_networks" => "[\"192.0.2.0/24\"]",

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::protocol::compression::{self, Trouble};
+use crate::protocol::compression::{self, Room, Trouble};
 
 /// Boundary of replies. The parts are JSON, `MessagePack` or zstd of these; none holds a line
 /// that begins like this by chance.
@@ -58,14 +58,36 @@ pub struct Parts<'b> {
     pub packed: bool,
 }
 
-/// Takes a request apart; the message may become `limit` bytes long.
+/// Why a request cannot be taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mistake {
+    /// A sentence for the caller, as Rspamd says it.
+    Caller(String),
+    /// The message is larger than allowed when it is unpacked.
+    TooLarge,
+    /// There is no room for it then.
+    NoRoom,
+}
+
+impl From<String> for Mistake {
+    fn from(text: String) -> Self {
+        Self::Caller(text)
+    }
+}
+
+/// Takes a request apart; the message may become `limit` bytes long where there is room.
 ///
 /// # Errors
 ///
-/// A sentence for the caller, as Rspamd says it.
-pub fn read<'b>(content_type: &str, body: &'b [u8], limit: usize) -> Result<Parts<'b>, String> {
+/// As [`Mistake`] says.
+pub fn read<'b>(
+    content_type: &str,
+    body: &'b [u8],
+    limit: usize,
+    room: Room<'_>,
+) -> Result<Parts<'b>, Mistake> {
     if content_type.trim().is_empty() {
-        return Err("missing Content-Type header for v3 request".to_owned());
+        return Err("missing Content-Type header for v3 request".to_owned().into());
     }
     let boundary =
         boundary(content_type).ok_or("cannot extract boundary from Content-Type".to_owned())?;
@@ -75,7 +97,8 @@ pub fn read<'b>(content_type: &str, body: &'b [u8], limit: usize) -> Result<Part
         return Err(format!(
             "v3 request must contain at most 2 parts (metadata + message), got {}",
             parts.len()
-        ));
+        )
+        .into());
     }
     for part in parts {
         match part.name().as_deref() {
@@ -96,12 +119,13 @@ pub fn read<'b>(content_type: &str, body: &'b [u8], limit: usize) -> Result<Part
     };
     let message = match message.header("content-encoding") {
         None => Cow::Borrowed(message.body),
-        Some(method) => compression::undo(method.trim(), message.body, limit)
+        Some(method) => compression::undo(method.trim(), message.body, limit, room)
             .map(Cow::Owned)
             .map_err(|trouble| match trouble {
-                Trouble::Method => "Invalid compression method".to_owned(),
-                Trouble::Broken(why) => format!("Decompression error: {why}"),
-                Trouble::TooLarge => format!("message is larger than {limit} bytes"),
+                Trouble::Method => Mistake::Caller("Invalid compression method".to_owned()),
+                Trouble::Broken(why) => Mistake::Caller(format!("Decompression error: {why}")),
+                Trouble::TooLarge => Mistake::TooLarge,
+                Trouble::NoRoom => Mistake::NoRoom,
             })?,
     };
     Ok(Parts { headers: headers(&value), message, packed })
@@ -284,7 +308,7 @@ mod tests {
             "settings":{"scores":{"CAL_LONG":0}},"headers":{"Scope":"calendar","File":"/etc/passwd",
             "X-More":["1","2"]},"unknown":7}"#;
         let body = body(metadata, b"Subject: x\r\n\r\nhi\r\n", "");
-        let parts = read(TYPE, &body, 100).unwrap();
+        let parts = read(TYPE, &body, 100, &mut |_| true).unwrap();
         assert_eq!(&*parts.message, b"Subject: x\r\n\r\nhi\r\n");
         assert!(!parts.packed);
         let headers: Vec<String> =
@@ -308,10 +332,11 @@ mod tests {
     fn messages_may_be_packed_and_hold_boundaries_of_others() {
         let message = b"--X1\r\nnot a boundary --X\r\n--Xy\r\n";
         let plain = body("{}", message, "");
-        assert_eq!(&*read(TYPE, &plain, 100).unwrap().message, message);
+        assert_eq!(&*read(TYPE, &plain, 100, &mut |_| true).unwrap().message, message);
         let packed = body("{}", &compression::zstd(message).unwrap(), "Content-Encoding: zstd\r\n");
-        assert_eq!(&*read(TYPE, &packed, 100).unwrap().message, message);
-        assert_eq!(read(TYPE, &packed, 10).unwrap_err(), "message is larger than 10 bytes");
+        assert_eq!(&*read(TYPE, &packed, 100, &mut |_| true).unwrap().message, message);
+        assert_eq!(read(TYPE, &packed, 10, &mut |_| true), Err(Mistake::TooLarge));
+        assert_eq!(read(TYPE, &packed, 100, &mut |_| false), Err(Mistake::NoRoom));
         let mut msgpack = b"--X\r\nContent-Disposition: form-data; name=\"metadata\"\r\n\
             Content-Type: application/msgpack\r\n\r\n"
             .to_vec();
@@ -319,7 +344,7 @@ mod tests {
         msgpack.extend(
             b"\r\n--X\r\nContent-Disposition: form-data; name=\"message\"\r\n\r\nhi\r\n--X--",
         );
-        let parts = read(TYPE, &msgpack, 100).unwrap();
+        let parts = read(TYPE, &msgpack, 100, &mut |_| true).unwrap();
         assert!(parts.packed);
         assert_eq!(parts.headers, [("From".to_owned(), "a@b.example".to_owned())]);
         assert_eq!(&*parts.message, b"hi");
@@ -349,8 +374,11 @@ mod tests {
             (TYPE, &body("{}", b"hi", "Content-Encoding: lz4\r\n"), "Invalid compression method"),
             (TYPE, &body("{}", b"hi", "Content-Encoding: zstd\r\n"), "Decompression error"),
         ] {
-            let error = read(content_type, body, 100).unwrap_err();
-            assert!(error.contains(expected), "{error}");
+            let error = read(content_type, body, 100, &mut |_| true).unwrap_err();
+            assert!(
+                matches!(&error, Mistake::Caller(text) if text.contains(expected)),
+                "{error:?}"
+            );
         }
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::message::Envelope;
-use crate::protocol::compression::{self, Trouble};
+use crate::protocol::compression::{self, Room, Trouble};
 use crate::protocol::rspamd;
 
 /// Header lines of a request; more are refused, as spamd refuses them.
@@ -245,7 +245,8 @@ fn header(head: &mut Head, name: &str, value: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The message of a request, from the bytes behind the head. `None`: more must come.
+/// The message of a request, from the bytes behind the head. `None`: more must come. Unpacked is
+/// what there is room for.
 ///
 /// # Errors
 ///
@@ -255,6 +256,7 @@ pub fn body<'b>(
     bytes: &'b [u8],
     ended: bool,
     limit: usize,
+    room: Room<'_>,
 ) -> Result<Option<Cow<'b, [u8]>>, (u16, String)> {
     const UNAVAILABLE: u16 = 69;
     let protocol = |text: String| (PROTOCOL, format!("Bad header line: {text}"));
@@ -280,9 +282,10 @@ pub fn body<'b>(
         return if ended { Err(mismatch(bytes.len())) } else { Ok(None) };
     };
     if head.is_packed {
-        return match compression::undo("deflate", message, limit) {
+        return match compression::undo("deflate", message, limit, room) {
             Ok(message) => Ok(Some(Cow::Owned(message))),
             Err(Trouble::TooLarge) => Err(too_large()),
+            Err(Trouble::NoRoom) => Err(no_room()),
             Err(Trouble::Broken(_) | Trouble::Method) => {
                 let text = "Service Unavailable: zlib: failed to find end of zlib stream";
                 Err((UNAVAILABLE, text.to_owned()))
@@ -296,6 +299,14 @@ pub fn body<'b>(
         return Err(mismatch(length + line));
     }
     Ok(Some(Cow::Borrowed(message)))
+}
+
+/// Code of the reply where there is no room for the message now (`EX_TEMPFAIL`).
+pub const NO_ROOM: u16 = 75;
+
+/// The same with its text.
+pub fn no_room() -> (u16, String) {
+    (NO_ROOM, "Service Unavailable: too many messages at a time".to_owned())
 }
 
 /// Code of a reply to a request that breaks the protocol (`EX_PROTOCOL`).
@@ -386,7 +397,7 @@ mod tests {
         #[track_caller]
         fn check(more: &str, bytes: &str, ended: bool, expected: Result<Option<&str>, &str>) {
             let (head, _) = read(&format!("CHECK SPAMC/1.5\r\n{more}\r\n")).unwrap();
-            let body = body(&head, bytes.as_bytes(), ended, 100);
+            let body = body(&head, bytes.as_bytes(), ended, 100, &mut |_| true);
             match (body, expected) {
                 (Ok(body), Ok(expected)) => {
                     assert_eq!(body.as_deref(), expected.map(str::as_bytes));

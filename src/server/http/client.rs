@@ -18,6 +18,8 @@ use super::{Door, Service};
 use crate::metrics::Rejection;
 use crate::server::access::{Denied, Right};
 use crate::server::quota::Client;
+use crate::server::room::Held;
+use crate::server::turns::Who;
 
 /// What a client reads whose connection is one too many.
 const TOO_MANY: &[u8] =
@@ -88,6 +90,13 @@ impl Service {
         })
     }
 
+    /// Room for the body of the request, where nothing of it has come yet.
+    pub(super) fn hold(&self, request: &HttpRequest) -> Held {
+        let http = &self.current.http;
+        let is_trusted = peer(request).is_none_or(|address| http.access.is_secure(address));
+        http.room.hold(who(request), is_trusted)
+    }
+
     fn too_many(&self, request: &HttpRequest, reason: Rejection, seconds: u64) -> HttpResponse {
         let mut response = self.refuse(request, reason);
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -98,6 +107,11 @@ impl Service {
 /// The address of the other side; none on a Unix socket.
 fn peer(request: &HttpRequest) -> Option<IpAddr> {
     request.peer_addr().map(|address| address.ip())
+}
+
+/// Whose turn it is for the request.
+pub(super) fn who(request: &HttpRequest) -> Who {
+    peer(request).map(Client::from)
 }
 
 #[cfg(test)]

@@ -11,9 +11,10 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri, Version};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Payload};
-use actix_web::{Error, HttpResponse};
+use actix_web::{Error, HttpMessage, HttpResponse};
 
 use super::Service;
+use super::body::Body;
 use super::reply::reason_with_keep_alive;
 use crate::metrics::Rejection;
 use crate::protocol::rspamd::crypt::{self, KeyPair, Refusal, Secret};
@@ -42,18 +43,27 @@ pub(super) async fn pass<B: MessageBody + 'static>(
     };
     let limit = http.settings.max_message.saturating_add(crypt::HEAD + crypt::OVERHEAD);
     let payload = request.extract::<Payload>().await?;
-    let envelope = match service.read(request.request(), payload, limit).await {
+    let envelope = service.read(request.request(), payload, limit).await;
+    // What comes out takes as much once more.
+    let envelope = envelope.and_then(|mut envelope| {
+        let has_room = envelope.held.grow(envelope.octets.len());
+        if has_room { Ok(envelope) } else { Err(Rejection::Room) }
+    });
+    let Body { octets, mut held } = match envelope {
         Ok(envelope) => envelope,
         Err(reason) => {
             let reply = service.refuse(request.request(), reason);
             return Ok(request.into_response(reply));
         }
     };
-    let secret = match unwrap(&mut request, keypair, &envelope) {
+    let secret = match unwrap(&mut request, keypair, &octets) {
         Ok(secret) => secret,
         Err(refusal) => return Ok(refuse(&service, request, refusal.to_string())),
     };
-    drop((envelope, service));
+    held.shrink_to(octets.len());
+    drop((octets, service));
+    // Whoever reads what is inside goes on with it.
+    request.extensions_mut().insert(held);
     let (request, reply) = next.call(request).await?.into_parts();
     let reply = match seal(reply, request.version(), &secret).await {
         Some(reply) => reply,

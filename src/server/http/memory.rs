@@ -15,6 +15,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use tokio::sync::mpsc;
 
 use super::super::perform;
+use super::client::who;
 use super::{JSON, Service, TEXT};
 use crate::protocol::arf;
 use crate::protocol::rspamd::{self, Options};
@@ -22,6 +23,7 @@ use crate::reputation::{By, Record, Report, Reporter, Subject, Trouble};
 use crate::scan::Request;
 use crate::server::access::Right;
 use crate::server::current::Current;
+use crate::server::turns::Stopping;
 
 /// Lines of an export that wait for the network.
 const LINES: usize = 1_000;
@@ -100,18 +102,30 @@ impl Service {
             Ok(body) => body,
             Err(refusal) => return self.refuse_as(request, refusal),
         };
-        let who = reporter(&asked, request.headers().contains_key("password"));
+        let reporter = reporter(&asked, request.headers().contains_key("password"));
         let (state, current) = (Arc::clone(&self.door.state), Arc::clone(&self.current));
-        let work = move || match ask {
-            Ask::Learn(report) => learn((&state, &current), &body, asked, &options, &who, report),
-            Ask::Contacts => contacts(&current, &body, &asked),
-            Ask::Provenance => provenance(&current, &asked, &options),
-            Ask::Report => report(&current, &body, &asked, &query),
-            Ask::Stats => stats(&current),
-            Ask::Import => import(&current, &body),
-            Ask::Purge | Ask::Export => purge(&current, &options),
+        let reads_mail = matches!(ask, Ask::Learn(_) | Ask::Report);
+        let work = move |waits| {
+            let asked = Request { waits, ..asked };
+            match ask {
+                Ask::Learn(report) => {
+                    learn((&state, &current), &body.octets, asked, &options, &reporter, report)
+                }
+                Ask::Contacts => contacts(&current, &body.octets, &asked),
+                Ask::Provenance => provenance(&current, &asked, &options),
+                Ask::Report => report(&current, &body.octets, &asked, &query),
+                Ask::Stats => stats(&current),
+                Ask::Import => import(&current, &body.octets),
+                Ask::Purge | Ask::Export => purge(&current, &options),
+            }
         };
-        let (status, body) = web::block(work).await.unwrap_or_else(|_| {
+        let done = if reads_mail {
+            let may_wait = self.current.scan.may_wait();
+            self.door.state.gate.run(who(request), may_wait, work).await
+        } else {
+            web::block(move || work(None)).await.map_err(|_| Stopping)
+        };
+        let (status, body) = done.unwrap_or_else(|Stopping| {
             (StatusCode::SERVICE_UNAVAILABLE, rspamd::failure("the service is stopping"))
         });
         self.respond(request, status, JSON, body)

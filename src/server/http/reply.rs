@@ -48,6 +48,7 @@ impl Service {
             Rejection::Rate => "too many requests".to_owned(),
             Rejection::Connections => "too many connections".to_owned(),
             Rejection::Guesses => "Too many authentication failures".to_owned(),
+            Rejection::Room => "too many messages at a time".to_owned(),
         }
     }
 
@@ -74,8 +75,14 @@ impl Service {
             Rejection::Rate | Rejection::Connections | Rejection::Guesses => {
                 StatusCode::TOO_MANY_REQUESTS
             }
+            Rejection::Room => StatusCode::SERVICE_UNAVAILABLE,
         };
-        self.respond(request, status, JSON, rspamd::failure(&error))
+        let mut response = self.respond(request, status, JSON, rspamd::failure(&error));
+        if reason == Rejection::Room {
+            // As long as a scan takes, or a body on a slow line.
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 
     /// A reply with status 200, packed for callers that take it so.

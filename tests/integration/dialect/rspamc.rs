@@ -180,7 +180,8 @@ fn read(head: &str, body: &[u8], name: &str) -> Value {
         return read(&head, &body[part + 4..end], name);
     }
     let body = if head.contains("\r\ncontent-encoding: zstd") {
-        compression::undo("zstd", body, 1 << 24).unwrap_or_else(|_| panic!("{name}: {head}"))
+        compression::undo("zstd", body, 1 << 24, &mut |_| true)
+            .unwrap_or_else(|_| panic!("{name}: {head}"))
     } else {
         body.to_owned()
     };
