@@ -1,7 +1,9 @@
 //! Scans that are remembered in a file. What a save costs does not depend on how fast the
-//! machine is: there is one after so many messages, and not after so much time.
+//! machine is: there is one after so many messages, and not after so much time. What is put into
+//! its place later, very much at a time, is measured by itself, by the entry.
 
 use std::hint::black_box;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +86,11 @@ impl Store for Paced {
 
 /// Entries as others have left them, all over the file.
 fn before(now: i64) -> Vec<(Key, Entry)> {
-    (0..BEFORE)
+    others(0..BEFORE, now)
+}
+
+fn others(numbers: Range<u64>, now: i64) -> Vec<(Key, Entry)> {
+    numbers
         .map(|number| {
             let kind = if number % 3 == 0 { Kind::Index } else { Kind::Campaign };
             let mut key = [kind as u8; 17];
@@ -163,9 +169,45 @@ pub(crate) fn campaign(
     scanner.save();
 }
 
+/// Entries that come into their places at once: as many as the store lets come together, nearly.
+const MERGED: u64 = 65_000;
+
+/// So many entries in the journal, beside those of others; `merges` puts them into their places.
+/// Prints how many they are.
+pub(crate) fn merge(now: i64, merges: bool) {
+    let folder =
+        Folder(std::env::temp_dir().join(format!("calspamd-merge-{}", std::process::id())));
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let store = Embedded::open(&folder.0, OCTETS).unwrap();
+    store.restore(before(now)).unwrap();
+    let new = others(BEFORE..BEFORE + MERGED, now);
+    for (key, entry) in &new {
+        let Content::Times(times) = &entry.content else { continue };
+        let notes: Vec<Change> = times
+            .iter()
+            .map(|(at, member)| Change::Note {
+                key: *key,
+                member: *member,
+                at: *at,
+                window: 86_400,
+                most: 9,
+                life: 86_400,
+            })
+            .collect();
+        store.record(&notes).unwrap();
+    }
+    store.flush().unwrap();
+    if merges {
+        store.restore(Vec::new()).unwrap();
+    }
+    println!("{}", new.len());
+}
+
 /// A morning's mail: everybody invites somebody else to something else, and the senders' servers
-/// have vouched for them. `kind`: `small` or `typical` messages only, `mixed` by turns.
-pub(crate) fn ordinary(kind: &str, now: i64, rules: &RuleSet, remembers: bool, runs: usize) {
+/// have vouched for them. `kind`: `small` or `typical` messages only, `mixed` by turns. `remembers`:
+/// `on`, `off`, or `entries`, which prints how many entries a message has left.
+pub(crate) fn ordinary(kind: &str, now: i64, rules: &RuleSet, remembers: &str, runs: usize) {
+    let (remembers, counts) = (remembers != "off", remembers == "entries");
     let is_typical = |number: usize| kind == "typical" || (kind == "mixed" && number % 2 == 1);
     let mail: Vec<(Vec<u8>, Request)> = (0..MAIL)
         .map(|number| {
@@ -188,4 +230,8 @@ pub(crate) fn ordinary(kind: &str, now: i64, rules: &RuleSet, remembers: bool, r
         scanner.scan(bytes, request);
     }
     scanner.save();
+    if let (true, Some(store)) = (counts, &scanner.store) {
+        let all: u64 = store.0.stats().unwrap().entries.iter().map(|(_, count)| count).sum();
+        println!("{}", (all - BEFORE) / u64::try_from(runs).unwrap());
+    }
 }

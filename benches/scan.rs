@@ -183,7 +183,11 @@ fn main() {
         let stage = arguments[at + 1].as_str();
         let runs = arguments[at + 3].parse().unwrap();
         if let Some(kind) = stage.strip_prefix("mail-") {
-            memory::ordinary(&arguments[at + 2], NOW, &rules, kind == "on", runs);
+            memory::ordinary(&arguments[at + 2], NOW, &rules, kind, runs);
+            return;
+        }
+        if let Some(kind) = stage.strip_prefix("merge-") {
+            memory::merge(NOW, kind == "on");
             return;
         }
         let sample = samples().into_iter().find(|sample| sample.name == arguments[at + 2]).unwrap();

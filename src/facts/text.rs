@@ -275,8 +275,48 @@ pub fn fold(text: &str) -> String {
 /// (`acc0unt`) as these.
 pub fn plain(folded: &str) -> String {
     let mut out = String::with_capacity(folded.len());
-    out.extend(Plain::new(folded).map(|(_, c)| c));
+    if !folded.is_ascii() {
+        out.extend(Plain::new(folded).map(|(_, c)| c));
+        return out;
+    }
+    // Most texts: nearly all words stay as they are, with one space between them.
+    let bytes = folded.as_bytes();
+    let part = |from: usize, to: usize| folded.get(from..to).unwrap_or_default();
+    // Where what is not copied yet begins, where the word does, and where we are.
+    let (mut run, mut word, mut at) = (0, 0, 0);
+    while let Some(byte) = bytes.get(at) {
+        match *byte {
+            b' ' if !bytes.get(at + 1).copied().is_some_and(is_space) => {
+                at += 1;
+                word = at;
+            }
+            byte if is_space(byte) => {
+                out.push_str(part(run, at));
+                let end = bytes.iter().skip(at).position(|byte| !is_space(*byte));
+                let gap = part(at, end.map_or(bytes.len(), |end| at + end));
+                let feeds = gap.bytes().filter(|byte| *byte == b'\n').count();
+                out.push(if feeds >= 2 { '\n' } else { ' ' });
+                at += gap.len();
+                (run, word) = (at, at);
+            }
+            // A digit may stand for a letter, a link may begin: the whole word has to be looked at.
+            b'0' | b'1' | b'3' | b'5' | b':' | b'.' => {
+                out.push_str(part(run, word));
+                let end = bytes.iter().skip(at).position(|byte| is_space(*byte));
+                at = end.map_or(bytes.len(), |end| at + end);
+                out.extend(Plain::new(part(word, at)).map(|(_, c)| c));
+                (run, word) = (at, at);
+            }
+            _ => at += 1,
+        }
+    }
+    out.push_str(part(run, at));
     out
+}
+
+/// White space as Unicode has it, of ASCII.
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b'\t'..=b'\r' | b' ')
 }
 
 /// The part of a folded text that a byte range of the [`plain`] text made of it comes from.
@@ -430,6 +470,49 @@ mod tests {
         }
         assert!(seen > 30_000, "{seen}");
         assert!(!is_plain_foreign("и\u{306}") && !is_plain_foreign("пaроль"));
+    }
+
+    #[test]
+    fn plain_words_are_read_as_each_letter_by_itself() {
+        let pieces = [
+            "a",
+            "h",
+            "w",
+            "www.",
+            "http://",
+            "https://x.test/a?b",
+            "0",
+            "1",
+            "3",
+            "5",
+            "7",
+            " ",
+            "\n",
+            "\t",
+            "\u{b}",
+            "\r\n",
+            "<",
+            ">",
+            "\"",
+            ".",
+            ":",
+            "-",
+            "acc0unt",
+            "they",
+            "(www.x.test)",
+            "\u{1c}",
+            "@",
+        ];
+        let mut state = 7_u64;
+        for _ in 0..20_000 {
+            let mut text = String::new();
+            for _ in 0..8 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                text.push_str(pieces[usize::try_from(state >> 40).unwrap() % pieces.len()]);
+            }
+            let each: String = Plain::new(&text).map(|(_, c)| c).collect();
+            assert_eq!(plain(&text), each, "{text:?}");
+        }
     }
 
     fn check(text: &str, normal: &str, invisibles: usize, tags: usize, confusables: usize) {

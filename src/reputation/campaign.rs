@@ -186,8 +186,9 @@ fn smallest(features: &[u64], salt: u64) -> Text {
     let mut values = [0; VALUES];
     for (seed, value) in (1_u64..).zip(&mut values) {
         let (factor, offset) = (words::mix(seed) | 1, words::mix(!seed));
-        let place = |feature: &u64| feature.wrapping_mul(factor).wrapping_add(offset) >> 20;
-        let smallest = features.iter().map(place).min().unwrap_or_default();
+        // The low bits come after all have been compared: they decide nothing.
+        let place = |feature: &u64| feature.wrapping_mul(factor).wrapping_add(offset);
+        let smallest = features.iter().fold(u64::MAX, |least, word| least.min(place(word))) >> 20;
         *value = words::mix(salt ^ words::mix(smallest ^ (seed << 48)));
     }
     Text(values)

@@ -1,26 +1,33 @@
 //! The store in a file of this machine, by redb: one process has it at a time.
 //!
-//! Changes are in memory first and in the file within a second, many in one transaction; what is
-//! not in the file yet is seen all the same. A crash loses what is not in the file, and never
-//! anything that is: redb writes into free places and changes over in one step.
+//! Changes are in memory first, within a second in the file's journal, and later, very many at a
+//! time, in their places in its tables; until then memory has them too, and they are seen all the
+//! same. A crash loses what is not in the file, and never anything that is: redb writes into free
+//! places and changes over in one step.
 //! Not an error: a file that another process has, a full or read-only disk. The store says so,
 //! looks again every now and then, and takes over when it can.
 
-use std::collections::HashMap;
 use std::fs;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redb::{Database, DatabaseError, ReadableTable, TableDefinition, TableHandle};
+use redb::{
+    Database, DatabaseError, ReadableTable, TableDefinition, TableHandle, WriteTransaction,
+};
 
 use super::entry::Entry;
 use super::store::{Ask, Change, Found, Key, Purge, Stats, Store, Trouble};
 
+mod fresh;
+mod journal;
+mod merge;
 mod tables;
 
+use fresh::{Fresh, Overlay};
+use journal::Journal;
+use merge::LEAST;
 use tables::reading;
 
 /// Name of the file.
@@ -39,61 +46,30 @@ const CACHE: usize = 64 << 20;
 /// Changed entries that wait for the file; with more, recording waits too.
 const WAITING: usize = 50_000;
 
-/// Entries looked at for each entry written, in search of what has expired; and where there is no
-/// room.
-const SWEEP: usize = 1;
-const FULL: usize = 4;
-/// ... and at least so many.
-const LEAST: usize = 500;
+/// Entries of the journal that are put into their places at once: with 100,000 in the file some
+/// thirty to a page, and some ten megabytes of memory.
+const MERGE: usize = 1 << 16;
 
-/// Of so many neighbours the first of a few to expire give way when there is no room.
-const SAMPLE: usize = 64;
-const GIVE_WAY: usize = 16;
+/// Octets of the journal after which they are too, and the part of the largest size that they may
+/// be: long entries that change each second stand there many times.
+const JOURNAL: u64 = 16 << 20;
+const PART: u64 = 32;
 
-/// Octets of pages that writing an entry touches.
-const TOUCHED: u64 = 6 << 10;
+/// Times that the store is tended and nothing has changed, after which they are too.
+const IDLE: u32 = 60;
 
 /// Entries read at a time by whoever looks on.
 const PAGE: usize = 1_000;
 
-type Overlay = HashMap<Key, Option<Entry>, BuildHasherDefault<OfKey>>;
-
-/// Keys are keyed hashes: a part of one is as good as any hash of it.
-#[derive(Default)]
-struct OfKey(u64);
-
-impl Hasher for OfKey {
-    fn write(&mut self, octets: &[u8]) {
-        if let Some(last) = octets.last_chunk() {
-            self.0 ^= u64::from_ne_bytes(*last);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// What is not in the file yet.
-#[derive(Default)]
-struct Fresh {
-    /// Changed since the last transaction began.
-    waiting: Overlay,
-    /// In the transaction going on.
-    saving: Arc<Overlay>,
-}
-
-impl Fresh {
-    fn get(&self, key: &Key) -> Option<&Option<Entry>> {
-        self.waiting.get(key).or_else(|| self.saving.get(key))
-    }
-}
-
 /// What one writer at a time has to know.
 #[derive(Default)]
 struct Writing {
-    /// Octets of all entries in the file.
+    /// Octets of all entries in their places.
     octets: u64,
+    /// What stands in the journal.
+    journal: Journal,
+    /// How often nothing had changed.
+    idle: u32,
     /// Where cleaning up goes on.
     cursor: Option<Key>,
     /// Latest time that the caller's clock has shown.
@@ -127,6 +103,33 @@ fn open(path: &Path) -> Result<Database, Trouble> {
         Err(DatabaseError::DatabaseAlreadyOpen) => Err(Trouble::Held),
         Err(error) => Err(failed(error)),
     }
+}
+
+/// One transaction that says how many octets all entries take then.
+fn transact(
+    file: &Database,
+    work: impl FnOnce(&WriteTransaction) -> Result<u64, Trouble>,
+) -> Result<u64, Trouble> {
+    let mut transaction = file.begin_write().map_err(failed)?;
+    // Opening after a crash takes milliseconds with this, and minutes without it.
+    transaction.set_quick_repair(true);
+    let octets = work(&transaction)?;
+    let mut numbers = transaction.open_table(NUMBERS).map_err(failed)?;
+    numbers.insert(OCTETS, octets).map_err(failed)?;
+    drop(numbers);
+    transaction.commit().map_err(failed)?;
+    Ok(octets)
+}
+
+/// Appends changed entries to the journal.
+fn append(file: &Database, entries: &Overlay, writing: &mut Writing) -> Result<(), Trouble> {
+    let mut journal = writing.journal;
+    transact(file, |transaction| {
+        journal.append(transaction, entries)?;
+        Ok(writing.octets)
+    })?;
+    writing.journal = journal;
+    Ok(())
 }
 
 impl Embedded {
@@ -168,14 +171,16 @@ impl Embedded {
                 transaction.delete_table(table).map_err(failed)?;
             }
             drop(tables::writing(&transaction)?);
+            let (journal, kept) = Journal::read(&transaction)?;
             let numbers = transaction.open_table(NUMBERS).map_err(failed)?;
             let octets = numbers.get(OCTETS).map_err(failed)?.map_or(0, |number| number.value());
             drop(numbers);
             transaction.commit().map_err(failed)?;
-            Ok((Arc::new(database), octets))
+            Ok((Arc::new(database), octets, journal, kept))
         });
-        let result = opened.map(|(database, octets)| {
-            writing.octets = octets;
+        let result = opened.map(|(database, octets, journal, kept)| {
+            (writing.octets, writing.journal) = (octets, journal);
+            lock(&self.fresh).merged(kept);
             database
         });
         let trouble = result.as_ref().err().cloned();
@@ -200,91 +205,36 @@ impl Embedded {
         *lock(&self.file) = Err(trouble.clone());
     }
 
-    /// Writes what waits for the file, and cleans up a little.
+    /// Appends what waits to the journal.
     fn save(&self, writing: &mut Writing) -> Result<(), Trouble> {
         let file = self.file()?;
-        let saving = {
-            let mut fresh = lock(&self.fresh);
-            fresh.saving = Arc::new(std::mem::take(&mut fresh.waiting));
-            Arc::clone(&fresh.saving)
-        };
-        let result = self.transact(&file, &saving, writing);
+        let saving = lock(&self.fresh).begin();
+        if saving.is_empty() {
+            return Ok(());
+        }
+        if let Err(trouble) = append(&file, &saving, writing) {
+            lock(&self.fresh).wait_again(WAITING);
+            drop(file);
+            self.give_up(writing, &trouble);
+            return Err(trouble);
+        }
         let mut fresh = lock(&self.fresh);
-        match &result {
-            Ok(()) => fresh.saving = Arc::default(),
-            Err(trouble) => {
-                // Kept for the next try, unless there is too much of it.
-                let saving = std::mem::take(&mut fresh.saving);
-                if saving.len() + fresh.waiting.len() <= WAITING {
-                    for (key, entry) in saving.iter() {
-                        fresh.waiting.entry(*key).or_insert_with(|| entry.clone());
-                    }
-                }
-                drop(fresh);
-                drop(file);
-                self.give_up(writing, trouble);
-            }
-        }
-        result
+        fresh.keep(saving);
+        let is_due = fresh.kept.len() >= MERGE || writing.journal.octets >= self.longest();
+        drop(fresh);
+        if is_due { self.merge(writing) } else { Ok(()) }
     }
 
-    fn transact(
-        &self,
-        file: &Database,
-        saving: &Overlay,
-        writing: &mut Writing,
-    ) -> Result<(), Trouble> {
-        let mut sorted: Vec<(&Key, &Option<Entry>)> = saving.iter().collect();
-        sorted.sort_unstable_by_key(|(key, _)| **key);
-        let mut transaction = file.begin_write().map_err(failed)?;
-        // Opening after a crash takes milliseconds with this, and minutes without it.
-        transaction.set_quick_repair(true);
-        let mut octets = writing.octets;
-        let mut cursor = writing.cursor;
-        {
-            let mut tables = tables::writing(&transaction)?;
-            for (key, entry) in sorted {
-                let (new, gone) = tables.put(key, entry.as_ref())?;
-                octets = octets.saturating_add(new).saturating_sub(gone);
-            }
-            let room = self.room(saving.len());
-            let sweep = if octets > room { FULL } else { SWEEP };
-            let mut left = (saving.len() * sweep).max(LEAST);
-            // Enough of it to keep up with what comes in, however little room there is.
-            while left > 0 {
-                let full = octets > room;
-                let mut sample = tables.next(&mut cursor, SAMPLE)?;
-                left = left.saturating_sub(SAMPLE);
-                sample.sort_by_key(|(_, until)| *until);
-                let expired = sample.iter().take_while(|(_, until)| *until < writing.now).count();
-                let going = if full { expired.max(GIVE_WAY) } else { expired };
-                for (key, _) in sample.iter().take(going) {
-                    octets = octets.saturating_sub(tables.put(key, None)?.1);
-                }
-                if sample.is_empty() {
-                    break;
-                }
-            }
-            let mut numbers = transaction.open_table(NUMBERS).map_err(failed)?;
-            numbers.insert(OCTETS, octets).map_err(failed)?;
-        }
-        transaction.commit().map_err(failed)?;
-        writing.octets = octets;
-        writing.cursor = cursor;
-        Ok(())
+    /// Octets of the journal with which it is due to be put into its places.
+    fn longest(&self) -> u64 {
+        JOURNAL.min(self.max_size / PART)
     }
 
-    /// Octets of entries that the file may hold while so many are written. It doubles when it is
-    /// full; a tree is never full; and a transaction needs a second place for each page that it
-    /// touches, and so did the one before.
-    fn room(&self, written: usize) -> u64 {
-        let size = fs::metadata(&self.path).map_or(0, |data| data.len());
-        if size.saturating_mul(2) <= self.max_size {
-            return self.max_size / 2;
-        }
-        let size = size.min(self.max_size);
-        let touched = u64::try_from(written).unwrap_or(u64::MAX).saturating_mul(2 * TOUCHED);
-        (size.saturating_sub(touched) / 5 * 3).max(size / 6)
+    /// Everything in its place, for whoever looks at the tables alone.
+    fn settle(&self) -> Result<(), Trouble> {
+        let mut writing = lock(&self.writing);
+        self.save(&mut writing)?;
+        self.merge(&mut writing)
     }
 
     /// Waits for the file where too much waits for it.
@@ -299,21 +249,24 @@ impl Embedded {
 impl Store for Embedded {
     fn recall(&self, asks: &[Ask], _: Duration) -> Result<Vec<Found>, Trouble> {
         let file = self.file()?;
-        let mut answers: Vec<Option<Found>> = {
-            let fresh = lock(&self.fresh);
-            let answer =
-                |ask: &Ask| fresh.get(&ask.key()).map(|entry| Entry::answer(entry.as_ref(), ask));
-            asks.iter().map(answer).collect()
-        };
+        let fresh = lock(&self.fresh);
+        let answer =
+            |ask: &Ask| fresh.get(&ask.key()).map(|entry| Entry::answer(entry.as_ref(), ask));
+        let mut answers: Vec<Option<Found>> = asks.iter().map(answer).collect();
+        let merges = fresh.merges();
+        drop(fresh);
         // What is saved meanwhile is in both places, or in the file alone, and never nowhere:
         // the look into memory came first.
         let tables = reading(&file)?;
+        let mut absent = Vec::new();
         for (ask, answer) in asks.iter().zip(&mut answers) {
             if answer.is_none() {
                 let entry = tables.read(&ask.key())?;
+                absent.extend(entry.is_none().then(|| ask.key()));
                 *answer = Some(Entry::answer(entry.as_ref(), ask));
             }
         }
+        lock(&self.fresh).are_absent(&absent, merges);
         Ok(answers.into_iter().flatten().collect())
     }
 
@@ -357,20 +310,29 @@ impl Store for Embedded {
             self.take_over(&mut writing);
         }
         let file = self.file()?;
-        let is_idle = lock(&self.fresh).waiting.is_empty();
-        if is_idle {
-            // Nothing to write: look only, and write when something has expired.
-            let mut cursor = writing.cursor;
-            let found = reading(&file)?.next(&mut cursor, LEAST)?;
-            if !found.iter().any(|(_, until)| *until < now) && writing.octets <= self.room(0) {
-                writing.cursor = cursor;
-                return Ok(());
-            }
+        let fresh = lock(&self.fresh);
+        let (is_idle, is_merged) = (fresh.waiting.is_empty(), fresh.kept.is_empty());
+        drop(fresh);
+        if !is_idle {
+            writing.idle = 0;
+            return self.save(&mut writing);
         }
-        self.save(&mut writing)
+        writing.idle = writing.idle.saturating_add(1);
+        if !is_merged && writing.idle >= IDLE {
+            return self.merge(&mut writing);
+        }
+        // Nothing to write: look only, and write when something has expired.
+        let mut cursor = writing.cursor;
+        let found = reading(&file)?.next(&mut cursor, LEAST)?;
+        if found.iter().any(|(_, until)| *until < now) || writing.octets > self.room(0) {
+            return self.merge(&mut writing);
+        }
+        writing.cursor = cursor;
+        Ok(())
     }
 
     fn stats(&self) -> Result<Stats, Trouble> {
+        self.settle()?;
         let bytes = fs::metadata(&self.path).map_or(0, |data| data.len());
         let mut counts = std::collections::BTreeMap::new();
         let file = self.file()?;
@@ -390,7 +352,7 @@ impl Store for Embedded {
     }
 
     fn visit(&self, see: &mut dyn FnMut(Key, Entry)) -> Result<(), Trouble> {
-        self.flush()?;
+        self.settle()?;
         let file = self.file()?;
         let mut cursor = None;
         loop {
@@ -415,12 +377,14 @@ impl Store for Embedded {
             lock(&self.fresh).waiting.extend(new);
             self.relieve(&mut writing)?;
         }
-        self.save(&mut writing)
+        self.save(&mut writing)?;
+        self.merge(&mut writing)
     }
 
     fn purge(&self, purge: &Purge) -> Result<u64, Trouble> {
         let mut writing = lock(&self.writing);
         self.save(&mut writing)?;
+        self.merge(&mut writing)?;
         let file = self.file()?;
         let mut gone = 0;
         let mut cursor = None;
@@ -445,6 +409,7 @@ impl Store for Embedded {
             }
         }
         self.save(&mut writing)?;
+        self.merge(&mut writing)?;
         Ok(gone)
     }
 

@@ -66,16 +66,19 @@ pub struct RecordedEvent {
 }
 
 pub(super) fn hashed(Mark(mark): Mark) -> String {
-    let digits = mark.iter().flat_map(|octet| [octet >> 4, octet & 15]);
-    std::iter::once('#')
-        .chain(digits.filter_map(|digit| char::from_digit(digit.into(), 16)))
-        .collect()
+    std::iter::once('#').chain(digits(&mark)).collect()
+}
+
+/// Octets as hexadecimal digits.
+fn digits(octets: &[u8]) -> impl Iterator<Item = char> {
+    let halves = octets.iter().flat_map(|octet| [octet >> 4, octet & 15]);
+    halves.filter_map(|digit| char::from_digit(digit.into(), 16))
 }
 
 /// The name of an event's campaign.
 pub(super) fn campaign(seen: &Seen) -> Option<String> {
     let key = seen.events.iter().find_map(|event| event.bands.iter().chain(&event.exact).min());
-    key.map(|key| key.to_string().chars().skip(2).take(16).collect())
+    key.map(|key| digits(&key.0).skip(2).take(16).collect())
 }
 
 /// The record of a message.

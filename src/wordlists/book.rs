@@ -23,6 +23,9 @@ const GAP: usize = 64;
 /// The same for pieces that stand side by side.
 const CLOSE: usize = 24;
 
+/// Octets of phrases for which a table of every step takes less than a megabyte.
+const FEW: usize = 8 * 1024;
+
 /// Where each piece of an entry stands.
 type Places = [Option<(u32, u32)>; PIECES];
 
@@ -129,11 +132,14 @@ impl Phrases {
                 number += 1;
             }
         }
+        // Where the words are many, the compact automaton keeps the service small; event texts
+        // are short.
+        let octets: usize = texts.iter().map(String::len).sum();
+        let kind =
+            if octets <= FEW { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
-            // The words are many: the compact automaton keeps the service small, and event
-            // texts are short.
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .kind(Some(kind))
             .build(&texts)
             .ok()
             .filter(|_| !texts.is_empty())?;

@@ -320,6 +320,56 @@ fn a_file_has_one_owner_and_the_next_takes_over() {
     assert_eq!(count(&second, key, 0, &[1, 2]).1, [Some(10), Some(10)]);
 }
 
+/// What is saved is first in a journal, and in its place only when there is much of it: nobody may
+/// see the difference, whenever the process ends.
+#[test]
+fn a_file_is_whole_whenever_it_is_closed() {
+    let folder = Folder::new();
+    let open = || Embedded::open(folder.path(), 1 << 28).unwrap();
+    let numbered = |number: u64| {
+        let mut key = [Kind::Uid as u8; 17];
+        let spread = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+        key[1..9].copy_from_slice(&spread);
+        key[9..].copy_from_slice(&spread);
+        Key(key)
+    };
+    let first = open();
+    first.record(&[note(numbered(0), 1, 10), note(numbered(1), 1, 10)]).unwrap();
+    first.flush().unwrap();
+    first.record(&[Change::Remove { key: numbered(1), name: member(1) }]).unwrap();
+    first.record(&[note(numbered(0), 2, 20)]).unwrap();
+    first.flush().unwrap();
+    drop(first);
+    let second = open();
+    assert_eq!(count(&second, numbered(0), 0, &[1, 2]).1, [Some(10), Some(20)]);
+    assert_eq!(count(&second, numbered(1), 0, &[1]).0, 0);
+    // More than the journal takes, some of it twice, with all that was asked about before.
+    for round in 1..=2_u8 {
+        for batch in 0..80 {
+            let some = batch * 1_000..(batch + 1) * 1_000;
+            let asks: Vec<Ask> = some
+                .clone()
+                .map(|number| Ask::Count { key: numbered(number), since: 0, of: Vec::new() })
+                .collect();
+            second.recall(&asks, SOON).unwrap();
+            let notes: Vec<Change> =
+                some.map(|number| note(numbered(number), round + 10, 50)).collect();
+            second.record(&notes).unwrap();
+            second.flush().unwrap();
+        }
+    }
+    drop(second);
+    for _ in 0..2 {
+        let store = open();
+        for number in (0..80_000).step_by(997) {
+            let expected = [Some(50), Some(50)];
+            assert_eq!(count(&store, numbered(number), 0, &[11, 12]).1, expected, "{number}");
+        }
+        assert_eq!(count(&store, numbered(0), 0, &[1, 2]).0, 4);
+        assert_eq!(store.stats().unwrap().entries, [(Kind::Uid, 80_000)]);
+    }
+}
+
 #[test]
 fn a_broken_file_is_not_the_end() {
     let folder = Folder::new();

@@ -148,15 +148,28 @@ impl Vendors {
     /// True when a folded text, which is `plain` without its links, speaks of a conference, or
     /// links to one.
     fn marks(&self, folded: &str, plain: &str) -> bool {
-        // Few words have a dot inside, and looking for a scheme in each takes longest.
-        let mut dotted = folded.split_whitespace().filter(|piece| piece.as_bytes().contains(&b'.'));
-        let links = dotted.any(|piece| {
+        let links = dotted(folded).any(|piece| {
             let rest = piece.split_once("://").map_or(piece, |(_, rest)| rest);
             let host = rest.split(['/', '?', ':', '>', ')', ',', ';']).next().unwrap_or_default();
             host.contains('.') && self.hosts.domain(host.trim_matches(['<', '(', '.'])).is_some()
         });
         links || !self.phrases.read_plain(plain).is_empty()
     }
+}
+
+/// The words with a dot inside; they are few, so the dots are looked for.
+fn dotted(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let dot = memchr::memchr(b'.', rest.as_bytes())?;
+        let (before, after) = rest.split_at(dot);
+        let start = before.char_indices().rfind(|(_, c)| c.is_whitespace());
+        let start = start.map_or(0, |(at, space)| at + space.len_utf8());
+        let length = after.find(char::is_whitespace).unwrap_or(after.len());
+        let word = rest.get(start..dot + length);
+        rest = after.get(length..).unwrap_or_default();
+        word
+    })
 }
 
 /// A line of a text.
@@ -177,5 +190,21 @@ impl<'t> Line<'t> {
 
     fn ends_block(&self) -> bool {
         self.is_rule || self.text.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_with_a_dot_are_found_once() {
+        for text in
+            ["", ".", "a b", "join x.test now. Or a.b.c\u{3000}d.e", "…\u{a0}über.test/a.b\n.x y."]
+        {
+            let slowly: Vec<&str> =
+                text.split_whitespace().filter(|word| word.contains('.')).collect();
+            assert_eq!(dotted(text).collect::<Vec<_>>(), slowly, "{text}");
+        }
     }
 }

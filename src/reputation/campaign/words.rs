@@ -59,9 +59,13 @@ impl Words {
 
 /// The words of a name or an address.
 pub(super) fn all(name: &str, found: &mut Vec<u64>) {
-    // Most names are as plain as they can be.
-    let is_plain = |byte: u8| byte.is_ascii_alphabetic() || b" .@-".contains(&byte);
-    if name.bytes().all(is_plain) {
+    // Most names are as plain as they can be. A digit between letters may stand for one.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b" .@-".contains(&byte);
+    let stands_for_one = |three: &[u8]| {
+        matches!(three, [one, digit, other] if digit.is_ascii_digit()
+            && one.is_ascii_alphabetic() && other.is_ascii_alphabetic())
+    };
+    if name.bytes().all(is_plain) && !name.as_bytes().windows(3).any(stands_for_one) {
         each(&name.to_ascii_lowercase(), true, |word| found.push(word));
     } else {
         let plain = text::plain(&text::fold(&text::normalise(name).0));
@@ -71,6 +75,45 @@ pub(super) fn all(name: &str, found: &mut Vec<u64>) {
 
 /// Finds the words that count. In `names` the words of addresses count too.
 fn each(plain: &str, names: bool, mut found: impl FnMut(u64)) {
+    if !plain.is_ascii() {
+        return each_of_any(plain, names, found);
+    }
+    // Most texts: one look at each letter.
+    if names || !plain.contains('@') {
+        return each_ascii(plain.as_bytes(), found);
+    }
+    for piece in plain.split_whitespace().filter(|piece| !piece.contains('@')) {
+        each_ascii(piece.as_bytes(), &mut found);
+    }
+}
+
+/// The same in plain letters.
+fn each_ascii(plain: &[u8], mut found: impl FnMut(u64)) {
+    let mut hash = START;
+    let (mut length, mut is_word) = (0, true);
+    let mut end = |hash: u64, length: usize, is_word: bool| {
+        if is_word && length >= SHORTEST {
+            found(mix(hash));
+        }
+    };
+    for byte in plain {
+        if byte.is_ascii_alphabetic() {
+            if length < STEM {
+                hash = step(hash, *byte);
+            }
+            length += 1;
+        } else if byte.is_ascii_digit() {
+            is_word = false;
+        } else if length > 0 || !is_word {
+            end(hash, length, is_word);
+            (hash, length, is_word) = (START, 0, true);
+        }
+    }
+    end(hash, length, is_word);
+}
+
+/// The same in any script.
+fn each_of_any(plain: &str, names: bool, mut found: impl FnMut(u64)) {
     for piece in plain.split_whitespace().filter(|piece| names || !piece.contains('@')) {
         for word in piece.split(|c: char| !c.is_alphanumeric()) {
             // A number, or something that is counted.
@@ -150,8 +193,13 @@ fn pairs(run: &str, found: &mut impl FnMut(u64)) {
 
 /// FNV-1a over the octets, mixed: short, and the same everywhere.
 pub(super) fn hash(text: &str) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    mix(text.bytes().fold(0xcbf2_9ce4_8422_2325, step))
+    mix(text.bytes().fold(START, step))
+}
+
+const START: u64 = 0xcbf2_9ce4_8422_2325;
+
+const fn step(hash: u64, byte: u8) -> u64 {
+    (hash ^ byte as u64).wrapping_mul(0x0100_0000_01b3)
 }
 
 /// Spreads every bit over all others (the finish of `SplitMix64`).
@@ -199,12 +247,37 @@ mod tests {
     /// The short way for plain names finds what the long one does.
     #[test]
     fn plain_names_have_the_same_words() {
-        for name in ["Ann Sample", "ann-marie.sample@corp.example", "O. K. Dr.  Sample", ""] {
+        for name in [
+            "Ann Sample",
+            "ann-marie.sample@corp.example",
+            "O. K. Dr.  Sample",
+            "Guest 12 Room 3b",
+            "s4m anders0n 3two1 b5",
+            "",
+        ] {
             let (mut short, mut long) = (Vec::new(), Vec::new());
             all(name, &mut short);
             let plain = text::plain(&text::fold(&text::normalise(name).0));
-            each(&plain, true, |word| long.push(word));
+            each_of_any(&plain, true, |word| long.push(word));
             assert_eq!(short, long, "{name}");
+        }
+    }
+
+    #[test]
+    fn plain_texts_have_the_same_words() {
+        for text in [
+            "invoice 12 of may3 to me@x.test or@ a",
+            "(payment) re-sent@now. tomorrow;thanks",
+            "no addresses here, abcd efg hijklmnop qrst9",
+            "four",
+            " ",
+        ] {
+            for names in [false, true] {
+                let (mut short, mut long) = (Vec::new(), Vec::new());
+                each(text, names, |word| short.push(word));
+                each_of_any(text, names, |word| long.push(word));
+                assert_eq!(short, long, "{text}");
+            }
         }
     }
 

@@ -38,7 +38,7 @@ pub(super) struct Tables<S, L> {
 type Read = Tables<ReadOnlyTable<Name, Slot>, ReadOnlyTable<Name, Octets>>;
 
 /// The tables of a file that a transaction changes.
-type Written<'t> = Tables<Table<'t, Name, Slot>, Table<'t, Name, Octets>>;
+pub(super) type Written<'t> = Tables<Table<'t, Name, Slot>, Table<'t, Name, Octets>>;
 
 /// The file as it is now.
 pub(super) fn reading(file: &Database) -> Result<Read, Trouble> {

@@ -235,6 +235,28 @@ fn the_memory_goes_on_under_other_settings() {
     assert_eq!([uid("a"), uid("b"), uid("c")], [1, 0, 1]);
 }
 
+/// Whoever asked the name servers of a configuration that is gone is gone with it.
+#[test]
+#[cfg(target_os = "linux")]
+fn reloads_leave_no_threads_and_no_files_behind() {
+    const ROUNDS: usize = 40;
+    let text = |round: usize| format!("{BASE}[dns]\nservers = [\"127.0.0.1:{}\"]\n", 1 + round % 2);
+    let running = Configured::start(&text(0), &rules("8"));
+    let process = PathBuf::from(format!("/proc/{}", running.program.child.id()));
+    let count = |what: &str| std::fs::read_dir(process.join(what)).unwrap().count();
+    running.change(&text(1));
+    let before = [count("task"), count("fd")];
+    for round in 2..ROUNDS {
+        running.change(&text(round));
+        assert_eq!(running.action(""), "add header");
+    }
+    // Workers have more threads and connections than at first; each round would leave more.
+    let less = |[threads, files]: [usize; 2]| {
+        count("task") < threads + ROUNDS / 2 && count("fd") < files + ROUNDS / 2
+    };
+    wait("end of threads and files", || less(before));
+}
+
 #[test]
 fn certificates_may_have_other_names() {
     let (http, spamd) = (free_address(), free_address());
