@@ -11,16 +11,16 @@
 //! The only module that knows prometheus.
 
 mod declared;
+mod register;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::{Metric, MetricFamily};
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
 };
 
 use crate::lists::{CacheReport, Report};
@@ -33,19 +33,12 @@ use declared::{
     IN_FLIGHT, LIST_UP, MESSAGE_BYTES, PANICS, PARTIAL, PROCESS, REJECTED, RELOAD_OK, RELOADS,
     SCAN_SECONDS, SCANS, STAGE_SECONDS, STORE_OPERATIONS, STORE_UP, SYMBOLS, WAITING,
 };
+use register::Register;
 
 pub use declared::{Declaration, Rejection};
 
 /// Media type of what [`Metrics::render`] gives.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Upper bounds for times, in seconds. A mail without a calendar takes some 50 µs, an
-/// invitation about a millisecond, and the time budget ends a scan at 4 s: five steps a decade
-/// where scans usually end, fewer towards the budget, and one bound above it for overruns.
-const SECONDS: [f64; 17] = [
-    0.000_05, 0.000_1, 0.000_2, 0.000_4, 0.000_7, 0.001, 0.002, 0.004, 0.007, 0.01, 0.025, 0.05,
-    0.1, 0.5, 1.0, 4.0, 8.0,
-];
 
 /// Dialects a scan can come in by.
 const PROTOCOLS: [&str; 2] = ["rspamd", "spamd"];
@@ -109,116 +102,62 @@ impl Metrics {
     /// Sets up all metrics but those of symbols.
     pub fn new() -> Result<Self, Error> {
         let registry = Registry::new();
-        let add = |collector: Box<dyn Collector>| registry.register(collector);
-        // Counters by one label, all of whose values are there from the start.
-        let of = |declaration: &Declaration, values: &[&str]| -> Result<IntCounterVec, Error> {
-            let counters = counters(declaration)?;
-            for value in values {
-                counters.with_label_values(&[value]);
-            }
-            add(Box::new(counters.clone()))?;
-            Ok(counters)
-        };
+        let make = Register(&registry);
 
-        let scans = counters(&SCANS)?;
+        let scans = make.counters(&SCANS)?;
         for protocol in PROTOCOLS {
             for action in Action::ALL {
                 scans.with_label_values(&[action.name(), protocol]);
             }
         }
-        add(Box::new(scans.clone()))?;
-
-        let scan_seconds = Histogram::with_opts(histogram(&SCAN_SECONDS))?;
-        add(Box::new(scan_seconds.clone()))?;
-        let stage_seconds = HistogramVec::new(histogram(&STAGE_SECONDS), STAGE_SECONDS.labels)?;
+        let stage_seconds = make.seconds_by(&STAGE_SECONDS)?;
         for (stage, _) in Timings::default().stages() {
             stage_seconds.with_label_values(&[stage]);
         }
-        add(Box::new(stage_seconds.clone()))?;
 
-        let hits = counters(&HITS)?;
-        add(Box::new(hits.clone()))?;
+        let defects = make.counters_of(&DEFECTS, DefectKind::ALL.iter().map(|kind| kind.name()))?;
+        let partial_counters = make.counters(&PARTIAL)?;
+        let limits = DefectKind::ALL.iter().filter(|kind| kind.is_limit());
+        let reasons = REASONS.into_iter().chain([OTHER]).chain(limits.map(|kind| kind.name()));
+        let partial =
+            reasons.map(|reason| (reason, partial_counters.with_label_values(&[reason]))).collect();
 
-        let defects = counters(&DEFECTS)?;
-        let partial_counters = counters(&PARTIAL)?;
-        let mut reasons: Vec<&'static str> = REASONS.to_vec();
-        reasons.push(OTHER);
-        for kind in DefectKind::ALL {
-            defects.with_label_values(&[kind.name()]);
-            if kind.is_limit() {
-                reasons.push(kind.name());
-            }
-        }
-        let partial = reasons
-            .into_iter()
-            .map(|reason| (reason, partial_counters.with_label_values(&[reason])))
-            .collect();
-        add(Box::new(defects.clone()))?;
-        add(Box::new(partial_counters))?;
-
-        let authentication = of(&AUTHENTICATION, &Known::ALL.map(Known::name))?;
-
-        let message_bytes = IntCounter::with_opts(options(&MESSAGE_BYTES))?;
-        add(Box::new(message_bytes.clone()))?;
-        let in_flight = IntGauge::with_opts(options(&IN_FLIGHT))?;
-        add(Box::new(in_flight.clone()))?;
-        let waiting = IntGauge::with_opts(options(&WAITING))?;
-        add(Box::new(waiting.clone()))?;
-        let body_bytes = IntGauge::with_opts(options(&BODY_BYTES))?;
-        add(Box::new(body_bytes.clone()))?;
-        let panics = IntCounter::with_opts(options(&PANICS))?;
-        add(Box::new(panics.clone()))?;
-
-        let rejected = of(&REJECTED, &Rejection::ALL.map(Rejection::name))?;
-        let reloads = of(&RELOADS, &RESULTS)?;
-        let dns_questions = counters(&DNS_QUESTIONS)?;
-        add(Box::new(dns_questions.clone()))?;
-        let dns_cache = of(&DNS_CACHE, &CACHE_RESULTS)?;
-        let list_up = IntGaugeVec::new(options(&LIST_UP), LIST_UP.labels)?;
-        add(Box::new(list_up.clone()))?;
-        let store_operations = counters(&STORE_OPERATIONS)?;
+        let store_operations = make.counters(&STORE_OPERATIONS)?;
         for operation in Operation::ALL {
             for result in OperationResult::ALL {
                 store_operations.with_label_values(&[operation.name(), result.name()]);
             }
         }
-        add(Box::new(store_operations.clone()))?;
-        let store_up = IntGauge::with_opts(options(&STORE_UP))?;
+        let store_up = make.gauge(&STORE_UP)?;
         store_up.set(1);
-        add(Box::new(store_up.clone()))?;
-        let symbols = IntGauge::with_opts(options(&SYMBOLS))?;
-        add(Box::new(symbols.clone()))?;
-        let reload_ok = IntGauge::with_opts(options(&RELOAD_OK))?;
+        let reload_ok = make.gauge(&RELOAD_OK)?;
         reload_ok.set(1);
-        add(Box::new(reload_ok.clone()))?;
-        let build = IntGaugeVec::new(options(&BUILD), BUILD.labels)?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        add(Box::new(build))?;
-        add(Box::new(ProcessCollector::for_self()))?;
+        make.gauges(&BUILD)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(ProcessCollector::for_self()))?;
 
         Ok(Self {
-            registry,
             scans,
-            scan_seconds,
+            scan_seconds: make.seconds(&SCAN_SECONDS)?,
             stage_seconds,
-            hits,
-            symbols,
+            hits: make.counters(&HITS)?,
+            symbols: make.gauge(&SYMBOLS)?,
             reload_ok,
-            reloads,
+            reloads: make.counters_of(&RELOADS, RESULTS)?,
             defects,
             partial,
-            authentication,
-            message_bytes,
-            in_flight,
-            waiting,
-            body_bytes,
-            panics,
-            rejected,
-            dns_questions,
-            dns_cache,
-            list_up,
+            authentication: make.counters_of(&AUTHENTICATION, Known::ALL.map(Known::name))?,
+            message_bytes: make.counter(&MESSAGE_BYTES)?,
+            in_flight: make.gauge(&IN_FLIGHT)?,
+            waiting: make.gauge(&WAITING)?,
+            body_bytes: make.gauge(&BODY_BYTES)?,
+            panics: make.counter(&PANICS)?,
+            rejected: make.counters_of(&REJECTED, Rejection::ALL.map(Rejection::name))?,
+            dns_questions: make.counters(&DNS_QUESTIONS)?,
+            dns_cache: make.counters_of(&DNS_CACHE, CACHE_RESULTS)?,
+            list_up: make.gauges(&LIST_UP)?,
             store_operations,
             store_up,
+            registry,
         })
     }
 
@@ -355,18 +294,6 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.dec();
     }
-}
-
-fn options(declaration: &Declaration) -> Opts {
-    Opts::new(declaration.name, declaration.help)
-}
-
-fn counters(declaration: &Declaration) -> Result<IntCounterVec, prometheus::Error> {
-    IntCounterVec::new(options(declaration), declaration.labels)
-}
-
-fn histogram(declaration: &Declaration) -> HistogramOpts {
-    HistogramOpts::new(declaration.name, declaration.help).buckets(SECONDS.to_vec())
 }
 
 #[cfg(test)]

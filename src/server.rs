@@ -30,7 +30,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
-use std::thread::available_parallelism;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix_web::rt::{self, System};
@@ -237,7 +236,7 @@ impl State {
             reloading: Mutex::new(()),
             metrics,
             scan: scan::scan,
-            gate: Gate::new(processors()),
+            gate: Gate::new(turns::processors()),
             errors: Errors::default(),
             journal: Journal::new(now()),
             scans: AtomicU64::new(0),
@@ -483,11 +482,6 @@ pub async fn stop_signal() {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-}
-
-/// Processors that the system lets the process have.
-fn processors() -> usize {
-    available_parallelism().map_or(1, usize::from)
 }
 
 /// The time, in seconds since 1970 UTC.

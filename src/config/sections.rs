@@ -237,6 +237,7 @@ fn spamd_settings(section: &Spamd, http: &server::Settings) -> spamd::Settings {
     let mut settings = spamd::Settings {
         listen: Some(spamd_address()),
         max_message: http.max_message,
+        connections_per_client: http.connections_per_client,
         ..spamd::Settings::default()
     };
     set(&mut settings.listen, section.listen.clone().map(|listen| listen.0.0));

@@ -10,5 +10,5 @@ mod request;
 mod rewrite;
 
 pub use reply::{Answered, exim, fault, learned, pong, reply};
-pub use request::{Class, Command, Head, NO_ROOM, Places, Taken, body, head, no_room};
+pub use request::{Class, Command, Head, Places, TEMPORARY, Taken, body, head, no_room};
 pub use rewrite::{ReportSafe, envelope, without_mbox_line};

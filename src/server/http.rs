@@ -32,7 +32,7 @@ use super::access::Right;
 use super::current::Current;
 use super::perform::{self, Told, perform};
 use super::quota::Connections;
-use super::turns::{Gate, Stopping, Worker};
+use super::turns::{self, Gate, Stopping, Worker};
 use super::{Listener, Refusal, Settings, State};
 use crate::lists::Report;
 use crate::metrics::{self, Rejection};
@@ -90,7 +90,7 @@ pub(super) async fn run(
     state: Arc<State>,
     shutdown: impl Future<Output = ()> + 'static,
 ) -> io::Result<()> {
-    let workers = super::processors();
+    let workers = turns::processors();
     let door = Arc::new(Door {
         state: Arc::clone(&state),
         keep_alive: format!("timeout={}", settings.keep_alive.as_secs()),

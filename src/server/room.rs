@@ -110,20 +110,20 @@ impl Drop for Held {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::IpAddr;
 
     use super::super::quota::Client;
     use super::*;
 
-    fn client(last: u8) -> Who {
-        Some(Client::from(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))))
+    fn client(last: u8) -> Client {
+        Client::from(IpAddr::from([192, 0, 2, last]))
     }
 
     #[test]
     fn nobody_takes_all_and_all_comes_back() {
         let room = Room::default().under(1_000);
-        let (mut a, mut b) = (room.hold(client(1), false), room.hold(client(1), false));
-        let mut other = room.hold(client(2), false);
+        let (mut a, mut b) = (room.hold(Some(client(1)), false), room.hold(Some(client(1)), false));
+        let mut other = room.hold(Some(client(2)), false);
         let mut trusted = room.hold(None, true);
         assert!(a.grow(700) && !b.grow(51) && b.grow(50));
         assert!(a.grow(0) && !a.grow(1));
@@ -144,12 +144,13 @@ mod tests {
     #[test]
     fn one_message_always_has_room() {
         let room = Room::default().under(10);
-        let (mut large, mut small) = (room.hold(client(1), false), room.hold(client(2), false));
+        let (mut large, mut small) =
+            (room.hold(Some(client(1)), false), room.hold(Some(client(2)), false));
         assert!(large.grow(6) && large.grow(94) && !small.grow(1));
         drop(large);
         assert!(small.grow(1));
         // While somebody else has any, the limit is one.
-        let mut large = room.hold(client(1), false);
+        let mut large = room.hold(Some(client(1)), false);
         assert!(large.grow(9) && !large.grow(1));
         drop(small);
         assert!(large.grow(1_000));

@@ -15,7 +15,7 @@ use std::time::Duration;
 use actix_web::rt;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use super::current::Current;
 use super::keys::Tls;
 use super::perform::{Told, perform, subject};
-use super::quota::Client;
+use super::quota::{Client, Connection, Connections};
 use super::room::Held;
 use super::turns::{Stopping, Who};
 use super::{Address, Listener, State};
@@ -77,6 +77,8 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// Connections at a time; more wait in the system's queue.
     pub connections: usize,
+    /// Connections at a time of one client.
+    pub connections_per_client: usize,
 }
 
 impl Default for Settings {
@@ -94,6 +96,7 @@ impl Default for Settings {
             body_timeout: http.body_timeout,
             shutdown_timeout: http.shutdown_timeout,
             connections: http.connections,
+            connections_per_client: http.connections_per_client,
         }
     }
 }
@@ -109,6 +112,7 @@ pub(super) async fn run(
         state.current.load().spamd.settings.clone();
     let all = u32::try_from(connections).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(connections));
+    let clients = Connections::default();
     let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
     let accepting = async {
         match listener {
@@ -119,7 +123,14 @@ pub(super) async fn run(
                     let place = free(&places).await;
                     match listener.accept().await {
                         Ok((stream, peer)) if may(&state, peer.ip()) => {
-                            let who = Some(Client::from(peer.ip()));
+                            let client = Client::from(peer.ip());
+                            let most = state.current.load().spamd.settings.connections_per_client;
+                            let Some(one) = clients.enter(client, most) else {
+                                state.metrics.rejected(Rejection::Connections);
+                                turn_away(&stream, acceptor.is_some());
+                                continue;
+                            };
+                            let (who, place) = (Some(client), (place, Some(one)));
                             match &acceptor {
                                 Some(acceptor) => {
                                     let handshake = acceptor.accept(stream);
@@ -139,7 +150,9 @@ pub(super) async fn run(
                 loop {
                     let place = free(&places).await;
                     match listener.accept().await {
-                        Ok((stream, _)) => serve(ready(Ok(stream)), None, &state, place),
+                        Ok((stream, _)) => {
+                            serve(ready(Ok(stream)), None, &state, (place, None));
+                        }
                         Err(_) => sleep(BREATH).await,
                     }
                 }
@@ -160,6 +173,15 @@ fn may(state: &State, peer: IpAddr) -> bool {
     peer.is_loopback() || state.current.load().spamd.settings.allowed.covers(peer)
 }
 
+/// Tells a client that it has too many connections, as far as it can be told.
+fn turn_away(stream: &TcpStream, is_tls: bool) {
+    if !is_tls {
+        let text = "Service Unavailable: too many connections";
+        // Past tokio, which does not know yet that a new socket takes octets.
+        drop(socket2::SockRef::from(stream).send(&spamd::fault(spamd::TEMPORARY, text)));
+    }
+}
+
 /// A place for one more connection.
 async fn free(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     Arc::clone(places).acquire_owned().await.ok()
@@ -170,7 +192,7 @@ fn serve<S>(
     handshake: impl Future<Output = io::Result<S>> + 'static,
     who: Who,
     state: &Arc<State>,
-    place: Option<OwnedSemaphorePermit>,
+    place: (Option<OwnedSemaphorePermit>, Option<Connection>),
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -220,7 +242,7 @@ where
 {
     let settings = &current.spamd.settings;
     let fault = |(code, text): (u16, String)| {
-        if code == spamd::NO_ROOM {
+        if code == spamd::TEMPORARY {
             state.metrics.rejected(Rejection::Room);
         }
         spamd::fault(code, &text)
@@ -321,9 +343,9 @@ impl Input {
         length: usize,
         settings: &Settings,
     ) -> Result<Option<Vec<u8>>, (u16, String)> {
-        let (held, limit) = (&mut self.held, settings.max_message);
         let rest = self.bytes.get(length..).unwrap_or_default();
-        let message = match spamd::body(head, rest, self.ended, limit, &mut |by| held.grow(by))? {
+        let room = &mut |by| self.held.grow(by);
+        let message = match spamd::body(head, rest, self.ended, settings.max_message, room)? {
             None => return Ok(None),
             Some(Cow::Owned(message)) => message,
             Some(Cow::Borrowed(message)) => {

@@ -5,10 +5,12 @@
 //! Not an error: a client that goes away. It leaves the line, and a turn that it had or was about
 //! to get goes to the next; so does the turn of work that panics.
 
+mod line;
+
 use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
 
 use actix_web::{rt, web};
 use tokio::runtime::Handle;
@@ -16,6 +18,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::quota::Client;
 use crate::scan::Waits;
+use line::Line;
 
 /// Whose work it is; nobody's in particular on a Unix socket.
 pub(super) type Who = Option<Client>;
@@ -25,6 +28,11 @@ const WAITING: usize = 64;
 
 /// Threads of a worker for what is no scan: files, reloads, exports.
 const SPARE_THREADS: usize = 64;
+
+/// Processors that the system lets the process have.
+pub(super) fn processors() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}
 
 /// A worker of the service, which serves many connections on one thread.
 #[derive(Debug, Default)]
@@ -251,89 +259,9 @@ impl Drop for Place {
     }
 }
 
-/// Those who wait. Clients take turns; each client's own come in order. A client that had nobody
-/// here goes before those that were served already, but never two such in a row: a small client
-/// waits for nobody's row of requests, and many small ones leave a large one its turns.
-#[derive(Debug)]
-struct Line<W> {
-    /// By client; none of them is empty. Numbers rise.
-    waiting: HashMap<Who, VecDeque<(u64, W)>>,
-    /// Clients that got nothing yet since they came, with the number that they came with.
-    new: VecDeque<(Who, u64)>,
-    /// The others, with the next number when they were served; the smallest first.
-    served: VecDeque<(Who, u64)>,
-    /// The last one was let go before somebody who was there first.
-    jumped: bool,
-    /// The next number.
-    number: u64,
-    length: usize,
-}
-
-impl<W> Default for Line<W> {
-    fn default() -> Self {
-        Self {
-            waiting: HashMap::new(),
-            new: VecDeque::new(),
-            served: VecDeque::new(),
-            jumped: false,
-            number: 0,
-            length: 0,
-        }
-    }
-}
-
-impl<W> Line<W> {
-    /// Puts one at the end of its client's own; returns its number.
-    fn join(&mut self, who: Who, one: W) -> u64 {
-        let number = self.number;
-        self.number += 1;
-        self.length += 1;
-        let own = self.waiting.entry(who).or_default();
-        if own.is_empty() {
-            self.new.push_back((who, number));
-        }
-        own.push_back((number, one));
-        number
-    }
-
-    /// Takes out whose turn it is.
-    fn next(&mut self) -> Option<W> {
-        let came = self.new.front().map(|(_, number)| *number);
-        let served = self.served.front().map(|(_, number)| *number);
-        let jumps = matches!((came, served), (Some(came), Some(served)) if came >= served);
-        let is_new = came.is_some() && !(jumps && self.jumped);
-        let clients = if is_new { &mut self.new } else { &mut self.served };
-        let (who, _) = clients.pop_front()?;
-        self.jumped = is_new && jumps;
-        let own = self.waiting.get_mut(&who)?;
-        let (_, one) = own.pop_front()?;
-        self.length -= 1;
-        if own.is_empty() {
-            self.waiting.remove(&who);
-        } else {
-            self.served.push_back((who, self.number));
-        }
-        Some(one)
-    }
-
-    /// Takes out one that waits no longer, if it is still there.
-    fn leave(&mut self, who: Who, number: u64) -> Option<W> {
-        let own = self.waiting.get_mut(&who)?;
-        let index = own.binary_search_by_key(&number, |(number, _)| *number).ok()?;
-        let (_, one) = own.remove(index)?;
-        self.length -= 1;
-        if own.is_empty() {
-            self.waiting.remove(&who);
-            self.new.retain(|(other, _)| *other != who);
-            self.served.retain(|(other, _)| *other != who);
-        }
-        Some(one)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::IpAddr;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
@@ -343,61 +271,8 @@ mod tests {
 
     use super::*;
 
-    fn client(last: u8) -> Who {
-        Some(Client::from(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))))
-    }
-
-    /// Who is asked in which order, where letters join and `.` hands out a turn.
-    fn order(script: &str) -> String {
-        let mut line = Line::default();
-        let mut out = String::new();
-        for c in script.chars() {
-            if c == '.' {
-                out.push(line.next().unwrap_or('-'));
-            } else {
-                line.join(client(c as u8), c);
-            }
-        }
-        while let Some(next) = line.next() {
-            out.push(next);
-        }
-        assert_eq!(line.length, 0);
-        assert!(line.waiting.is_empty() && line.new.is_empty() && line.served.is_empty());
-        out
-    }
-
-    #[test]
-    fn clients_take_turns() {
-        #[track_caller]
-        fn check(script: &str, expected: &str) {
-            assert_eq!(order(script), expected, "{script}");
-        }
-        check("", "");
-        check(".a", "-a");
-        check("aaa", "aaa");
-        check("aaaabbc", "abcabaa");
-        // Who comes late goes first once.
-        check("aaaa.b", "abaaa");
-        check("aaaa..bb", "aababa");
-        // Small ones that come again and again leave the large one its turns.
-        check("aaaaaa.b.b.b.b", "ababababaa");
-        check("aaaa.b.c.d.e", "abacdaea");
-    }
-
-    #[test]
-    fn who_goes_away_leaves_nothing() {
-        let mut line = Line::default();
-        let (a, b) = (client(1), None);
-        let numbers: Vec<u64> = (0..3).map(|n| line.join(a, n)).collect();
-        let other = line.join(b, 9);
-        assert_eq!(line.leave(a, numbers[1]), Some(1));
-        assert_eq!(line.leave(a, numbers[1]), None);
-        assert_eq!(line.leave(b, numbers[0]), None);
-        assert_eq!(line.leave(b, other), Some(9));
-        assert_eq!((line.next(), line.length), (Some(0), 1));
-        assert_eq!(line.leave(a, numbers[2]), Some(2));
-        assert_eq!((line.next(), line.length), (None, 0));
-        assert!(line.waiting.is_empty() && line.new.is_empty() && line.served.is_empty());
+    fn client(last: u8) -> Client {
+        Client::from(IpAddr::from([192, 0, 2, last]))
     }
 
     /// Nobody has a place and nobody waits.
@@ -411,11 +286,11 @@ mod tests {
     fn places_come_back_whatever_happens() {
         System::new().block_on(async {
             let gate = Gate::new(1);
-            let first = gate.turns.take(client(1)).await;
+            let first = gate.turns.take(Some(client(1))).await;
             assert!(gate.alone(&Rc::default()).is_none());
             // One waits and goes away before it gets its turn, one after it was handed one.
-            let mut early = gate.turns.ask(client(2)).unwrap_err();
-            let late = gate.turns.ask(client(2)).unwrap_err();
+            let mut early = gate.turns.ask(Some(client(2))).unwrap_err();
+            let late = gate.turns.ask(Some(client(2))).unwrap_err();
             assert_eq!(gate.waiting(), 2);
             assert!(early.turn.try_recv().is_err());
             drop(early);
@@ -464,7 +339,7 @@ mod tests {
                 let (gate, inside) = (gate.clone(), Arc::clone(&inside));
                 let computing = Arc::clone(&computing);
                 rt::spawn(async move {
-                    let who = client(u8::try_from(number % 3).unwrap());
+                    let who = Some(client(u8::try_from(number % 3).unwrap()));
                     gate.run(who, true, move |waits| {
                         let waits = waits.unwrap();
                         let alone = || assert_eq!(computing.fetch_add(1, Ordering::SeqCst), 0);
@@ -490,7 +365,7 @@ mod tests {
             });
             let all: Vec<_> = all.collect();
             for one in all {
-                let seen = timeout(Duration::from_secs(60), one).await.unwrap().unwrap();
+                let seen = timeout(Duration::from_mins(1), one).await.unwrap().unwrap();
                 assert_eq!(seen, MANY);
             }
             assert_idle(&gate.turns);

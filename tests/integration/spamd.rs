@@ -13,6 +13,7 @@ use calspamd::server::{Address, Application, State};
 use calspamd::{reputation, rules, scan};
 
 use crate::cli::Folder;
+use crate::controller::connect_from;
 use crate::support::{self, Service, load};
 
 // The program spamc with each of its flags, and Python's client.
@@ -88,6 +89,28 @@ fn split(reply: &str) -> (Vec<&str>, &str) {
 fn length(head: &[&str]) -> usize {
     let length = head.iter().find_map(|line| line.strip_prefix("Content-length: "));
     length.unwrap_or_else(|| panic!("{head:?}")).parse().unwrap()
+}
+
+#[test]
+fn one_client_leaves_places_to_others() {
+    let spamd = Spamd::start(Settings { connections_per_client: 2, ..Settings::default() });
+    let said = |client: u8| {
+        let mut stream = connect_from(client, spamd.address);
+        drop(stream.write_all(b"PING SPAMC/1.5\r\n\r\n"));
+        let mut reply = String::new();
+        drop(stream.read_to_string(&mut reply));
+        reply
+    };
+    let idle = [connect_from(2, spamd.address), connect_from(2, spamd.address)];
+    assert_eq!(said(2), "SPAMD/1.0 75 Service Unavailable: too many connections\r\n");
+    assert_eq!(said(3), "SPAMD/1.5 0 PONG\r\n");
+    drop(idle);
+    let begun = Instant::now();
+    while said(2) != "SPAMD/1.5 0 PONG\r\n" {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the places do not come back");
+    }
+    let metrics = spamd.service.ask(b"GET /metrics HTTP/1.0\r\n\r\n").body;
+    assert!(!metrics.contains("rejected_total{reason=\"connections\"} 0\n"), "{metrics}");
 }
 
 #[test]

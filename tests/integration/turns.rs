@@ -91,9 +91,9 @@ fn who_has_many_connections_waits_like_who_has_one() {
             scope.spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
                     if number % 2 == 0 {
-                        over_http(4, http)
+                        over_http(4, http);
                     } else {
-                        over_spamd(4, spamd)
+                        over_spamd(4, spamd);
                     }
                     given.fetch_add(1, Ordering::Relaxed);
                 }

@@ -301,12 +301,12 @@ pub fn body<'b>(
     Ok(Some(Cow::Borrowed(message)))
 }
 
-/// Code of the reply where there is no room for the message now (`EX_TEMPFAIL`).
-pub const NO_ROOM: u16 = 75;
+/// Code of a reply to who may come again later (`EX_TEMPFAIL`).
+pub const TEMPORARY: u16 = 75;
 
-/// The same with its text.
+/// The same where there is no room for the message now, with its text.
 pub fn no_room() -> (u16, String) {
-    (NO_ROOM, "Service Unavailable: too many messages at a time".to_owned())
+    (TEMPORARY, "Service Unavailable: too many messages at a time".to_owned())
 }
 
 /// Code of a reply to a request that breaks the protocol (`EX_PROTOCOL`).
