@@ -14,7 +14,10 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     if let Some(packed) = compression::zstd(bytes) {
-        assert_eq!(compression::undo("zstd", &packed, bytes.len(), &mut |_| true).as_deref(), Ok(bytes));
+        assert_eq!(
+            compression::undo("zstd", &packed, bytes.len(), &mut |_| true).as_deref(),
+            Ok(bytes)
+        );
     }
     let _ = compression::takes_zstd(&String::from_utf8_lossy(bytes));
 });

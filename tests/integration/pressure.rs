@@ -250,7 +250,7 @@ fn a_crowd_leaves_the_others_their_time() {
         );
         // They were there, and the flood was one.
         assert_eq!(waiting, SLOW + IDLE);
-        assert!(given > REQUESTS && refused == 0, "{given}, {refused}");
+        assert!(given > REQUESTS / 2 && refused == 0, "{given}, {refused}");
         best = best.min(ratio);
         if best < 3.0 {
             break;
