@@ -48,12 +48,14 @@ const SHORT: Duration = Duration::from_millis(20);
 
 /// The verifier; cheap to clone.
 #[derive(Clone)]
-pub struct Authenticator(Arc<Inner>);
+pub struct Authenticator {
+    inner: Arc<Inner>,
+    budget: Duration,
+}
 
 struct Inner {
     mail_auth: MessageAuthenticator,
     runtime: Handle,
-    budget: Duration,
     caches: Caches,
     /// Verifications in a row that took longer than the budget.
     slow: AtomicU32,
@@ -61,7 +63,7 @@ struct Inner {
 
 impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authenticator").field("budget", &self.0.budget).finish_non_exhaustive()
+        f.debug_struct("Authenticator").field("budget", &self.budget).finish_non_exhaustive()
     }
 }
 
@@ -70,13 +72,14 @@ impl Authenticator {
     /// scan waits at most. Records are cached here, so the resolver need not do so.
     pub fn new(resolver: TokioResolver, runtime: Handle, budget: Duration) -> Self {
         let mail_auth = MessageAuthenticator(resolver);
-        Self(Arc::new(Inner {
-            mail_auth,
-            runtime,
-            budget,
-            caches: Caches::default(),
-            slow: AtomicU32::new(0),
-        }))
+        let (caches, slow) = (Caches::default(), AtomicU32::new(0));
+        Self { inner: Arc::new(Inner { mail_auth, runtime, caches, slow }), budget }
+    }
+
+    /// The same, of which scans wait for another time.
+    #[must_use]
+    pub fn within(&self, budget: Duration) -> Self {
+        Self { inner: Arc::clone(&self.inner), budget }
     }
 
     /// Begins to verify what nobody has said of the message, on another thread.
@@ -100,19 +103,27 @@ impl Authenticator {
         };
         let bytes: Arc<[u8]> = message.raw.as_ref().into();
         let (sender, receiver) = channel();
-        let inner = Arc::clone(&self.0);
-        self.0.runtime.spawn(async move { inner.run(&bytes, &delivery, &sender).await });
-        Pending { answers: Some(receiver), until: Instant::now().checked_add(self.0.patience()) }
+        let (inner, budget) = (Arc::clone(&self.inner), self.budget);
+        let work = async move { inner.run(&bytes, &delivery, budget, &sender).await };
+        self.inner.runtime.spawn(work);
+        let patience = self.inner.patience(budget);
+        Pending { answers: Some(receiver), until: Instant::now().checked_add(patience) }
     }
 }
 
 impl Inner {
-    async fn run(&self, bytes: &[u8], delivery: &Delivery, answers: &Sender<Vec<MethodResult>>) {
+    async fn run(
+        &self,
+        bytes: &[u8],
+        delivery: &Delivery,
+        budget: Duration,
+        answers: &Sender<Vec<MethodResult>>,
+    ) {
         // A receiver that is gone has run out of time; the caches profit all the same.
         let tell = |results| drop(answers.send(results));
         let started = Instant::now();
         verify::verify(&self.mail_auth, &self.caches, bytes, delivery, tell).await;
-        if started.elapsed() < self.budget {
+        if started.elapsed() < budget {
             self.slow.store(0, Ordering::Relaxed);
         } else {
             self.slow.fetch_add(1, Ordering::Relaxed);
@@ -120,9 +131,9 @@ impl Inner {
     }
 
     /// Time that a scan waits.
-    fn patience(&self) -> Duration {
+    fn patience(&self, budget: Duration) -> Duration {
         let silent = self.slow.load(Ordering::Relaxed) >= SLOW;
-        if silent { SHORT.min(self.budget) } else { self.budget }
+        if silent { SHORT.min(budget) } else { budget }
     }
 }
 

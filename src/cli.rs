@@ -36,9 +36,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::authentication::Authenticator;
 use crate::config::{self, Config};
-use crate::lists::Lists;
 use crate::mass_check::LogError;
 use crate::rules::Diagnostic;
+use crate::scan::Settings;
 use crate::server::Address;
 use crate::site::{self, Site};
 use crate::{metrics, server};
@@ -55,7 +55,7 @@ struct Arguments {
 }
 
 /// Options that every subcommand takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct Common {
     /// Configuration file [default: /etc/calspamd/calspamd.toml, if it is there]
     #[arg(long, global = true, value_name = "FILE")]
@@ -248,31 +248,18 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     let mut config = if matches!(command, Command::Password) {
         Config::parse(Path::new(config::DEFAULT_PATH), "", [])?
     } else {
-        Config::read(common.config.as_deref(), config::variables())?
+        configuration(&common)?
     };
-    if let Some(address) = &common.http {
-        config.http.listen = address.clone();
-    }
-    if let Some(address) = &common.spamd {
-        config.spamd.listen = Some(address.clone());
-        config.spamd_is_named = true;
-    }
     let asks_service = matches!(command, Command::Health | Command::Learn(_) | Command::Store(_));
     if !asks_service && !matches!(command, Command::Rules(_)) {
         config.scan.site = Site::open(config.site.clone())?;
-    }
-    if let Some(directory) = &common.state {
-        config.reputation.state.clone_from(directory);
-    }
-    if common.no_dns {
-        config.dns.enabled = false;
     }
     let paint = Paint::new(common.color);
     let out = &mut io::BufWriter::new(io::stdout().lock());
     let code = match command {
         Command::Serve => serve::run(&common, config)?,
         Command::Scan(arguments) => {
-            if let Err(error) = start_dns(&config.dns, &mut config.scan) {
+            if let Err(error) = start_dns(&config.dns, &Settings::default(), &mut config.scan) {
                 complain(error);
             }
             scan::run(&arguments, &common, &config, paint, out)?
@@ -295,16 +282,43 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     Ok(code)
 }
 
-/// Lets scans ask DNS, where the settings say so: lists, and who sent a message.
+/// Reads the configuration: the file, the environment over it, and the command line over both.
+fn configuration(common: &Common) -> Result<Config, config::Error> {
+    let mut config = Config::read(common.config.as_deref(), config::variables())?;
+    if let Some(address) = &common.http {
+        config.http.listen = address.clone();
+    }
+    if let Some(address) = &common.spamd {
+        config.spamd.listen = Some(address.clone());
+        config.spamd_is_named = true;
+    }
+    if let Some(directory) = &common.state {
+        config.reputation.state.clone_from(directory);
+    }
+    if common.no_dns {
+        config.dns.enabled = false;
+    }
+    Ok(config)
+}
+
+/// Lets scans ask DNS, where the settings say so: lists, and who sent a message. What was answered
+/// to those `before` is kept while the same resolvers are asked.
 fn start_dns(
     settings: &crate::lists::Settings,
-    scan: &mut crate::scan::Settings,
+    before: &Settings,
+    scan: &mut Settings,
 ) -> Result<(), crate::lists::Error> {
-    scan.lists = Lists::start(settings)?;
+    scan.lists = before.lists.under(settings)?;
     // Both share the time of a scan; lists get what verification leaves, half at least.
-    scan.authentication = scan.lists.resolver().map(|(resolver, runtime)| {
-        Authenticator::new(resolver, runtime, settings.budget.div_f32(2.0))
-    });
+    let budget = settings.budget.div_f32(2.0);
+    let known = before.authentication.as_ref().filter(|_| scan.lists.shares(&before.lists));
+    scan.authentication = match known {
+        Some(known) => Some(known.within(budget)),
+        None => scan
+            .lists
+            .resolver()
+            .map(|(resolver, runtime)| Authenticator::new(resolver, runtime, budget)),
+    };
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 //!
 //! The only module that knows toml and the environment.
 
+mod effect;
 mod environment;
 mod mistake;
 mod print;
@@ -21,6 +22,7 @@ use crate::{lists, reputation, scan, server, site};
 use mistake::mistake;
 use sections::Sections;
 
+pub use effect::{Effect, SETTINGS, Setting};
 pub use environment::variables;
 pub use mistake::{Error, Mistake};
 

@@ -37,7 +37,7 @@ pub use list::{Codes, Digest, Kind, List, NameForm};
 pub use question::{Plan, Question, Questions, Source, Subject, Subjects, questions};
 
 use list::Judgement;
-use live::{Clock, Live};
+use live::{Clock, Live, Tally};
 #[cfg(test)]
 use resolve::Ask;
 
@@ -161,7 +161,10 @@ pub struct Error(String);
 
 /// Asks DNS lists. Cheap to clone; all clones are one. The default asks nobody.
 #[derive(Clone, Default)]
-pub struct Lists(Backend);
+pub struct Lists {
+    backend: Backend,
+    tally: Arc<Tally>,
+}
 
 #[derive(Clone, Default)]
 enum Backend {
@@ -169,25 +172,48 @@ enum Backend {
     Off,
     /// Answers that somebody has written down.
     Stated(Arc<HashMap<String, Vec<Ipv4Addr>>>),
-    Live(Arc<Live>),
+    /// What all share who ask the same resolvers, and what this one may.
+    Live(Arc<Live>, Arc<Settings>),
 }
 
 impl fmt::Debug for Lists {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &self.0 {
-            Backend::Off => "Lists(off)",
-            Backend::Stated(_) => "Lists(stated)",
-            Backend::Live(_) => "Lists(live)",
-        })
+        match &self.backend {
+            Backend::Off => f.write_str("Lists(off)"),
+            Backend::Stated(_) => f.write_str("Lists(stated)"),
+            Backend::Live(_, settings) => f.debug_tuple("Lists").field(settings).finish(),
+        }
     }
 }
 
 impl Lists {
     /// Asks DNS as the settings say; without a resolver nobody is asked.
     pub fn start(settings: &Settings) -> Result<Self, Error> {
-        if !settings.enabled {
-            return Ok(Self::default());
+        Self::default().under(settings)
+    }
+
+    /// The same with other settings. What was answered is kept while the same resolvers are asked:
+    /// lists say one thing to one resolver and another to the next.
+    pub fn under(&self, settings: &Settings) -> Result<Self, Error> {
+        let backend = match &self.backend {
+            _ if !settings.enabled => Backend::Off,
+            Backend::Live(live, before) if before.servers == settings.servers => {
+                Backend::Live(Arc::clone(live), Arc::new(settings.clone()))
+            }
+            Backend::Off | Backend::Stated(_) | Backend::Live(..) => self.live(settings)?,
+        };
+        Ok(Self { backend, tally: Arc::clone(&self.tally) })
+    }
+
+    /// True when the same resolvers are asked, and the same answers are known.
+    pub fn shares(&self, other: &Self) -> bool {
+        match (&self.backend, &other.backend) {
+            (Backend::Live(one, _), Backend::Live(two, _)) => Arc::ptr_eq(one, two),
+            (Backend::Off | Backend::Stated(_) | Backend::Live(..), _) => false,
         }
+    }
+
+    fn live(&self, settings: &Settings) -> Result<Backend, Error> {
         let runtime = runtime()?;
         // The resolver finds its runtime where it is made.
         let resolver = {
@@ -197,62 +223,63 @@ impl Lists {
         let ask = resolve::through(resolver.clone());
         let started = Instant::now();
         let clock: Clock = Arc::new(move || started.elapsed());
-        let live = Live::new(runtime, Some(resolver), ask, clock, settings);
-        Ok(Self(Backend::Live(Arc::new(live))))
+        let live = Live::new(runtime, Some(resolver), ask, clock, Arc::clone(&self.tally));
+        Ok(Backend::Live(Arc::new(live), Arc::new(settings.clone())))
     }
 
     /// Answers from a table: the whole name asked for, and the addresses it has. What is not
     /// in the table is not listed.
     pub fn stated(answers: HashMap<String, Vec<Ipv4Addr>>) -> Self {
-        Self(Backend::Stated(Arc::new(answers)))
+        Self { backend: Backend::Stated(Arc::new(answers)), ..Self::default() }
     }
 
     /// Asks somebody else than DNS, by another clock.
     #[cfg(test)]
     fn fake(ask: Ask, clock: Clock) -> Self {
-        let live = Live::new(runtime().unwrap(), None, ask, clock, &Settings::default());
-        Self(Backend::Live(Arc::new(live)))
+        let tally = Arc::<Tally>::default();
+        let live = Live::new(runtime().unwrap(), None, ask, clock, Arc::clone(&tally));
+        Self { backend: Backend::Live(Arc::new(live), Arc::default()), tally }
     }
 
     /// True when somebody answers.
     pub fn is_on(&self) -> bool {
-        !matches!(self.0, Backend::Off)
+        !matches!(self.backend, Backend::Off)
     }
 
     /// True when an answer may take time.
     pub fn may_wait(&self) -> bool {
-        matches!(self.0, Backend::Live(_))
+        matches!(self.backend, Backend::Live(..))
     }
 
     /// Questions that one message may cost.
     pub fn most(&self) -> usize {
-        match &self.0 {
+        match &self.backend {
             Backend::Off => 0,
             Backend::Stated(_) => Settings::default().most,
-            Backend::Live(live) => live.most(),
+            Backend::Live(_, settings) => settings.most,
         }
     }
 
     /// Time that the questions of one message may take.
     pub fn budget(&self) -> Duration {
-        match &self.0 {
+        match &self.backend {
             Backend::Off => Duration::ZERO,
             Backend::Stated(_) => Settings::default().budget,
-            Backend::Live(live) => live.budget(),
+            Backend::Live(_, settings) => settings.budget,
         }
     }
 
     /// The resolver that all of the service shares and the runtime it works on, where there is
     /// one.
     pub fn resolver(&self) -> Option<(TokioResolver, Handle)> {
-        let Backend::Live(live) = &self.0 else { return None };
+        let Backend::Live(live, _) = &self.backend else { return None };
         live.resolver()
     }
 
     /// Watches these lists from now on, and no others: looks at their test points now and
     /// then.
     pub fn announce(&self, lists: &[Arc<List>]) {
-        if let Backend::Live(live) = &self.0 {
+        if let Backend::Live(live, _) = &self.backend {
             live.announce(lists);
             live.watch();
         }
@@ -260,7 +287,7 @@ impl Lists {
 
     /// How the lists are that were asked or announced, by name.
     pub fn report(&self) -> Vec<Report> {
-        let Backend::Live(live) = &self.0 else { return Vec::new() };
+        let Backend::Live(live, _) = &self.backend else { return Vec::new() };
         let mut reports = live.reports();
         reports.sort_by(|a, b| a.list.name.cmp(&b.list.name));
         reports
@@ -268,15 +295,12 @@ impl Lists {
 
     /// What became of looks into the cache.
     pub fn cache(&self) -> CacheReport {
-        match &self.0 {
-            Backend::Live(live) => live.cache_report(),
-            Backend::Off | Backend::Stated(_) => CacheReport::default(),
-        }
+        self.tally.cache()
     }
 
     /// Looks at the test points of these lists now, and waits for what they say.
     pub fn test(&self, lists: &[Arc<List>]) -> Vec<Report> {
-        if let Backend::Live(live) = &self.0 {
+        if let Backend::Live(live, _) = &self.backend {
             live.announce(lists);
             live.test(lists);
         }
@@ -291,13 +315,13 @@ impl Lists {
         budget: Duration,
     ) -> Listings<'f> {
         let Questions { all, cut } = questions;
-        let listings: Vec<Listing> = match &self.0 {
+        let listings: Vec<Listing> = match &self.backend {
             Backend::Off => return Listings::default(),
             Backend::Stated(answers) => {
                 let answer = |question: &Question<'_>| stated(plan, question, answers);
                 all.iter().map(answer).collect()
             }
-            Backend::Live(live) => live.look_up(plan, &all, budget.min(live.budget())),
+            Backend::Live(live, settings) => live.look_up(plan, &all, budget.min(settings.budget)),
         };
         let pairs = all.into_iter().zip(listings);
         let all = pairs.map(|(question, listing)| Asked { question, listing }).collect();

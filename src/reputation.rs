@@ -100,7 +100,11 @@ pub enum Error {
 /// Remembers. Cheap to clone; all clones are one. The default knows nothing, and nothing is
 /// remembered.
 #[derive(Clone, Default)]
-pub struct Reputation(Option<Arc<Shared>>);
+pub struct Reputation {
+    /// The store and what belongs to it: one for all clones, whatever their settings.
+    shared: Option<Arc<Shared>>,
+    settings: Arc<Settings>,
+}
 
 struct Shared {
     /// None: nothing has ever been seen.
@@ -110,16 +114,15 @@ struct Shared {
     nonce: [u8; 32],
     count: AtomicU64,
     keys: Keys,
-    settings: Settings,
 }
 
 impl fmt::Debug for Reputation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &self.0 {
-            None => "Reputation(off)",
-            Some(shared) if shared.live.is_none() => "Reputation(none)",
-            Some(_) => "Reputation(live)",
-        })
+        match &self.shared {
+            None => f.write_str("Reputation(off)"),
+            Some(shared) if shared.live.is_none() => f.write_str("Reputation(none)"),
+            Some(_) => f.debug_tuple("Reputation").field(&self.settings).finish(),
+        }
     }
 }
 
@@ -216,14 +219,27 @@ impl Reputation {
         clock: Clock,
     ) -> Result<Self, Error> {
         let nonce = secret::random().map_err(Error::Random)?;
-        let live = store
-            .map(|store| Live::start(store, keys.clone(), settings.clone(), Arc::clone(&clock)));
-        let (count, settings) = (AtomicU64::new(0), settings.clone());
-        Ok(Self(Some(Arc::new(Shared { live, clock, nonce, count, keys, settings }))))
+        let live = store.map(|store| Live::start(store, keys.clone(), Arc::clone(&clock)));
+        let shared = Shared { live, clock, nonce, count: AtomicU64::new(0), keys };
+        Ok(Self { shared: Some(Arc::new(shared)), settings: Arc::new(settings.clone()) })
+    }
+
+    /// The same memory under other settings. Where it is and how large it may grow was decided at
+    /// the start.
+    #[must_use]
+    pub fn under(&self, settings: &Settings) -> Self {
+        Self { shared: self.shared.clone(), settings: Arc::new(settings.clone()) }
+    }
+
+    /// True when both are one memory.
+    #[cfg(test)]
+    pub(crate) fn shares(&self, other: &Self) -> bool {
+        let (one, two) = (self.shared.as_ref(), other.shared.as_ref());
+        one.zip(two).is_some_and(|(one, two)| Arc::ptr_eq(one, two))
     }
 
     fn live(&self) -> Option<&Live> {
-        self.0.as_ref()?.live.as_ref()
+        self.shared.as_ref()?.live.as_ref()
     }
 
     fn alive(&self) -> Result<&Live, Trouble> {
@@ -232,7 +248,7 @@ impl Reputation {
 
     /// False for the default, which knows nothing.
     pub fn is_on(&self) -> bool {
-        self.0.is_some()
+        self.shared.is_some()
     }
 
     /// True when the store may take longer to answer than a look into a file.
@@ -242,37 +258,37 @@ impl Reputation {
 
     /// True when a message without a calendar says something too: whom our users write to.
     pub fn wants_letters(&self) -> bool {
-        self.live().is_some_and(|live| live.settings.learn)
+        self.settings.learn && self.live().is_some()
     }
 
     /// Looks up what is known about a message.
     pub fn recall(&self, facts: &Facts<'_>, left: Duration) -> Recalled {
-        let Some(shared) = &self.0 else { return Recalled::default() };
+        let Some(shared) = &self.shared else { return Recalled::default() };
+        let settings = &*self.settings;
         // Who says it himself knows better.
         let stated = !facts.history.is_unknown();
         let mut seen = Box::new(Seen::of(&shared.keys, facts, shared.id()));
         seen.now = shared.possible(facts.now);
         let is_empty = seen.events.is_empty();
-        let (questions, mut plan) = recall::plan(&shared.keys, &seen, &shared.settings);
+        let (questions, mut plan) = recall::plan(&shared.keys, &seen, settings);
         let begun = Instant::now();
         let ask = |asks: &[Ask]| match &shared.live {
             _ if asks.is_empty() || is_empty => Ok(Vec::new()),
             Some(live) => {
-                let left = left.min(shared.settings.budget).saturating_sub(begun.elapsed());
+                let left = left.min(settings.budget).saturating_sub(begun.elapsed());
                 live.recall(asks, left)
             }
             None => Ok(asks.iter().map(nothing).collect()),
         };
         let found = ask(&questions.asks).and_then(|found| {
             let mut answers = Answers(found);
-            let more = plan.follow(&answers, &mut seen, &shared.keys, &shared.settings);
+            let more = plan.follow(&answers, &mut seen, &shared.keys, settings);
             answers.0.extend(ask(&more)?);
             Ok(answers)
         });
         let failed = found.is_err();
-        let history = found
-            .ok()
-            .map(|answers| plan.read(&answers, &mut seen, &shared.keys, &shared.settings));
+        let history =
+            found.ok().map(|answers| plan.read(&answers, &mut seen, &shared.keys, settings));
         let is_stranger = |who: &Correspondent| who.first_seen.is_none() && !who.prior;
         let organizers = history.iter().filter_map(|history| history.organizers.as_ref());
         let stranger = organizers.flatten().any(is_stranger);
@@ -288,20 +304,20 @@ impl Reputation {
     /// Has a message remembered, some time.
     pub fn record(&self, observation: Observation, mut judgement: Judgement) {
         let Observation(seen, stranger) = observation;
-        if let Some(live) = self.live().filter(|live| live.settings.learn) {
+        if let Some(live) = self.live().filter(|_| self.settings.learn) {
             judgement.stranger = stranger;
-            live.record(seen, judgement);
+            live.record(seen, judgement, &self.settings);
         }
     }
 
     /// Has it remembered whom a user of ours writes to, in a mail without a calendar.
     pub fn letter(&self, message: &Message<'_>, envelope: &Envelope, now: i64) {
-        let (Some(shared), true) = (&self.0, self.wants_letters()) else { return };
+        let (Some(shared), true) = (&self.shared, self.wants_letters()) else { return };
         let seen = Seen::letter(&shared.keys, message, envelope, shared.possible(now), shared.id());
         if seen.user.is_some()
             && let Some(live) = &shared.live
         {
-            live.record(Box::new(seen), Judgement::default());
+            live.record(Box::new(seen), Judgement::default(), &self.settings);
         }
     }
 
@@ -315,8 +331,8 @@ impl Reputation {
         now: i64,
     ) -> Result<usize, Trouble> {
         let live = self.alive()?;
-        let (keys, settings) = (&live.keys, &live.settings);
-        let now = self.0.as_ref().map_or(now, |shared| shared.possible(now));
+        let keys = &live.keys;
+        let now = self.shared.as_ref().map_or(now, |shared| shared.possible(now));
         let messages = match subject {
             Subject::Seen(Observation(seen, _)) => vec![seen.targets(keys)],
             Subject::MessageId(id) => self.targets(By::MessageId, &id, now)?,
@@ -331,7 +347,7 @@ impl Reputation {
         targets.sort_unstable();
         targets.dedup();
         if !targets.is_empty() {
-            let keep = settings.keep.reports;
+            let keep = self.settings.keep.reports;
             live.learn(learn::changes(&targets, who, reporter, report, now, keep))?;
         }
         Ok(messages.iter().filter(|targets| !targets.is_empty()).count())
@@ -345,8 +361,8 @@ impl Reputation {
     /// Has it remembered that a user knows these people; the number of them.
     pub fn contacts(&self, user: &str, addresses: &[String], now: i64) -> Result<usize, Trouble> {
         let live = self.alive()?;
-        let now = self.0.as_ref().map_or(now, |shared| shared.possible(now));
-        let keep = seconds(live.settings.keep.contacts);
+        let now = self.shared.as_ref().map_or(now, |shared| shared.possible(now));
+        let keep = seconds(self.settings.keep.contacts);
         let key = Keys::of(Kind::Contacts, live.keys.address(user));
         let note = |address: &String| store::Change::Note {
             key,
@@ -376,11 +392,11 @@ impl Reputation {
             By::MessageId => text.trim().trim_matches(['<', '>']).to_owned(),
             By::Uid | By::Campaign => text.trim().to_owned(),
         };
-        let keep = seconds(live.settings.keep.records);
+        let keep = seconds(self.settings.keep.records);
         let since = now.saturating_sub(keep);
         let key = live.keys.index(by, &text);
         let ask =
-            |asks: &[Ask]| self.look(|live| live.store.recall(asks, live.settings.budget * 10));
+            |asks: &[Ask]| self.look(|live| live.store.recall(asks, self.settings.budget * 10));
         let index = ask(&[Ask::List { key, since, most: SHOWN }])?;
         let Some(Found::List(records)) = index.into_iter().next() else { return Ok(Vec::new()) };
         let asks: Vec<Ask> = records
@@ -461,7 +477,7 @@ impl Reputation {
     /// A name that stands for another one in what leaves the house: always the same, and only
     /// this installation could tell whose.
     pub fn pseudonym(&self, name: &str) -> Option<String> {
-        let shared = self.0.as_ref()?;
+        let shared = self.shared.as_ref()?;
         Some(shared.keys.member(&[b"pseudonym", name.as_bytes()]).to_string())
     }
 

@@ -7,6 +7,7 @@
 //! The only module that knows actix-web and tokio, and one of the few that reads the clock.
 
 mod access;
+mod current;
 mod history;
 pub mod host;
 mod http;
@@ -28,7 +29,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix_web::rt::{self, System};
@@ -42,16 +43,15 @@ use crate::metrics::{self, HitCounters, Metrics};
 use crate::rules::RuleSet;
 use crate::scan::{self, Outcome, Request};
 use crate::site::Allowed;
+use current::{Current, Http, Spamd, listing};
 use history::Journal;
 use host::Condition;
-use keys::{KeyPair, Renew, Renewable, Source as KeySource, Tls};
-use reload::Current;
-use room::Room;
+use keys::{Source as KeySource, Tls};
 use turns::Gate;
 
 pub use history::Errors;
 pub use password::{Password, PasswordError, hash};
-pub use reload::{Refusal, Reloaded, Source, log};
+pub use reload::{Changed, Fresh, Refusal, Reloaded, Source, log};
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,24 +184,18 @@ pub type Scan = fn(&[u8], &Request, &RuleSet, &scan::Settings) -> Outcome;
 
 /// What all requests share.
 pub struct State {
-    /// The rules with their listing and counters, replaced as a whole.
+    /// Rules and settings, replaced as a whole.
     current: ArcSwap<Current>,
-    /// Where new rules come from.
+    /// Where new ones come from.
     source: Option<Source>,
-    /// Keys and certificates, read again with the rules.
-    renewed: Mutex<Vec<Arc<dyn Renew>>>,
     /// Held during a reload.
     reloading: Mutex<()>,
-    /// Settings of the stages.
-    pub settings: scan::Settings,
     /// Counters.
     pub metrics: Metrics,
     /// What is done with a message.
     pub scan: Scan,
     /// Whose turn it is.
     gate: Gate,
-    /// Log lines and the history may say whom a message was about.
-    pub verbose_ids: bool,
     /// The last errors of the log.
     errors: Errors,
     /// What was scanned.
@@ -216,7 +210,7 @@ pub struct State {
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("State").field("current", &self.current.load()).finish_non_exhaustive()
     }
 }
 
@@ -227,16 +221,22 @@ impl State {
         settings.lists.announce(rules.lists());
         let names = rules.symbols().map(|symbol| &*symbol.name);
         let hits = metrics.announce(names, &HitCounters::default());
+        let current = Current {
+            symbols: listing(&rules),
+            rules: Arc::new(rules),
+            hits: Arc::new(hits),
+            scan: Arc::new(settings),
+            verbose_ids: false,
+            http: Arc::default(),
+            spamd: Arc::default(),
+        };
         Ok(Self {
-            current: ArcSwap::from_pointee(Current::new(rules, hits)),
+            current: ArcSwap::from_pointee(current),
             source: None,
-            renewed: Mutex::default(),
             reloading: Mutex::new(()),
-            settings,
             metrics,
             scan: scan::scan,
             gate: Gate::new(turns::processors()),
-            verbose_ids: false,
             errors: Errors::default(),
             journal: Journal::new(now()),
             scans: AtomicU64::new(0),
@@ -245,12 +245,27 @@ impl State {
         })
     }
 
-    /// Has a key or a certificate read again with the rules.
-    fn renews(&self, one: Arc<dyn Renew>) {
-        self.renewed.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+    /// Settings of all stages, as they are now.
+    #[cfg(test)]
+    pub(crate) fn settings(&self) -> Arc<scan::Settings> {
+        Arc::clone(&self.current.load().scan)
     }
 
-    /// The same with rules that can be read again: on SIGHUP and on request.
+    /// Changes a part of what is in force, before anybody is served.
+    fn change(&self, change: impl FnOnce(&mut Current)) {
+        let mut current = Current::clone(&self.current.load());
+        change(&mut current);
+        self.current.store(Arc::new(current));
+    }
+
+    /// The same with a log and a history that may say whom a message was about.
+    #[must_use]
+    pub fn with_verbose_ids(self, verbose_ids: bool) -> Self {
+        self.change(|current| current.verbose_ids = verbose_ids);
+        self
+    }
+
+    /// The same with rules and settings that can be read again: on SIGHUP and on request.
     #[must_use]
     pub fn with_source(self, source: Source) -> Self {
         Self { source: Some(source), ..self }
@@ -270,22 +285,14 @@ pub struct Application {
     address: Address,
     settings: Settings,
     state: Arc<State>,
-    transport: Transport,
-    room: Arc<Room>,
-    spamd: Vec<(Listener, Address, Option<ServerConfig>, spamd::Settings)>,
+    tls: Option<(TcpListener, ServerConfig)>,
+    spamd: Vec<(Listener, Address, Option<ServerConfig>)>,
 }
 
 #[derive(Debug)]
 enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener),
-}
-
-/// How HTTP is kept from others' eyes.
-#[derive(Debug)]
-struct Transport {
-    keypair: Option<Arc<Renewable<KeyPair>>>,
-    tls: Option<(TcpListener, ServerConfig)>,
 }
 
 impl Application {
@@ -295,16 +302,17 @@ impl Application {
     ///
     /// An address cannot be bound; a key or a certificate cannot be read.
     pub fn build(settings: Settings, state: Arc<State>) -> io::Result<Self> {
-        let keypair = settings.keypair.as_ref().map(keys::keypair).transpose();
-        let keypair = keypair.map_err(io::Error::other)?;
-        let tls = settings.tls.as_ref().map(|tls| bind_tls(tls, &state)).transpose()?;
+        let http = Http::default().under(settings.clone()).map_err(io::Error::other)?;
+        let tls = settings.tls.as_ref().map(bind_tls).transpose()?;
+        let tls = tls.map(|listener| {
+            let presented =
+                keys::Presented::new(&state, |current| current.http.certificate.as_ref());
+            Ok::<_, io::Error>((listener, keys::server_config(presented)?))
+        });
+        let tls = tls.transpose()?;
         let (listener, address) = bind(&settings.listen)?;
-        if let Some(keypair) = keypair.clone() {
-            state.renews(keypair);
-        }
-        let transport = Transport { keypair, tls };
-        let room = Room::new(settings.max_in_flight);
-        Ok(Self { listener, address, settings, state, transport, room, spamd: Vec::new() })
+        state.change(|current| current.http = Arc::new(http));
+        Ok(Self { listener, address, settings, state, tls, spamd: Vec::new() })
     }
 
     /// Binds the addresses for spamd's protocol too, if the settings name any.
@@ -313,31 +321,37 @@ impl Application {
     ///
     /// An address cannot be bound; a key or a certificate cannot be read.
     pub fn add_spamd(&mut self, settings: spamd::Settings) -> io::Result<()> {
-        if let Some(tls) = &settings.tls {
-            let (listener, config) = bind_tls(tls, &self.state)?;
+        let (listen, tls) = (settings.listen.clone(), settings.tls.clone());
+        let spamd = Spamd::open(settings).map_err(io::Error::other)?;
+        self.state.change(|current| current.spamd = Arc::new(spamd));
+        if let Some(tls) = &tls {
+            let listener = bind_tls(tls)?;
             let address = Address::Tcp(listener.local_addr()?);
-            self.spamd.push((Listener::Tcp(listener), address, Some(config), settings.clone()));
+            let presented =
+                keys::Presented::new(&self.state, |current| current.spamd.certificate.as_ref());
+            let config = keys::server_config(presented)?;
+            self.spamd.push((Listener::Tcp(listener), address, Some(config)));
         }
-        if let Some(listen) = &settings.listen {
+        if let Some(listen) = &listen {
             let (listener, address) = bind(listen)?;
-            self.spamd.push((listener, address, None, settings));
+            self.spamd.push((listener, address, None));
         }
         Ok(())
     }
 
     /// The address of spamd's protocol, as bound.
     pub fn spamd_address(&self) -> Option<&Address> {
-        self.spamd.iter().find(|(_, _, tls, _)| tls.is_none()).map(|(_, address, ..)| address)
+        self.spamd.iter().find(|(_, _, tls)| tls.is_none()).map(|(_, address, _)| address)
     }
 
     /// The address of spamd's protocol within TLS, as bound.
     pub fn spamd_tls_address(&self) -> Option<&Address> {
-        self.spamd.iter().find(|(_, _, tls, _)| tls.is_some()).map(|(_, address, ..)| address)
+        self.spamd.iter().find(|(_, _, tls)| tls.is_some()).map(|(_, address, _)| address)
     }
 
     /// The address where HTTP is spoken with TLS, as bound.
     pub fn tls_address(&self) -> Option<SocketAddr> {
-        self.transport.tls.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
+        self.tls.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
     }
 
     /// The address as bound.
@@ -351,23 +365,24 @@ impl Application {
         shutdown: impl Future<Output = ()> + 'static,
     ) -> io::Result<()> {
         let address = self.address.clone();
-        let symbols = self.state.current.load().symbols.len();
-        tracing::info!(%address, symbols, "listening");
+        let current = self.state.current.load_full();
+        tracing::info!(%address, symbols = current.symbols.len(), "listening");
         if let Some(address) = self.tls_address() {
             tracing::info!(%address, "listening with TLS");
         }
-        if let Some(keypair) = &self.transport.keypair {
-            tracing::info!(public_key = keypair.current().public(), "encrypted requests are taken");
+        if let Some(keypair) = &current.http.keypair {
+            tracing::info!(public_key = keypair.public(), "encrypted requests are taken");
         }
+        drop(current);
         let heart =
             host::heartbeat().map(|period| rt::spawn(beat(Arc::clone(&self.state), period)));
         let can_reload = self.state.source.is_some();
         let reloader = can_reload.then(|| rt::spawn(reload::on_hangup(Arc::clone(&self.state))));
         let (stop, stopped) = watch::channel(false);
-        let spamd = self.spamd.into_iter().map(|(listener, address, tls, settings)| {
+        let spamd = self.spamd.into_iter().map(|(listener, address, tls)| {
             tracing::info!(%address, tls = tls.is_some(), "listening for spamc");
-            let shared = (Arc::clone(&self.state), Arc::clone(&self.room));
-            (rt::spawn(spamd::run(listener, tls, settings, shared, stopped.clone())), address)
+            let (state, stopped) = (Arc::clone(&self.state), stopped.clone());
+            (rt::spawn(spamd::run(listener, tls, state, stopped)), address)
         });
         let spamd: Vec<_> = spamd.collect();
         let shutdown = async move {
@@ -377,9 +392,7 @@ impl Application {
             let _ = stop.send(true);
         };
         host::tell(Condition::Ready(&self.state.status()));
-        let shared = (self.state, self.room);
-        let result =
-            http::run(self.listener, self.transport, self.settings, shared, shutdown).await;
+        let result = http::run(self.listener, self.tls, self.settings, self.state, shutdown).await;
         for (task, address) in spamd {
             drop(task.await);
             remove_socket(&address);
@@ -404,8 +417,8 @@ async fn beat(state: Arc<State>, period: Duration) {
     loop {
         let state = Arc::clone(&state);
         let scanned = rt::task::spawn_blocking(move || {
-            let rules = &state.current.load_full().rules;
-            (state.scan)(b"", &Request::default(), rules, &state.settings)
+            let current = state.current.load_full();
+            (state.scan)(b"", &Request::default(), &current.rules, &current.scan)
         });
         if scanned.await.is_ok() {
             host::tell(Condition::Alive);
@@ -432,15 +445,12 @@ fn bind(listen: &Address) -> io::Result<(Listener, Address)> {
     })
 }
 
-/// Takes an address for TLS. What it proves itself with is read again with each reload.
-fn bind_tls(tls: &Tls, state: &State) -> io::Result<(TcpListener, ServerConfig)> {
-    let certificate = keys::certificate(tls).map_err(io::Error::other)?;
-    let config = keys::server_config(&certificate)?;
-    let (Listener::Tcp(listener), _) = bind(&tls.listen)? else {
-        return Err(io::Error::other(keys::Error::Unix(tls.listen.clone())));
-    };
-    state.renews(certificate);
-    Ok((listener, config))
+/// Takes an address for TLS.
+fn bind_tls(tls: &Tls) -> io::Result<TcpListener> {
+    match bind(&tls.listen)? {
+        (Listener::Tcp(listener), _) => Ok(listener),
+        (Listener::Unix(_), address) => Err(io::Error::other(keys::Error::Unix(address))),
+    }
 }
 
 /// Nobody listens there any more; a leftover file only misleads.

@@ -438,7 +438,7 @@ fn sealed_after_a_look(message: &str, domain: &str, authserv_id: &str) -> String
     let server = zone();
     let verifier = authenticator(&server, PATIENT);
     let original = AuthenticatedMessage::parse(original.as_bytes()).unwrap();
-    let dkim = runtime().block_on(verifier.0.mail_auth.verify_dkim(&original));
+    let dkim = runtime().block_on(verifier.inner.mail_auth.verify_dkim(&original));
     sealed_over(&dkim, domain, authserv_id, message)
 }
 

@@ -25,8 +25,8 @@ Files: /etc/calspamd/calspamd.toml, the configuration; /etc/calspamd/rules, rule
 Environment: CALSPAMD_SECTION__KEY goes before a setting of the file; CALSPAMD_LOG has finer \
 directives for the log; NO_COLOR switches colours off.
 
-Signals: SIGHUP has rules and lists read again; SIGTERM and SIGINT end the service when the scans \
-going on are finished.";
+Signals: SIGHUP has rules, lists and settings read again, all of them or, with a mistake, none; \
+SIGTERM and SIGINT end the service when the scans going on are finished.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use super::errors::Keeper;
 use super::{Color, Error, terminal};
@@ -23,18 +23,53 @@ use crate::server::{Errors, host};
 /// Where systemd says that a stream is its journal's.
 const JOURNAL: &str = "JOURNAL_STREAM";
 
+/// What is logged.
+pub(super) struct Filter(EnvFilter);
+
+impl Filter {
+    /// As the settings say.
+    pub(super) fn of(log: &Log) -> Result<Self, Error> {
+        Ok(Self(match (&log.filter, log.level) {
+            (Some(directives), _) => EnvFilter::try_new(directives)
+                .map_err(|error| Error::LogFilter(error.to_string()))?,
+            (None, Level::Trace) => EnvFilter::new("trace"),
+            (None, Level::Off) => EnvFilter::new("off"),
+            // The libraries' own stories are of use to those who ask for everything. That of
+            // actix-http is an error for each client that speaks no HTTP.
+            (None, level) => {
+                EnvFilter::new(format!("error,actix_http=off,calspamd={}", level.name()))
+            }
+        }))
+    }
+}
+
+/// Where another filter can be put in the place of the first.
+#[derive(Clone)]
+pub(super) struct Switch(reload::Handle<EnvFilter, Registry>);
+
+impl Switch {
+    pub(super) fn set(&self, filter: Filter) {
+        // There is no log to change where one of a test was there before ours.
+        drop(self.0.reload(filter.0));
+    }
+
+    /// One that switches nothing, as long as the second value lives.
+    #[cfg(test)]
+    pub(super) fn alone() -> (Self, impl Sized + 'static) {
+        let (layer, handle) = reload::Layer::new(EnvFilter::new("off"));
+        (Self(handle), layer)
+    }
+
+    /// The filter in force.
+    #[cfg(test)]
+    pub(super) fn shown(&self) -> String {
+        self.0.with_current(ToString::to_string).unwrap_or_default()
+    }
+}
+
 /// Starts it, and keeps mail out of messages about panics. What is an error is kept in `errors`, too.
-pub(super) fn start(log: &Log, colour: Color, errors: &Errors) -> Result<(), Error> {
-    let filter = match (&log.filter, log.level) {
-        (Some(directives), _) => {
-            EnvFilter::try_new(directives).map_err(|error| Error::LogFilter(error.to_string()))?
-        }
-        (None, Level::Trace) => EnvFilter::new("trace"),
-        (None, Level::Off) => EnvFilter::new("off"),
-        // The libraries' own stories are of use to those who ask for everything. That of
-        // actix-http is an error for each client that speaks no HTTP.
-        (None, level) => EnvFilter::new(format!("error,actix_http=off,calspamd={}", level.name())),
-    };
+pub(super) fn start(log: &Log, colour: Color, errors: &Errors) -> Result<Switch, Error> {
+    let (filter, switch) = reload::Layer::new(Filter::of(log)?.0);
     let is_journal =
         config::variables().any(|(name, value)| name == JOURNAL && host::is_journal(&value));
     let lines = tracing_subscriber::fmt::layer()
@@ -53,7 +88,7 @@ pub(super) fn start(log: &Log, colour: Color, errors: &Errors) -> Result<(), Err
     // A log that is there already was started by a test around us.
     drop(kept.try_init());
     hide_panic_messages();
-    Ok(())
+    Ok(Switch(switch))
 }
 
 /// A panic's message may quote the mail it happened in; the log gets the place in our code.

@@ -4,9 +4,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::{Common, Error, log, rules};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::reputation::Reputation;
-use crate::server::{self, Application, Errors, Refusal, State, host};
+use crate::scan::Settings;
+use crate::server::{self, Application, Changed, Errors, Fresh, Refusal, State, host};
+use crate::site::{self, Site};
 
 /// Files that are open beside connections: the store, questions to DNS lists, the runtime's own.
 const OTHER_FILES: u64 = 1_024;
@@ -14,26 +16,24 @@ const OTHER_FILES: u64 = 1_024;
 pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
     config.check_address()?;
     let errors = Errors::default();
-    log::start(&config.log, common.color, &errors)?;
+    let switch = log::start(&config.log, common.color, &errors)?;
     prepare_host(&config)?;
     server::keys::check(&config.http, &config.spamd)?;
 
-    let source = rules::Source::new(common, &config);
-    let loaded = source.load()?;
+    let loaded = rules::load(common, &config)?;
     server::log(&loaded.diagnostics);
-    let again = move || source.load().map_err(refusal);
+    let again = Again { common: common.clone(), started: config.clone(), switch };
     let mut scan = config.scan;
-    if let Err(error) = super::start_dns(&config.dns, &mut scan) {
-        tracing::warn!("{error}; DNS is not asked");
-    }
+    start_dns(&config.dns, &Settings::default(), &mut scan);
     let (reputation, warning) = Reputation::start(&config.reputation, Arc::new(server::now))?;
     if let Some(warning) = warning {
         tracing::warn!("{warning}");
     }
     scan.reputation = reputation.clone();
-    let state = State::new(loaded.rules, scan)?.with_source(Box::new(again));
-    let mut state = state.with_errors(errors);
-    state.verbose_ids = config.log.verbose_ids;
+    let state = State::new(loaded.rules, scan)?
+        .with_source(Box::new(move |running| again.read(running).map_err(refusal)))
+        .with_errors(errors)
+        .with_verbose_ids(config.log.verbose_ids);
     let state = Arc::new(state);
 
     let address = config.http.listen.clone();
@@ -47,6 +47,49 @@ pub(super) fn run(common: &Common, config: Config) -> Result<ExitCode, Error> {
     reputation.stop();
     served?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Without a resolver the service goes on.
+fn start_dns(settings: &crate::lists::Settings, before: &Settings, scan: &mut Settings) {
+    if let Err(error) = super::start_dns(settings, before, scan) {
+        tracing::warn!("{error}; DNS is not asked");
+    }
+}
+
+/// What a service began with, to read all of it again.
+struct Again {
+    common: Common,
+    started: Config,
+    switch: log::Switch,
+}
+
+impl Again {
+    /// Reads and checks everything as the start does. Nothing has changed by that, and caches and
+    /// the store of the `running` settings go on with the new ones.
+    fn read(&self, running: &Settings) -> Result<Fresh, Error> {
+        let written = super::configuration(&self.common)?;
+        written.check_address()?;
+        server::keys::check(&written.http, &written.spamd)?;
+        let (config, waiting) = written.after(&self.started);
+        // The address of the start may be open to more than the one that is written now.
+        config.check_address()?;
+        let filter = log::Filter::of(&config.log)?;
+        let loaded = rules::load(&self.common, &config)?;
+        let mut scan = config.scan;
+        scan.site = Site::open(config.site)?;
+        scan.reputation = running.reputation.under(&config.reputation);
+        start_dns(&config.dns, running, &mut scan);
+        let switch = self.switch.clone();
+        let changed = Changed {
+            http: config.http,
+            spamd: config.spamd,
+            scan,
+            verbose_ids: config.log.verbose_ids,
+            waiting,
+            then: Box::new(move || switch.set(filter)),
+        };
+        Ok(Fresh { loaded, settings: Some(Box::new(changed)) })
+    }
 }
 
 /// Takes over sockets that are bound already, and room for all connections.
@@ -79,10 +122,21 @@ fn add_spamd(
     }
 }
 
-/// Why rules cannot be read again, as the server tells it.
+/// Why nothing can be read again, as the server tells it.
 fn refusal(error: Error) -> Refusal {
     if let Error::Rules(diagnostics) = error {
         return Refusal::Rules(diagnostics);
     }
-    Refusal::Files(error.to_string())
+    let text = error.to_string();
+    let cannot_be_read = matches!(
+        error,
+        Error::Config(config::Error::Read { .. })
+            | Error::Site(site::Error::Read { .. })
+            | Error::Files(_)
+            | Error::Keys(_)
+    );
+    if cannot_be_read { Refusal::Files(text) } else { Refusal::Configuration(text) }
 }
+
+#[cfg(test)]
+mod tests;

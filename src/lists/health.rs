@@ -158,17 +158,21 @@ pub struct Report {
     pub counts: Vec<(AskResult, u64)>,
 }
 
+/// What became of questions to a list, in the order of [`AskResult::ALL`].
+pub(super) type Counts = [AtomicU64; AskResult::ALL.len()];
+
 /// The health of one list.
 pub(super) struct Health {
     pub(super) list: Arc<List>,
     state: Mutex<State>,
-    counts: [AtomicU64; AskResult::ALL.len()],
+    counts: Arc<Counts>,
     /// Held while the test points are asked for.
     checking: tokio::sync::Mutex<()>,
 }
 
 impl Health {
-    pub(super) fn new(list: Arc<List>) -> Self {
+    /// A list that is well so far; `counts` go on from where they are.
+    pub(super) fn new(list: Arc<List>, counts: Arc<Counts>) -> Self {
         Self {
             list,
             state: Mutex::new(State {
@@ -180,7 +184,7 @@ impl Health {
                 rechecked: None,
                 last: None,
             }),
-            counts: Default::default(),
+            counts,
             checking: tokio::sync::Mutex::new(()),
         }
     }
@@ -202,7 +206,7 @@ impl Health {
             Phase::Up => None,
             Phase::Off { until, why } => Some((why, until.saturating_sub(now).as_secs())),
         };
-        let counts = AskResult::ALL.into_iter().zip(&self.counts);
+        let counts = AskResult::ALL.into_iter().zip(self.counts.iter());
         Report {
             list: Arc::clone(&self.list),
             off,
@@ -357,7 +361,8 @@ mod tests {
     use super::*;
 
     fn health() -> Health {
-        Health::new(Arc::new(List::new("L", "l.example", "l.example", Kind::Ip)))
+        let list = List::new("L", "l.example", "l.example", Kind::Ip);
+        Health::new(Arc::new(list), Arc::default())
     }
 
     const fn at(seconds: u64) -> Duration {
@@ -422,7 +427,7 @@ mod tests {
 
     #[test]
     fn other_peoples_broken_domains_switch_nothing_off() {
-        let health = Health::new(Arc::new(List::new("M", "", "", Kind::Mail)));
+        let health = Health::new(Arc::new(List::new("M", "", "", Kind::Mail)), Arc::default());
         for _ in 0..100 {
             assert!(health.note(AskResult::TimedOut, at(0)));
         }

@@ -15,11 +15,11 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Semaphore;
 
 use super::cache::Cache;
-use super::health::{AskResult, Health, Report};
+use super::health::{AskResult, Counts, Health, Report};
 use super::list::List;
 use super::question::{Plan, Question};
 use super::resolve::{Ask, Reply};
-use super::{CacheReport, Listing, Settings, Silence, judged};
+use super::{CacheReport, Listing, Silence, judged};
 
 /// Questions in flight at a time; each has a socket of its own.
 const IN_FLIGHT: usize = 256;
@@ -43,16 +43,37 @@ pub(super) struct Live {
     resolver: Option<TokioResolver>,
     ask: Ask,
     clock: Clock,
-    budget: Duration,
-    most: usize,
     cache: Cache,
     flights: Mutex<HashMap<Arc<str>, Vec<Waiter>>>,
     registry: Mutex<HashMap<Arc<str>, Arc<Health>>>,
     slots: Semaphore,
     watching: AtomicBool,
+    tally: Arc<Tally>,
+}
+
+/// Counts that outlive whoever asks, so that they never go back.
+#[derive(Default)]
+pub(super) struct Tally {
     hits: AtomicU64,
     joined: AtomicU64,
     misses: AtomicU64,
+    /// By name of a list.
+    lists: Mutex<HashMap<Arc<str>, Arc<Counts>>>,
+}
+
+impl Tally {
+    pub(super) fn cache(&self) -> CacheReport {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        CacheReport {
+            hits: read(&self.hits),
+            joined: read(&self.joined),
+            misses: read(&self.misses),
+        }
+    }
+
+    fn of(&self, list: &List) -> Arc<Counts> {
+        Arc::clone(lock(&self.lists).entry(Arc::clone(&list.name)).or_default())
+    }
 }
 
 impl Drop for Live {
@@ -74,32 +95,20 @@ impl Live {
         resolver: Option<TokioResolver>,
         ask: Ask,
         clock: Clock,
-        settings: &Settings,
+        tally: Arc<Tally>,
     ) -> Self {
         Self {
             runtime: Some(runtime),
             resolver,
             ask,
             clock,
-            budget: settings.budget,
-            most: settings.most,
             cache: Cache::new(CACHE),
             flights: Mutex::default(),
             registry: Mutex::default(),
             slots: Semaphore::new(IN_FLIGHT),
             watching: false.into(),
-            hits: AtomicU64::new(0),
-            joined: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
+            tally,
         }
-    }
-
-    pub(super) fn budget(&self) -> Duration {
-        self.budget
-    }
-
-    pub(super) fn most(&self) -> usize {
-        self.most
     }
 
     pub(super) fn resolver(&self) -> Option<(TokioResolver, Handle)> {
@@ -110,15 +119,6 @@ impl Live {
     pub(super) fn reports(&self) -> Vec<Report> {
         let now = (self.clock)();
         self.registry().values().map(|health| health.report(now)).collect()
-    }
-
-    pub(super) fn cache_report(&self) -> CacheReport {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        CacheReport {
-            hits: read(&self.hits),
-            joined: read(&self.joined),
-            misses: read(&self.misses),
-        }
     }
 
     /// Looks at the test points of these lists, and waits for what they say.
@@ -155,7 +155,7 @@ impl Live {
                 Arc::clone(health)
             }
             Some(_) | None => {
-                let health = Arc::new(Health::new(Arc::clone(list)));
+                let health = Arc::new(Health::new(Arc::clone(list), self.tally.of(list)));
                 registry.insert(Arc::clone(&list.name), Arc::clone(&health));
                 health
             }
@@ -243,7 +243,7 @@ impl Live {
                 Slot::NotAsked
             });
         }
-        self.hits.fetch_add(hits, Ordering::Relaxed);
+        self.tally.hits.fetch_add(hits, Ordering::Relaxed);
         drop(send);
         let mut late = false;
         while missing > 0 && !late {
@@ -280,19 +280,19 @@ impl Live {
         let mut flights = lock(&self.flights);
         // It may have landed between the look into the cache and this lock.
         if let Some(reply) = self.cache.get(&name, (self.clock)()) {
-            self.hits.fetch_add(1, Ordering::Relaxed);
+            self.tally.hits.fetch_add(1, Ordering::Relaxed);
             let (send, index) = waiter;
             return send.send((index, reply)).is_ok();
         }
         if let Some(waiters) = flights.get_mut(&name) {
-            self.joined.fetch_add(1, Ordering::Relaxed);
+            self.tally.joined.fetch_add(1, Ordering::Relaxed);
             waiters.push(waiter);
             return true;
         }
         if flights.len() >= WAITING {
             return false;
         }
-        self.misses.fetch_add(1, Ordering::Relaxed);
+        self.tally.misses.fetch_add(1, Ordering::Relaxed);
         flights.insert(Arc::clone(&name), vec![waiter]);
         drop(flights);
         let (live, health) = (Arc::clone(self), Arc::clone(health));

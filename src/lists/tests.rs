@@ -217,3 +217,32 @@ fn lists_that_are_off_ask_nobody() {
     assert!(lists.resolver().is_none());
     assert_eq!(lists.budget(), Duration::ZERO);
 }
+
+#[test]
+fn other_settings_keep_answers_and_other_resolvers_do_not() {
+    let world = World::new(0, |_| None);
+    assert_eq!(world.ask("a", 5_000), Listing::NotListed);
+    let enabled = Settings { enabled: true, ..Settings::default() };
+    let fewer = Settings { most: 1, budget: Duration::from_secs(9), ..enabled.clone() };
+    let other = world.lists.under(&fewer).unwrap();
+    assert!(other.shares(&world.lists));
+    assert_eq!((other.most(), other.budget()), (1, Duration::from_secs(9)));
+    assert_eq!((world.lists.most(), world.lists.budget()), (60, Duration::from_secs(2)));
+    assert_eq!(ask(&other, &world.list, "a", 5_000), Listing::NotListed);
+    assert_eq!(world.asked("a"), 1);
+
+    // What was counted is never taken back.
+    let counted = other.cache();
+    assert_eq!((counted.hits, counted.misses), (1, 1));
+    let off = other.under(&Settings::default()).unwrap();
+    assert!(!off.is_on() && !off.shares(&other));
+    assert_eq!(off.cache(), counted);
+    let elsewhere = Settings { servers: vec!["127.0.0.1:1".parse().unwrap()], ..enabled };
+    let moved = off.under(&elsewhere).unwrap();
+    assert!(moved.is_on() && !moved.shares(&other));
+    assert_eq!(moved.cache(), counted);
+    moved.announce(std::slice::from_ref(&world.list));
+    let asked: u64 = moved.report()[0].counts.iter().map(|(_, n)| n).sum();
+    assert_eq!(asked, world.lists.report()[0].counts.iter().map(|(_, n)| n).sum::<u64>());
+    assert!(asked > 0);
+}

@@ -131,7 +131,7 @@ declare! {
     REJECTED: "counter" "calspamd_requests_rejected_total" ["reason"]
         "Requests that got no scan.";
     RELOADS: "counter" "calspamd_reloads_total" ["result"]
-        "Times the rules were to be read again; after a failure the old ones stay in force.";
+        "Times rules and settings were to be read again; after a failure the old ones stay in force.";
     DNS_QUESTIONS: "counter" "calspamd_dns_questions_total" ["list", "result"]
         "Questions to DNS lists, by what became of them; what the cache answers is not asked.";
     DNS_CACHE: "counter" "calspamd_dns_cache_total" ["result"]
@@ -145,7 +145,7 @@ declare! {
     SYMBOLS: "gauge" "calspamd_symbols" []
         "Symbols that the rules in force can give.";
     RELOAD_OK: "gauge" "calspamd_last_reload_successful" []
-        "1 while the rules in force are those of the files, 0 after a reload that failed.";
+        "1 while rules and settings in force are those of the files, 0 after a reload that failed.";
     BUILD: "gauge" "calspamd_build_info" ["version"]
         "Always 1; the version of calspamd.";
 }

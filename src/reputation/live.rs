@@ -128,8 +128,8 @@ impl Counters {
 type Done = SyncSender<Result<(), Trouble>>;
 
 enum Job {
-    /// A scan.
-    Seen(Box<Seen>, Judgement),
+    /// A scan, and the settings it was done with.
+    Seen(Box<Seen>, Judgement, Arc<Settings>),
     /// A report; whoever sent it waits until it is saved.
     Learn(Vec<Change>, Done),
     /// Somebody waits until all before it is done.
@@ -141,7 +141,6 @@ enum Job {
 /// A store in use.
 pub(super) struct Live {
     pub(super) keys: Keys,
-    pub(super) settings: Settings,
     pub(super) store: Arc<dyn Store>,
     pub(super) counters: Arc<Counters>,
     breaker: Breaker,
@@ -158,18 +157,12 @@ impl Drop for Live {
 
 impl Live {
     /// Starts the thread. `clock` is the time in seconds since 1970 UTC.
-    pub(super) fn start(
-        store: Arc<dyn Store>,
-        keys: Keys,
-        settings: Settings,
-        clock: super::Clock,
-    ) -> Self {
+    pub(super) fn start(store: Arc<dyn Store>, keys: Keys, clock: super::Clock) -> Self {
         let (queue, jobs) = mpsc::sync_channel(QUEUE);
         let counters = Arc::new(Counters::default());
         let waiting = Arc::new(AtomicUsize::new(0));
         let worker = Worker {
             keys: keys.clone(),
-            settings: settings.clone(),
             store: Arc::clone(&store),
             counters: Arc::clone(&counters),
             waiting: Arc::clone(&waiting),
@@ -179,7 +172,6 @@ impl Live {
         let thread = thread.spawn(move || worker.run(&jobs)).ok();
         Self {
             keys,
-            settings,
             store,
             counters,
             breaker: Breaker::default(),
@@ -196,7 +188,7 @@ impl Live {
             self.counters.add(operation, OperationResult::Off, 1);
             return Err(Trouble::Late);
         }
-        let result = self.store.recall(asks, budget.min(self.settings.budget));
+        let result = self.store.recall(asks, budget);
         self.counters.add(operation, OperationResult::of(&result), 1);
         // That somebody else has the file costs no time.
         let is_well = !matches!(result, Err(Trouble::Late | Trouble::Failed(_)));
@@ -216,11 +208,11 @@ impl Live {
     }
 
     /// Has a scan remembered, some time.
-    pub(super) fn record(&self, seen: Box<Seen>, judgement: Judgement) {
+    pub(super) fn record(&self, seen: Box<Seen>, judgement: Judgement, settings: &Arc<Settings>) {
         let size = seen.size();
         let before = self.waiting.fetch_add(size, Ordering::Relaxed);
         let fits = before + size <= QUEUE_OCTETS;
-        if fits && self.queue.try_send(Job::Seen(seen, judgement)).is_ok() {
+        if fits && self.queue.try_send(Job::Seen(seen, judgement, Arc::clone(settings))).is_ok() {
             return;
         }
         self.waiting.fetch_sub(size, Ordering::Relaxed);
@@ -262,7 +254,6 @@ impl Live {
 
 struct Worker {
     keys: Keys,
-    settings: Settings,
     store: Arc<dyn Store>,
     counters: Arc<Counters>,
     waiting: Arc<AtomicUsize>,
@@ -307,10 +298,10 @@ impl Worker {
         let (mut learners, mut waiters) = (Vec::new(), Vec::new());
         for job in batch {
             match job {
-                Job::Seen(seen, judgement) => {
+                Job::Seen(seen, judgement, settings) => {
                     scans += 1;
                     size += seen.size();
-                    changes.extend(record::changes(&self.keys, &seen, &judgement, &self.settings));
+                    changes.extend(record::changes(&self.keys, &seen, &judgement, &settings));
                 }
                 Job::Learn(more, done) => {
                     changes.extend(more);

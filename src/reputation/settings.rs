@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// Where the memory is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Place {
     /// A file in this directory.
     Embedded(PathBuf),
@@ -58,6 +58,12 @@ impl fmt::Display for Place {
             Self::Memory => f.write_str("memory"),
             Self::Nowhere => f.write_str("none"),
         }
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Place({self})")
     }
 }
 
@@ -260,7 +266,9 @@ mod tests {
             ("redis://ann:hidden@192.0.2.1:6379/0", "redis://192.0.2.1:6379/0"),
             ("rediss://192.0.2.1", "rediss://192.0.2.1"),
         ] {
-            assert_eq!(text.parse::<Place>().unwrap().to_string(), shown);
+            let place: Place = text.parse().unwrap();
+            assert_eq!(place.to_string(), shown);
+            assert_eq!(format!("{place:?}"), format!("Place({shown})"));
         }
         for text in ["", "embedded:", "redis:", "redis://", "file:/x", "Memory"] {
             assert!(text.parse::<Place>().is_err(), "{text}");

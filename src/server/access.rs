@@ -8,12 +8,14 @@
 //! tells nobody that he has found it.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::web;
 use tokio::sync::Mutex;
 
+use super::Settings;
 use super::password::Password;
 use super::quota::{Client, Quota};
 use crate::site::Allowed;
@@ -44,26 +46,39 @@ pub(super) enum Denied {
     TooMany(u64),
 }
 
-/// The rules of the house.
+/// The rules of the house; by default those of a house without passwords.
 pub(super) struct Access {
     password: Option<Password>,
     enable_password: Option<Password>,
     secure: Allowed,
-    failures: Quota,
+    failures: Arc<Quota>,
     /// Held while a hash is computed: one at a time, however many ask.
-    verifying: Mutex<()>,
+    verifying: Arc<Mutex<()>>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self {
+            password: None,
+            enable_password: None,
+            secure: Allowed::default(),
+            failures: Arc::new(Quota::new(FAILURES, WINDOW)),
+            verifying: Arc::default(),
+        }
+    }
 }
 
 impl Access {
-    /// `password` lets in for reading, `enable_password` for everything; the networks of `secure`
-    /// need none.
-    pub(super) fn new(
-        password: Option<Password>,
-        enable_password: Option<Password>,
-        secure: Allowed,
-    ) -> Self {
-        let failures = Quota::new(FAILURES, WINDOW);
-        Self { password, enable_password, secure, failures, verifying: Mutex::new(()) }
+    /// The same with other rules: `password` lets in for reading, `enable_password` for everything;
+    /// the networks of `secure` need none. Wrong passwords of the past count on.
+    pub(super) fn under(&self, settings: &Settings) -> Self {
+        Self {
+            password: kept(self.password.as_ref(), settings.password.as_ref()),
+            enable_password: kept(self.enable_password.as_ref(), settings.enable_password.as_ref()),
+            secure: settings.secure.clone(),
+            failures: Arc::clone(&self.failures),
+            verifying: Arc::clone(&self.verifying),
+        }
     }
 
     /// True for a client of one of the named networks. This machine is none of them by itself:
@@ -118,6 +133,11 @@ impl Access {
     }
 }
 
+/// The new password; the old one where they are the same, which may know already who is right.
+fn kept(old: Option<&Password>, new: Option<&Password>) -> Option<Password> {
+    if old == new { old.cloned() } else { new.cloned() }
+}
+
 /// True for a request that a program of this machine sends for itself.
 pub(super) fn is_near(peer: Option<IpAddr>, headers: &HeaderMap) -> bool {
     peer.is_none_or(|address| address.to_canonical().is_loopback()) && !is_brought(headers)
@@ -135,8 +155,12 @@ mod tests {
 
     fn access(password: Option<&str>, enable: Option<&str>) -> Access {
         let parsed = |text: Option<&str>| text.map(|text| text.parse().unwrap());
-        let secure = ["198.51.100.0/24".parse().unwrap()].into_iter().collect();
-        Access::new(parsed(password), parsed(enable), secure)
+        Access::default().under(&Settings {
+            password: parsed(password),
+            enable_password: parsed(enable),
+            secure: ["198.51.100.0/24".parse().unwrap()].into_iter().collect(),
+            ..Settings::default()
+        })
     }
 
     /// Asks with header lines, as `peer`; text that is no address is a Unix socket.
@@ -227,5 +251,23 @@ mod tests {
         }
         assert_eq!(ask(&access, "192.0.2.2", right, Right::Change), Ok(Right::Change));
         assert_eq!(ask(&access, "127.0.0.1", &[], Right::Change), Ok(Right::Change));
+    }
+
+    #[test]
+    fn wrong_passwords_count_on_under_other_rules() {
+        let before = access(Some("read"), None);
+        let (wrong, right): (&[_], &[_]) = (&[("password", "x")], &[("password", "other")]);
+        for _ in 0..FAILURES {
+            assert_eq!(ask(&before, "192.0.2.1", wrong, Right::Read), Err(Denied::Unauthorized));
+        }
+        let password = Some("other".parse().unwrap());
+        let after = before.under(&Settings { password, ..Settings::default() });
+        assert_eq!(ask(&after, "192.0.2.2", right, Right::Read), Ok(Right::Read));
+        let denied = ask(&after, "192.0.2.1", right, Right::Read);
+        assert!(matches!(denied, Err(Denied::TooMany(_))), "{denied:?}");
+        // The network has been taken off the list.
+        let read: &[_] = &[("password", "read")];
+        assert_eq!(ask(&before, "198.51.100.7", &[], Right::Change), Ok(Right::Change));
+        assert_eq!(ask(&after, "198.51.100.7", read, Right::Read), Err(Denied::Unauthorized));
     }
 }

@@ -88,7 +88,7 @@ pub fn unclaimed_socket() -> Option<Address> {
 pub(super) enum Condition<'t> {
     /// It answers; with a line for people.
     Ready(&'t str),
-    /// Rules are being read again.
+    /// Rules and settings are being read again.
     Reloading,
     /// No more connections are taken.
     Stopping,

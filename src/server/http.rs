@@ -14,7 +14,7 @@ mod routes;
 use std::borrow::Cow;
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
+use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,14 +25,15 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
+use rustls::ServerConfig;
 use tokio::time::sleep;
 
-use super::access::{Access, Right};
+use super::access::Right;
+use super::current::Current;
 use super::perform::{self, Told, perform};
-use super::quota::{Connections, Quota};
-use super::room::Room;
+use super::quota::Connections;
 use super::turns::{self, Gate, Stopping, Worker};
-use super::{Listener, Refusal, Settings, State, Transport};
+use super::{Listener, Refusal, Settings, State};
 use crate::lists::Report;
 use crate::metrics::{self, Rejection};
 use crate::protocol::compression;
@@ -40,7 +41,6 @@ use crate::protocol::rspamd;
 use crate::protocol::rspamd::v3::{self, Mistake};
 use crate::scan::Request;
 use body::Body;
-use crypt::Crypt;
 use routes::{Check, Route};
 
 /// Label of this dialect in metrics.
@@ -61,58 +61,52 @@ const JSON: &str = "application/json";
 const MESSAGE_PACK: &str = "application/msgpack";
 const TEXT: &str = "text/plain";
 
-/// What a worker needs to answer.
-#[derive(Clone)]
-struct Service {
+/// What all requests come through.
+struct Door {
     state: Arc<State>,
-    room: Arc<Room>,
-    max_message: usize,
-    body_timeout: Duration,
-    keep_alive: Arc<str>,
-    access: Arc<Access>,
-    rate: Option<Arc<Quota>>,
+    keep_alive: String,
     connections: Connections,
-    connections_per_client: usize,
-    inline_settings: bool,
-    file_folders: Arc<[PathBuf]>,
     is_unix: bool,
+}
+
+impl Door {
+    /// For one request, which sees nothing of a reload that comes while it is answered.
+    fn open(self: &Arc<Self>) -> Service {
+        Service { current: self.state.current.load_full(), door: Arc::clone(self) }
+    }
+}
+
+/// What is needed to answer a request.
+struct Service {
+    door: Arc<Door>,
+    current: Arc<Current>,
 }
 
 /// Serves until `shutdown` is ready.
 pub(super) async fn run(
     listener: Listener,
-    transport: Transport,
+    tls: Option<(TcpListener, ServerConfig)>,
     settings: Settings,
-    (state, room): (Arc<State>, Arc<Room>),
+    state: Arc<State>,
     shutdown: impl Future<Output = ()> + 'static,
 ) -> io::Result<()> {
     let workers = turns::processors();
-    let service = Service {
+    let door = Arc::new(Door {
         state: Arc::clone(&state),
-        room,
-        max_message: settings.max_message,
-        body_timeout: settings.body_timeout,
-        keep_alive: format!("timeout={}", settings.keep_alive.as_secs()).into(),
-        access: Arc::new(Access::new(settings.password, settings.enable_password, settings.secure)),
-        rate: settings.rate.map(|rate| Arc::new(Quota::new(rate.count, rate.window))),
+        keep_alive: format!("timeout={}", settings.keep_alive.as_secs()),
         connections: Connections::default(),
-        connections_per_client: settings.connections_per_client,
-        inline_settings: settings.inline_settings,
-        file_folders: settings.file_folders.into(),
         is_unix: matches!(listener, Listener::Unix(_)),
-    };
-    let only = settings.encrypted_only;
-    let crypt = Crypt { service: service.clone(), keypair: transport.keypair, only };
-    let door = service.clone();
+    });
+    let entrance = Arc::clone(&door);
     let server = HttpServer::new(move || {
-        let crypt = crypt.clone();
+        let crypt = Arc::clone(&door);
         App::new()
-            .app_data(web::Data::new(service.clone()))
+            .app_data(web::Data::from(Arc::clone(&door)))
             .app_data(Rc::<Worker>::default())
             .default_service(web::to(answer))
-            .wrap(from_fn(move |request, next| crypt.clone().pass(request, next)))
+            .wrap(from_fn(move |request, next| crypt::pass(crypt.open(), request, next)))
     })
-    .on_connect(move |stream, extensions| door.connected(stream, extensions))
+    .on_connect(move |stream, extensions| entrance.connected(stream, extensions))
     .workers(workers)
     .max_connections(settings.connections.div_ceil(workers))
     .worker_max_blocking_threads(Gate::threads(workers))
@@ -126,7 +120,7 @@ pub(super) async fn run(
         Listener::Tcp(listener) => server.listen(listener)?,
         Listener::Unix(listener) => server.listen_uds(listener)?,
     };
-    let server = match transport.tls {
+    let server = match tls {
         Some((listener, config)) => server.listen_rustls_0_23(listener, config)?,
         None => server,
     }
@@ -148,11 +142,8 @@ pub(super) async fn run(
 }
 
 /// Answers any request; the method does not matter where nothing is changed.
-async fn answer(
-    request: HttpRequest,
-    payload: Payload,
-    service: web::Data<Service>,
-) -> HttpResponse {
+async fn answer(request: HttpRequest, payload: Payload, door: web::Data<Door>) -> HttpResponse {
+    let service = door.into_inner().open();
     if let Some(refusal) = service.over_rate(&request) {
         return refusal;
     }
@@ -167,7 +158,7 @@ async fn answer(
         None => Right::Read,
     };
     let Some(route) = route else { return service.refuse(&request, Rejection::UnknownPath) };
-    let state = &service.state;
+    let (state, current) = (&service.door.state, &service.current);
     let ok = |content_type, body| service.respond(&request, StatusCode::OK, content_type, body);
     match route {
         Route::Check(Check::Parts) => service.check_parts(&request, payload).await,
@@ -184,10 +175,10 @@ async fn answer(
         }
         Route::Ready => ok(JSON, r#"{"success":true,"status":"ready"}"#),
         Route::Metrics => {
-            state.metrics.lists(&state.settings.lists.report(), state.settings.lists.cache());
-            let memory = &state.settings.reputation;
-            state.metrics.store(&memory.report(), memory.is_off());
-            state.metrics.load(state.gate.waiting(), service.room.taken());
+            let scan = &current.scan;
+            state.metrics.lists(&scan.lists.report(), scan.lists.cache());
+            state.metrics.store(&scan.reputation.report(), scan.reputation.is_off());
+            state.metrics.load(state.gate.waiting(), current.http.room.taken());
             let text = state.metrics.render();
             service.respond(&request, StatusCode::OK, metrics::CONTENT_TYPE, text)
         }
@@ -225,7 +216,7 @@ impl Service {
             values.join(",")
         };
         let Some(form) = v3::Form::of(&text(header::ACCEPT)) else {
-            self.state.metrics.rejected(Rejection::NotAcceptable);
+            self.door.state.metrics.rejected(Rejection::NotAcceptable);
             let status = StatusCode::NOT_ACCEPTABLE;
             return self.respond(request, status, JSON, v3::NOT_ACCEPTABLE);
         };
@@ -302,24 +293,24 @@ impl Service {
         mut scan_request: Request,
         options: rspamd::Options,
     ) -> Result<Vec<u8>, Stopping> {
-        let verdict = &self.state.settings.verdict;
-        let (profile, notes) = rspamd::profile(&options, verdict, self.inline_settings);
+        let verdict = &self.current.scan.verdict;
+        let (profile, notes) = rspamd::profile(&options, verdict, self.settings().inline_settings);
         scan_request.profile = profile;
         for note in notes {
             tracing::warn!("{note}");
         }
-        let gate = &self.state.gate;
-        let may_wait = self.state.settings.may_wait();
+        let (door, current) = (Arc::clone(&self.door), Arc::clone(&self.current));
+        let gate = &self.door.state.gate;
+        let may_wait = current.scan.may_wait();
         // Who waits for DNS must not hold up the others either.
         let is_quick = message.octets.len() <= INLINE && !may_wait;
         let worker = request.app_data::<Rc<Worker>>().filter(|_| is_quick);
         if let Some(_turn) = worker.and_then(|worker| gate.alone(worker)) {
-            return Ok(scan(&self.state, &message.octets, &scan_request, &options));
+            return Ok(scan(&door.state, &current, &message.octets, &scan_request, &options));
         }
-        let state = Arc::clone(&self.state);
         let work = move |waits| {
             scan_request.waits = waits;
-            scan(&state, &message.octets, &scan_request, &options)
+            scan(&door.state, &current, &message.octets, &scan_request, &options)
         };
         gate.run(client::who(request), may_wait, work).await
     }
@@ -329,7 +320,12 @@ impl Service {
         self.respond(request, StatusCode::SERVICE_UNAVAILABLE, JSON, body)
     }
 
-    /// Has the rules read again.
+    /// Settings of the listener.
+    fn settings(&self) -> &Settings {
+        &self.current.http.settings
+    }
+
+    /// Has rules and settings read again.
     async fn reload(&self, request: &HttpRequest) -> HttpResponse {
         if request.method() != Method::POST {
             return self.refuse_method(request);
@@ -337,16 +333,18 @@ impl Service {
         if let Err(refusal) = self.ask(request, Right::Change).await {
             return refusal;
         }
-        let state = Arc::clone(&self.state);
+        let state = Arc::clone(&self.door.state);
         match web::block(move || state.reload()).await {
             Ok(None) => self.refuse(request, Rejection::UnknownPath),
             Ok(Some(Ok(done))) => {
-                let body = rspamd::reloaded(done.symbols, &done.warnings);
+                let body = rspamd::reloaded(done.symbols, &done.warnings, done.note());
                 self.respond(request, StatusCode::OK, JSON, body)
             }
             Ok(Some(Err(refusal))) => {
                 let status = match refusal {
-                    Refusal::Rules(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                    Refusal::Rules(_) | Refusal::Configuration(_) => {
+                        StatusCode::UNPROCESSABLE_ENTITY
+                    }
                     Refusal::Files(_) => StatusCode::INTERNAL_SERVER_ERROR,
                 };
                 self.respond(request, status, JSON, rspamd::not_reloaded(&refusal.to_string()))
@@ -381,8 +379,14 @@ fn list_state(report: &Report) -> rspamd::ListState {
 }
 
 /// Scans, and writes the reply.
-fn scan(state: &State, message: &[u8], request: &Request, options: &rspamd::Options) -> Vec<u8> {
-    let thresholds = state.settings.verdict.thresholds_under(request.profile.as_deref());
+fn scan(
+    state: &State,
+    current: &Current,
+    message: &[u8],
+    request: &Request,
+    options: &rspamd::Options,
+) -> Vec<u8> {
+    let thresholds = current.scan.verdict.thresholds_under(request.profile.as_deref());
     let told = Told {
         log_tag: options.log_tag.as_deref(),
         subject: options.subject.as_deref(),
@@ -392,7 +396,7 @@ fn scan(state: &State, message: &[u8], request: &Request, options: &rspamd::Opti
     let outcome = if options.skip {
         perform::skipped(message.len())
     } else {
-        perform(state, message, request, PROTOCOL, told)
+        perform((state, current), message, request, PROTOCOL, told)
     };
     rspamd::reply(&outcome, request, options, &thresholds)
 }

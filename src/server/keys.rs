@@ -12,7 +12,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -20,7 +19,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::{Address, Settings, spamd};
+use super::current::Current;
+use super::{Address, Settings, State, spamd};
 
 pub use crate::protocol::rspamd::crypt::{KeyError, KeyPair};
 
@@ -165,7 +165,7 @@ impl Source {
 impl Tls {
     /// Reads certificate and key. The rights of the key's file are left to whoever manages
     /// certificates: many programs share it.
-    fn read(&self) -> Result<CertifiedKey, Error> {
+    pub(super) fn read(&self) -> Result<CertifiedKey, Error> {
         let bytes = contents(&self.certificate, false)?;
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
         let chain = chain.ok().filter(|chain| !chain.is_empty());
@@ -188,77 +188,41 @@ impl Tls {
     }
 }
 
-/// Something that was read and can be read again.
-pub(super) struct Renewable<T> {
-    read: Box<dyn Fn() -> Result<T, Error> + Send + Sync>,
-    current: ArcSwap<T>,
+/// The certificate that a listener shows: the one in force when a client comes.
+pub(super) struct Presented {
+    state: Arc<State>,
+    of: fn(&Current) -> Option<&Arc<CertifiedKey>>,
 }
 
-impl<T> fmt::Debug for Renewable<T> {
+impl Presented {
+    pub(super) fn new(
+        state: &Arc<State>,
+        of: fn(&Current) -> Option<&Arc<CertifiedKey>>,
+    ) -> Arc<Self> {
+        Arc::new(Self { state: Arc::clone(state), of })
+    }
+}
+
+impl fmt::Debug for Presented {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Renewable").finish_non_exhaustive()
+        f.debug_struct("Presented").finish_non_exhaustive()
     }
 }
 
-impl<T> Renewable<T> {
-    fn start(
-        read: impl Fn() -> Result<T, Error> + Send + Sync + 'static,
-    ) -> Result<Arc<Self>, Error> {
-        let current = ArcSwap::from_pointee(read()?);
-        Ok(Arc::new(Self { read: Box::new(read), current }))
-    }
-
-    /// What is in force now.
-    pub(super) fn current(&self) -> Arc<T> {
-        self.current.load_full()
-    }
-}
-
-/// Puts what was read again into force.
-pub(super) type Renewal = Box<dyn FnOnce() + Send>;
-
-/// What a reload reads again.
-pub(super) trait Renew: Send + Sync {
-    /// Reads, and says how to put it into force; nothing has changed until that is done.
-    fn renew(self: Arc<Self>) -> Result<Renewal, Error>;
-}
-
-impl<T: Send + Sync + 'static> Renew for Renewable<T> {
-    fn renew(self: Arc<Self>) -> Result<Renewal, Error> {
-        let new = Arc::new((self.read)()?);
-        Ok(Box::new(move || self.current.store(new)))
-    }
-}
-
-/// Our pair of keys for `HTTPCrypt`.
-pub(super) fn keypair(source: &Source) -> Result<Arc<Renewable<KeyPair>>, Error> {
-    let source = source.clone();
-    Renewable::start(move || source.read())
-}
-
-/// Our certificate.
-pub(super) fn certificate(tls: &Tls) -> Result<Arc<Renewable<CertifiedKey>>, Error> {
-    let tls = tls.clone();
-    Renewable::start(move || tls.read())
-}
-
-impl ResolvesServerCert for Renewable<CertifiedKey> {
+impl ResolvesServerCert for Presented {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current())
+        (self.of)(&self.state.current.load()).cloned()
     }
 }
 
 /// How TLS is spoken: the library's own choice of versions and ciphers, nobody asked for a
 /// certificate.
-pub(super) fn server_config(
-    certificate: &Arc<Renewable<CertifiedKey>>,
-) -> io::Result<ServerConfig> {
+pub(super) fn server_config(presented: Arc<Presented>) -> io::Result<ServerConfig> {
     let provider = Arc::new(ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
-    let resolver = Arc::clone(certificate);
-    Ok(config.with_no_client_auth().with_cert_resolver(resolver))
+    Ok(config.with_no_client_auth().with_cert_resolver(presented))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::State;
+use super::current::Current;
 use super::history::Scanned;
 use crate::protocol::rspamd::SKIPPED;
 use crate::reputation::Subject;
@@ -33,17 +34,15 @@ const LOGGED_CHARACTERS: usize = 254;
 /// Recipients in a log line.
 const LOGGED_RECIPIENTS: usize = 20;
 
-/// Scans, counts under the dialect's name, and logs.
+/// Scans with what was in force when the request came, counts under the dialect's name, and logs.
 pub(super) fn perform(
-    state: &State,
+    (state, current): (&State, &Current),
     message: &[u8],
     request: &Request,
     protocol: &'static str,
     told: Told<'_>,
 ) -> Outcome {
     let _in_flight = state.metrics.in_flight();
-    // The scan keeps this set, also when another takes its place meanwhile.
-    let current = state.current.load_full();
     let started = Instant::now();
     let number = state.scans.fetch_add(1, Ordering::Relaxed);
     let id = told.log_tag.map_or_else(|| format!("{number:08x}"), str::to_owned);
@@ -52,7 +51,7 @@ pub(super) fn perform(
     // The state behind the references is atomics and things that nobody changes: a panic
     // cannot leave it half written.
     let scanned = catch_unwind(AssertUnwindSafe(|| {
-        (state.scan)(message, request, &current.rules, &state.settings)
+        (state.scan)(message, request, &current.rules, &current.scan)
     }));
     let outcome = scanned.unwrap_or_else(|_| {
         state.metrics.panicked();
@@ -65,12 +64,12 @@ pub(super) fn perform(
         state.journal.count(&outcome, now);
     }
     if !told.no_log {
-        log(&outcome, &Line { id: &id, protocol, request, with_addresses: state.verbose_ids });
+        log(&outcome, &Line { id: &id, protocol, request, with_addresses: current.verbose_ids });
         let profile = request.profile.as_deref();
-        let thresholds = &*state.settings.verdict.thresholds_under(profile);
+        let thresholds = &*current.scan.verdict.thresholds_under(profile);
         let (outcome, subject) = (&outcome, told.subject);
         let scanned = Scanned { id, outcome, request, thresholds, subject, now };
-        state.journal.keep(scanned, state.verbose_ids);
+        state.journal.keep(scanned, current.verbose_ids);
     }
     outcome
 }
@@ -84,12 +83,11 @@ pub(super) fn skipped(size: usize) -> Outcome {
 }
 
 /// What a report about a message is about; none for a message that no calendar is in.
-pub(super) fn subject(state: &State, message: &[u8], mut request: Request) -> Option<Subject> {
+pub(super) fn subject(current: &Current, message: &[u8], mut request: Request) -> Option<Subject> {
     // A user's name says who reports, and not that he has sent the mail.
     request.envelope.user = None;
     request.forget = true;
-    let rules = &state.current.load_full().rules;
-    scan::observe(message, &request, rules, &state.settings).1.map(Subject::Seen)
+    scan::observe(message, &request, &current.rules, &current.scan).1.map(Subject::Seen)
 }
 
 /// The answer when our own mistake ended the scan: the mail goes on, nothing is inserted.

@@ -1,8 +1,10 @@
-//! The rules in force, and their replacement while the service runs.
+//! Rules and settings are read again while the service runs.
 //!
-//! Comes in: a function that reads the rules as their files are now. Goes out: the new set in
-//! the place of the old one, and keys and certificates with it, or why the old ones stay.
-//! Not an error: scans going on. They keep the set that they began with.
+//! Comes in: a function that reads files as they are now. Goes out: a new [`Current`] in the place
+//! of the old one, keys and certificates with it, or why the old one stays.
+//! Not an error: scans going on. They keep what they began with.
+//!
+//! All that can fail comes first; from then on everything is put into force.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -11,40 +13,23 @@ use std::sync::{Arc, PoisonError};
 use actix_web::web;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::State;
+use super::current::{Current, Spamd, listing};
 use super::host::{self, Condition};
-use super::keys::{self, Renewal};
-use crate::metrics::HitCounters;
-use crate::protocol::rspamd::ListedSymbol;
-use crate::rules::{Diagnostic, Loaded, RuleSet};
+use super::{Settings, State, keys, spamd};
+use crate::rules::{Diagnostic, Loaded};
+use crate::scan;
 
-/// Rules, and what else changes when they do.
-pub(super) struct Current {
-    pub(super) rules: RuleSet,
-    /// The listing of symbols.
-    pub(super) symbols: Vec<ListedSymbol>,
-    pub(super) hits: HitCounters,
-}
+/// Characters of a mistake that a service manager is told.
+const TOLD: usize = 200;
 
-impl Current {
-    pub(super) fn new(rules: RuleSet, hits: HitCounters) -> Self {
-        let listed = |symbol: &crate::rules::Symbol| ListedSymbol {
-            name: symbol.name.to_string(),
-            group: symbol.group.as_deref().map(str::to_owned),
-            score: symbol.score,
-            description: symbol.description.as_deref().map(str::to_owned),
-        };
-        let symbols = rules.symbols().map(listed).collect();
-        Self { rules, symbols, hits }
-    }
-}
-
-/// Why rules were not replaced.
+/// Why nothing was replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// They have mistakes.
+    /// The rules have mistakes.
     Rules(Vec<Diagnostic>),
-    /// They cannot be read; says which file, and why.
+    /// The configuration, or a file that it names, has a mistake; says where, and what to write.
+    Configuration(String),
+    /// A file cannot be read; says which one, and why.
     Files(String),
 }
 
@@ -58,8 +43,14 @@ impl fmt::Display for Refusal {
                 }
                 Ok(())
             }
-            Self::Files(error) => f.write_str(error),
+            Self::Configuration(error) | Self::Files(error) => f.write_str(error),
         }
+    }
+}
+
+impl From<keys::Error> for Refusal {
+    fn from(error: keys::Error) -> Self {
+        Self::Files(error.to_string())
     }
 }
 
@@ -70,14 +61,55 @@ pub struct Reloaded {
     pub symbols: usize,
     /// What looks wrong in the files.
     pub warnings: Vec<Diagnostic>,
+    /// Settings that were changed and have to wait for the next start.
+    pub waiting: Vec<&'static str>,
 }
 
-/// Reads the rules as their files are now.
-pub type Source = Box<dyn Fn() -> Result<Loaded, Refusal> + Send + Sync>;
+impl Reloaded {
+    /// What the settings have to wait for, if there are any.
+    pub(super) fn note(&self) -> Option<String> {
+        let names = self.waiting.join(", ");
+        (!names.is_empty()).then(|| format!("takes effect at the next start: {names}"))
+    }
+}
+
+/// Settings that a reload can change.
+pub struct Changed {
+    /// The HTTP listener.
+    pub http: Settings,
+    /// The listener for spamd's protocol.
+    pub spamd: spamd::Settings,
+    /// All stages of a scan.
+    pub scan: scan::Settings,
+    /// Log lines and the history may say whom a message was about.
+    pub verbose_ids: bool,
+    /// Names of settings that were changed and have to wait for the next start.
+    pub waiting: Vec<&'static str>,
+    /// Does what else the settings want, once they are in force.
+    pub then: Box<dyn FnOnce() + Send>,
+}
+
+/// What was read again.
+pub struct Fresh {
+    /// Rules.
+    pub loaded: Loaded,
+    /// Settings; without them all stay as they are.
+    pub settings: Option<Box<Changed>>,
+}
+
+impl From<Loaded> for Fresh {
+    fn from(loaded: Loaded) -> Self {
+        Self { loaded, settings: None }
+    }
+}
+
+/// Reads everything as its files are now; told the settings in force, whose connections and
+/// caches go on.
+pub type Source = Box<dyn Fn(&scan::Settings) -> Result<Fresh, Refusal> + Send + Sync>;
 
 impl State {
-    /// Reads the rules again and puts them in the place of the old ones, all or nothing. Two
-    /// reloads at once come one after the other, so that the newest files win.
+    /// Reads rules and settings again and puts them in the place of the old ones, all or nothing.
+    /// Two reloads at once come one after the other, so that the newest files win.
     ///
     /// `None` when nobody said where rules come from.
     pub fn reload(&self) -> Option<Result<Reloaded, Refusal>> {
@@ -90,36 +122,22 @@ impl State {
             }
         };
         tell(Condition::Reloading);
-        let result = self.renewals().and_then(|renewals| {
-            let loaded = source()?;
-            for renewal in renewals {
-                renewal();
-            }
-            Ok(self.replace(loaded))
-        });
+        let before = self.current.load_full();
+        let result = source(&before.scan).and_then(|fresh| self.replace(&before, fresh));
         self.metrics.reloaded(result.is_ok());
         let mut status = self.status();
-        if result.is_err() {
-            status.push_str("; the last reload has failed, these are the old ones");
+        match &result {
+            Ok(reloaded) => status.extend(reloaded.note().map(|note| format!("; {note}"))),
+            Err(refusal) => {
+                let text = refusal.to_string();
+                let line: String =
+                    text.lines().next().unwrap_or_default().chars().take(TOLD).collect();
+                status.push_str("; the last reload has failed, nothing has changed: ");
+                status.push_str(&line);
+            }
         }
         tell(Condition::Ready(&status));
-        match &result {
-            Ok(reloaded) => {
-                log(&reloaded.warnings);
-                tracing::info!(
-                    symbols = reloaded.symbols,
-                    warnings = reloaded.warnings.len(),
-                    "rules reloaded"
-                );
-            }
-            Err(refusal) => {
-                match refusal {
-                    Refusal::Rules(diagnostics) => log(diagnostics),
-                    Refusal::Files(error) => tracing::error!("rules: {error}"),
-                }
-                tracing::error!("rules not reloaded, the old ones stay in force");
-            }
-        }
+        report(&result);
         Some(result)
     }
 
@@ -128,25 +146,69 @@ impl State {
         format!("scanning with {} symbols", self.current.load().symbols.len())
     }
 
-    /// Keys and certificates as their files are now, to be put into force.
-    fn renewals(&self) -> Result<Vec<Renewal>, Refusal> {
-        let renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        let renewals = renewed.iter().map(|one| Arc::clone(one).renew());
-        let renewals: Result<_, _> = renewals.collect();
-        renewals.map_err(|error: keys::Error| Refusal::Files(error.to_string()))
-    }
-
-    fn replace(&self, loaded: Loaded) -> Reloaded {
-        self.settings.lists.announce(loaded.rules.lists());
-        let before = self.current.load();
-        let names: Vec<&str> = loaded.rules.symbols().map(|symbol| &*symbol.name).collect();
-        let hits = self.metrics.announce(names, &before.hits);
-        let current = Current::new(loaded.rules, hits);
-        let symbols = current.symbols.len();
-        self.current.store(Arc::new(current));
-        Reloaded { symbols, warnings: loaded.diagnostics }
+    /// Puts what was read into force, unless a key or a certificate is missing.
+    fn replace(&self, before: &Current, fresh: Fresh) -> Result<Reloaded, Refusal> {
+        let Fresh { loaded: Loaded { rules, diagnostics, .. }, settings } = fresh;
+        let settings = settings.map(|changed| *changed);
+        let (http, spamd) = match &settings {
+            Some(changed) => (changed.http.clone(), changed.spamd.clone()),
+            None => (before.http.settings.clone(), before.spamd.settings.clone()),
+        };
+        let (http, spamd) = (before.http.under(http)?, Spamd::open(spamd)?);
+        // Nothing below can fail.
+        let (scan, verbose_ids, waiting, then) = match settings {
+            Some(Changed { scan, verbose_ids, waiting, then, .. }) => {
+                (Arc::new(scan), verbose_ids, waiting, Some(then))
+            }
+            None => (Arc::clone(&before.scan), before.verbose_ids, Vec::new(), None),
+        };
+        scan.lists.announce(rules.lists());
+        let names = rules.symbols().map(|symbol| &*symbol.name);
+        let hits = Arc::new(self.metrics.announce(names, &before.hits));
+        let symbols = listing(&rules);
+        let reloaded = Reloaded { symbols: symbols.len(), warnings: diagnostics, waiting };
+        self.current.store(Arc::new(Current {
+            rules: Arc::new(rules),
+            symbols,
+            hits,
+            scan,
+            verbose_ids,
+            http: Arc::new(http),
+            spamd: Arc::new(spamd),
+        }));
+        if let Some(then) = then {
+            then();
+        }
+        Ok(reloaded)
     }
 }
+
+/// Writes into the log what a reload came to.
+fn report(result: &Result<Reloaded, Refusal>) {
+    match result {
+        Ok(reloaded) => {
+            log(&reloaded.warnings);
+            if let Some(note) = reloaded.note() {
+                tracing::warn!("{note}");
+            }
+            let (symbols, warnings) = (reloaded.symbols, reloaded.warnings.len());
+            tracing::info!(symbols, warnings, "rules and settings reloaded");
+        }
+        Err(refusal) => {
+            match refusal {
+                Refusal::Rules(diagnostics) => log(diagnostics),
+                Refusal::Configuration(error) | Refusal::Files(error) => {
+                    let lines: Vec<&str> = error.lines().map(str::trim).collect();
+                    tracing::error!("{}", lines.join("; "));
+                }
+            }
+            tracing::error!("{FAILED}");
+        }
+    }
+}
+
+/// The end of a reload that came to nothing.
+const FAILED: &str = "nothing reloaded, the old rules and settings stay in force";
 
 /// Writes what is wrong with rule files into the log, a line each.
 pub fn log(diagnostics: &[Diagnostic]) {
@@ -168,7 +230,7 @@ pub(super) async fn on_hangup(state: Arc<State>) {
     while hangup.recv().await.is_some() {
         let state = Arc::clone(&state);
         if web::block(move || state.reload()).await.is_err() {
-            tracing::error!("rules not reloaded, the old ones stay in force");
+            tracing::error!("{FAILED}");
         }
     }
 }

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::turns::Who;
 
-/// The room for all bodies of all clients.
-#[derive(Debug)]
+/// The room for all bodies of all clients; by default there is none.
+#[derive(Debug, Default)]
 pub(super) struct Room {
     most: usize,
     /// What is taken.
-    taken: Mutex<Taken>,
+    taken: Arc<Mutex<Taken>>,
 }
 
 #[derive(Debug, Default)]
@@ -25,9 +25,10 @@ struct Taken {
 }
 
 impl Room {
-    /// Room for so many octets; one client may have three quarters of it.
-    pub(super) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, taken: Mutex::default() })
+    /// The same room, for so many octets; one client may have three quarters of it. What is taken
+    /// stays so.
+    pub(super) fn under(&self, most: usize) -> Arc<Self> {
+        Arc::new(Self { most, taken: Arc::clone(&self.taken) })
     }
 
     /// A body that nothing has come of yet. Who is trusted may take all of the room.
@@ -120,7 +121,7 @@ mod tests {
 
     #[test]
     fn nobody_takes_all_and_all_comes_back() {
-        let room = Room::new(1_000);
+        let room = Room::default().under(1_000);
         let (mut a, mut b) = (room.hold(Some(client(1)), false), room.hold(Some(client(1)), false));
         let mut other = room.hold(Some(client(2)), false);
         let mut trusted = room.hold(None, true);
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn one_message_always_has_room() {
-        let room = Room::new(10);
+        let room = Room::default().under(10);
         let (mut large, mut small) =
             (room.hold(Some(client(1)), false), room.hold(Some(client(2)), false));
         assert!(large.grow(6) && large.grow(94) && !small.grow(1));

@@ -20,10 +20,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::current::Current;
 use super::keys::Tls;
 use super::perform::{Told, perform, subject};
 use super::quota::{Client, Connection, Connections};
-use super::room::{Held, Room};
+use super::room::Held;
 use super::turns::{Stopping, Who};
 use super::{Address, Listener, State};
 use crate::metrics::Rejection;
@@ -104,13 +105,14 @@ impl Default for Settings {
 pub(super) async fn run(
     listener: Listener,
     tls: Option<ServerConfig>,
-    settings: Settings,
-    shared: (Arc<State>, Arc<Room>),
+    state: Arc<State>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let all = u32::try_from(settings.connections).unwrap_or(u32::MAX);
-    let places = Arc::new(Semaphore::new(settings.connections));
-    let (settings, clients) = (Arc::new(settings), Connections::default());
+    let Settings { connections, shutdown_timeout, .. } =
+        state.current.load().spamd.settings.clone();
+    let all = u32::try_from(connections).unwrap_or(u32::MAX);
+    let places = Arc::new(Semaphore::new(connections));
+    let clients = Connections::default();
     let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
     let accepting = async {
         match listener {
@@ -120,11 +122,11 @@ pub(super) async fn run(
                 loop {
                     let place = free(&places).await;
                     match listener.accept().await {
-                        Ok((stream, peer)) if may(&settings, peer.ip()) => {
+                        Ok((stream, peer)) if may(&state, peer.ip()) => {
                             let client = Client::from(peer.ip());
-                            let Some(one) = clients.enter(client, settings.connections_per_client)
-                            else {
-                                shared.0.metrics.rejected(Rejection::Connections);
+                            let most = state.current.load().spamd.settings.connections_per_client;
+                            let Some(one) = clients.enter(client, most) else {
+                                state.metrics.rejected(Rejection::Connections);
                                 turn_away(&stream, acceptor.is_some());
                                 continue;
                             };
@@ -132,9 +134,9 @@ pub(super) async fn run(
                             match &acceptor {
                                 Some(acceptor) => {
                                     let handshake = acceptor.accept(stream);
-                                    serve(handshake, who, &settings, &shared, place);
+                                    serve(handshake, who, &state, place);
                                 }
-                                None => serve(ready(Ok(stream)), who, &settings, &shared, place),
+                                None => serve(ready(Ok(stream)), who, &state, place),
                             }
                         }
                         Ok(_) => {}
@@ -149,7 +151,7 @@ pub(super) async fn run(
                     let place = free(&places).await;
                     match listener.accept().await {
                         Ok((stream, _)) => {
-                            serve(ready(Ok(stream)), None, &settings, &shared, (place, None));
+                            serve(ready(Ok(stream)), None, &state, (place, None));
                         }
                         Err(_) => sleep(BREATH).await,
                     }
@@ -162,13 +164,13 @@ pub(super) async fn run(
         _ = stop.wait_for(|stopped| *stopped) => {}
     }
     // Who is still here when the time is over is cut off.
-    drop(timeout(settings.shutdown_timeout, places.acquire_many(all)).await);
+    drop(timeout(shutdown_timeout, places.acquire_many(all)).await);
     Ok(())
 }
 
-fn may(settings: &Settings, peer: IpAddr) -> bool {
+fn may(state: &State, peer: IpAddr) -> bool {
     let peer = peer.to_canonical();
-    peer.is_loopback() || settings.allowed.covers(peer)
+    peer.is_loopback() || state.current.load().spamd.settings.allowed.covers(peer)
 }
 
 /// Tells a client that it has too many connections, as far as it can be told.
@@ -189,19 +191,21 @@ async fn free(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
 fn serve<S>(
     handshake: impl Future<Output = io::Result<S>> + 'static,
     who: Who,
-    settings: &Arc<Settings>,
-    (state, room): &(Arc<State>, Arc<Room>),
+    state: &Arc<State>,
     place: (Option<OwnedSemaphorePermit>, Option<Connection>),
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let (settings, state) = (Arc::clone(settings), Arc::clone(state));
+    let state = Arc::clone(state);
+    // What is in force now is so for all of the connection, which is one request.
+    let current = state.current.load_full();
     // The other programs of this machine, as the rights of the socket let them.
-    let held = room.hold(who, who.is_none());
+    let held = current.http.room.hold(who, who.is_none());
     rt::spawn(async move {
+        let settings = &current.spamd.settings;
         let Ok(Ok(mut stream)) = timeout(settings.head_timeout, handshake).await else { return };
         let input = Input { bytes: Vec::new(), ended: false, held };
-        let (reply, is_unread) = match answer(&mut stream, input, who, &settings, &state).await {
+        let (reply, is_unread) = match answer(&mut stream, input, who, &current, &state).await {
             Ok(reply) => (reply, false),
             Err(reply) => (reply, true),
         };
@@ -230,12 +234,13 @@ async fn answer<S>(
     stream: &mut S,
     mut input: Input,
     who: Who,
-    settings: &Settings,
+    current: &Arc<Current>,
     state: &Arc<State>,
 ) -> Result<Vec<u8>, Vec<u8>>
 where
     S: AsyncRead + Unpin,
 {
+    let settings = &current.spamd.settings;
     let fault = |(code, text): (u16, String)| {
         if code == spamd::TEMPORARY {
             state.metrics.rejected(Rejection::Room);
@@ -280,16 +285,20 @@ where
         }
     });
     let message = message.await.unwrap_or_else(|_| Err(late("message")))?;
-    let (own, settings) = (Arc::clone(state), settings.clone());
+    let may_wait = current.scan.may_wait();
+    let (own, current) = (Arc::clone(state), Arc::clone(current));
     let work = move |waits| {
         // Unpacking is work.
         let message = match message {
-            None => input.message(&head, length, &settings)?.unwrap_or_default(),
+            None => {
+                let settings = &current.spamd.settings;
+                input.message(&head, length, settings)?.unwrap_or_default()
+            }
             Some(message) => message,
         };
         let _held = input.held;
         Ok(match head.command {
-            Command::Tell => learn(&own, &head, &message, waits),
+            Command::Tell => learn((&own, &current), &head, &message, waits),
             Command::Ping
             | Command::Skip
             | Command::Check
@@ -297,10 +306,10 @@ where
             | Command::Report
             | Command::ReportIfSpam
             | Command::Process
-            | Command::Headers => scanned(&own, &settings, &head, &message, waits),
+            | Command::Headers => scanned((&own, &current), &head, &message, waits),
         })
     };
-    let done = state.gate.run(who, state.settings.may_wait(), work).await;
+    let done = state.gate.run(who, may_wait, work).await;
     let stopping = |Stopping| Err((UNAVAILABLE, "Service Unavailable: stopping".to_owned()));
     done.unwrap_or_else(stopping).map_err(fault)
 }
@@ -360,30 +369,34 @@ fn request(head: &Head, inner: &[u8], waits: Option<Arc<dyn Waits>>) -> Request 
 }
 
 fn scanned(
-    state: &State,
-    settings: &Settings,
+    (state, current): (&State, &Current),
     head: &Head,
     message: &[u8],
     waits: Option<Arc<dyn Waits>>,
 ) -> Vec<u8> {
     let inner = spamd::without_mbox_line(message);
     let request = request(head, inner, waits);
-    let outcome: Outcome = perform(state, inner, &request, PROTOCOL, Told::default());
+    let outcome: Outcome = perform((state, current), inner, &request, PROTOCOL, Told::default());
     let answered = spamd::Answered {
         head,
         message,
         outcome: &outcome,
-        required: settings.required_score,
-        report_safe: settings.report_safe,
+        required: current.spamd.settings.required_score,
+        report_safe: current.spamd.settings.report_safe,
     };
     if head.is_exim {
-        return spamd::exim(&answered, &state.settings.verdict.thresholds);
+        return spamd::exim(&answered, &current.scan.verdict.thresholds);
     }
     spamd::reply(&answered)
 }
 
 /// What a user says of a message.
-fn learn(state: &State, head: &Head, message: &[u8], waits: Option<Arc<dyn Waits>>) -> Vec<u8> {
+fn learn(
+    (state, current): (&State, &Current),
+    head: &Head,
+    message: &[u8],
+    waits: Option<Arc<dyn Waits>>,
+) -> Vec<u8> {
     for (what, both) in [
         ("local", head.set.local && head.remove.local),
         ("remote", head.set.remote && head.remove.remote),
@@ -413,8 +426,8 @@ fn learn(state: &State, head: &Head, message: &[u8], waits: Option<Arc<dyn Waits
     let who =
         head.user.as_ref().map_or(Reporter::Unnamed, |user| Reporter::User(user.to_lowercase()));
     let now = request.now;
-    let learned = subject(state, inner, request)
-        .map(|subject| state.settings.reputation.learn(subject, &who, report, now));
+    let learned = subject(current, inner, request)
+        .map(|subject| current.scan.reputation.learn(subject, &who, report, now));
     let local = Places { local: true, remote: false };
     if matches!(learned, Some(Ok(_))) {
         state.journal.learned();

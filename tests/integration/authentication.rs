@@ -10,7 +10,7 @@ use mail_auth::dkim::DkimSigner;
 use serde_json::Value;
 
 use crate::cli::{Folder, Program};
-use crate::support::{assert_none, base64, calendar, mail};
+use crate::support::{ask, assert_none, base64, calendar, mail, post};
 use name_server::NameServer;
 
 #[path = "../../src/authentication/tests/name_server.rs"]
@@ -96,6 +96,32 @@ fn the_service_verifies_what_nobody_has_stated() {
     assert_eq!(symbols(&answer), ["DKIM_FAIL", "DMARC_FAIL", "VERIFIED"]);
     // What is known is asked for once.
     assert_eq!(server.asked_for("_dmarc.sender.example"), 1);
+}
+
+/// What was asked is known while the same servers are asked; others are asked themselves.
+#[test]
+fn a_reload_changes_who_is_asked() {
+    const POLICY: &str = "_dmarc.sender.example";
+    let (server, other) = (zone(), zone());
+    let folder = Folder::new();
+    let program = Program::start(&folder, RULES, server.address());
+    let verified = || symbols(&program.check(CLIENT, &signed())).contains(&"VERIFIED");
+    let reload = |dns: &str| {
+        folder.write("calspamd.toml", &format!("[dns]\n{dns}"));
+        let reply = ask(program.address(), &post("/reload", "", b""));
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert!(!reply.body.contains("next start"), "{reply:?}");
+    };
+    let servers = |server: &NameServer| format!("servers = [\"{}\"]\n", server.address());
+    assert!(verified());
+    reload(&(servers(&server) + "budget = \"5s\"\nmax_questions = 7\n"));
+    assert!(verified());
+    assert_eq!(server.asked_for(POLICY), 1);
+    reload(&(servers(&server) + "enabled = false\n"));
+    assert!(!verified());
+    reload(&servers(&other));
+    assert!(verified());
+    assert_eq!((server.asked_for(POLICY), other.asked_for(POLICY)), (1, 1));
 }
 
 /// The time of a scan with DNS is shared by all who ask: authentication, then lists.

@@ -36,7 +36,7 @@ fn ham() -> String {
     mail("Invitation", &calendar("REQUEST", &["SUMMARY:Planning of the week"]))
 }
 
-fn state(change: impl FnOnce(&mut State)) -> Arc<State> {
+fn state(verbose_ids: bool) -> Arc<State> {
     let mut settings = scan::Settings::default();
     let outbound = Profile {
         actions: BTreeMap::from([(Action::Reject, Some(8.0)), (Action::AddHeader, None)]),
@@ -44,13 +44,11 @@ fn state(change: impl FnOnce(&mut State)) -> Arc<State> {
         ..Profile::default()
     };
     settings.verdict.profiles.insert("outbound".to_owned(), outbound.into());
-    let mut state = State::new(rule_set(RULES), settings).unwrap();
-    change(&mut state);
-    Arc::new(state)
+    Arc::new(State::new(rule_set(RULES), settings).unwrap().with_verbose_ids(verbose_ids))
 }
 
 fn start(settings: Settings) -> Service {
-    Service::with(settings, state(|_| {}))
+    Service::with(settings, state(false))
 }
 
 fn get(service: &Service, path: &str, headers: &str) -> Reply {
@@ -189,7 +187,7 @@ fn history_tells_what_and_not_whom() {
     let headers = "From: ann@sender.example\r\nRcpt: bob@rcpt.example\r\nIP: 192.0.2.7\r\n\
                    User: carol\r\nSubject: Our secret\r\nLog-Tag: tag1\r\n";
     let rows = |verbose: bool| {
-        let service = Service::with(test_settings(), state(|state| state.verbose_ids = verbose));
+        let service = Service::with(test_settings(), state(verbose));
         service.post("/checkv2", headers, &spam());
         service.post("/checkv2", "Log: no\r\n", &ham());
         let reply = get(&service, "/history", "").json();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use calspamd::protocol::rspamd::crypt;
 use calspamd::rules;
 use calspamd::server::keys::{Hidden, KeyPair, Source, Tls};
-use calspamd::server::{Address, Application, Refusal, Settings, State, spamd};
+use calspamd::server::{Address, Application, Fresh, Refusal, Settings, State, spamd};
 
 use crate::cli::{Folder, calspamd, err, json, ok, out};
 use crate::dialect::ask;
@@ -254,7 +254,7 @@ fn an_envelope_gives_no_rights() {
     let pair = KeyPair::generate().unwrap();
     let state = State::new(rule_set(""), calspamd::scan::Settings::default())
         .unwrap()
-        .with_source(Box::new(|| Err(Refusal::Files("asked".to_owned()))));
+        .with_source(Box::new(|_| Err(Refusal::Files("asked".to_owned()))));
     let settings = Settings { encrypted_only: true, ..pair_of(&pair.write()) };
     let service = Service::with(settings, Arc::new(state));
     let sender = Sender::new(&pair);
@@ -351,7 +351,9 @@ impl Secured {
         let head_timeout = Duration::from_secs(2);
         let state = State::new(load(&rules::built_in()), calspamd::scan::Settings::default())
             .unwrap()
-            .with_source(Box::new(|| rules::load(&rules::built_in()).map_err(Refusal::Rules)));
+            .with_source(Box::new(|_| {
+                rules::load(&rules::built_in()).map(Fresh::from).map_err(Refusal::Rules)
+            }));
         let settings = Settings { tls: Some(tls.clone()), head_timeout, ..settings };
         let mut application = Application::build(settings, Arc::new(state)).unwrap();
         let settings = spamd::Settings { tls: Some(tls), head_timeout, ..Default::default() };

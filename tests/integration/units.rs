@@ -197,8 +197,10 @@ fn a_manager_hears_of_readiness_reloads_life_and_the_end() {
     let place = folder.path().join("notify.sock");
     let mut manager = Manager::new(&place);
     let address = free_address();
+    let config = folder.write("calspamd.toml", "");
     let mut program = Program::start(&folder, &[], |command| {
         command
+            .args(["--config", &config])
             .env("CALSPAMD_HTTP__LISTEN", address.to_string())
             .env("NOTIFY_SOCKET", &place)
             .env("WATCHDOG_USEC", "200000");
@@ -221,9 +223,17 @@ fn a_manager_hears_of_readiness_reloads_life_and_the_end() {
     folder.write("rules.cf", &more);
     let done = reloading(&mut manager, &program);
     assert!(done.contains("STATUS=scanning with 2 symbols"), "{done}");
+    folder.write("calspamd.toml", "[log]\nformat = \"json\"\n");
+    let done = reloading(&mut manager, &program);
+    assert!(done.contains("2 symbols; takes effect at the next start: log.format"), "{done}");
+    folder.write("calspamd.toml", "[log]\nformat = \"xml\"\n");
+    let done = reloading(&mut manager, &program);
+    assert!(done.contains("log.format: `xml` is not known here"), "{done}");
+    folder.write("calspamd.toml", "");
     folder.write("rules.cf", "calendar SITE_B sumary =~ /b/\n");
     let done = reloading(&mut manager, &program);
-    assert!(done.contains("the last reload has failed"), "{done}");
+    let failed = "the last reload has failed, nothing has changed: error: unknown fact `sumary`";
+    assert!(done.contains(failed), "{done}");
 
     // Heartbeats are not counted as scans.
     let text = get(address, "/metrics");

@@ -20,10 +20,10 @@ struct NotReloaded<'a> {
     error: &'a str,
 }
 
-/// The body of the reply when new rules are in force.
-pub fn reloaded(symbols: usize, warnings: &[Diagnostic]) -> Vec<u8> {
+/// The body of the reply when new rules and settings are in force; `note` says what is not.
+pub fn reloaded(symbols: usize, warnings: &[Diagnostic], note: Option<String>) -> Vec<u8> {
     let warning = |d: &Diagnostic| format!("{}: {}", d.place(), d.message);
-    let warnings = warnings.iter().map(warning).collect();
+    let warnings = warnings.iter().map(warning).chain(note).collect();
     serde_json::to_vec(&Reloaded { success: true, symbols, warnings }).unwrap_or_default()
 }
 

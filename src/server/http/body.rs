@@ -15,7 +15,7 @@ use actix_web::web::{self, Bytes, BytesMut, Payload};
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::client::who;
-use super::{INLINE, Service, declared_length, has_body};
+use super::{INLINE, Service, Settings, declared_length, has_body};
 use crate::metrics::Rejection;
 use crate::protocol::compression::{self, Trouble};
 use crate::protocol::rspamd::{FileInput, Options};
@@ -41,9 +41,13 @@ impl Service {
         options: &Options,
     ) -> Result<Body, (Rejection, String)> {
         if let Some(file) = &options.file {
-            let (file, folders) = (file.clone(), Arc::clone(&self.file_folders));
-            let (limit, held) = (self.max_message, self.hold(request));
-            let read = web::block(move || read_file(&file, &folders, limit, held)).await;
+            let (file, current, held) =
+                (file.clone(), Arc::clone(&self.current), self.hold(request));
+            let read = web::block(move || {
+                let Settings { file_folders, max_message, .. } = &current.http.settings;
+                read_file(&file, file_folders, *max_message, held)
+            });
+            let read = read.await;
             let read = read.unwrap_or(Err((Rejection::File, Some("the service is stopping"))));
             return read.map_err(|(reason, text)| {
                 (reason, text.map_or_else(|| self.said(reason), str::to_owned))
@@ -101,14 +105,14 @@ impl Service {
         mut body: Body,
         work: impl Fn(&mut Body, usize) -> Option<T> + Send + 'static,
     ) -> Result<(Option<T>, Body), Stopping> {
-        let limit = self.max_message;
+        let limit = self.settings().max_message;
         let before = body.octets.len();
         if let Some(done) = work(&mut body, limit.min(INLINE)) {
             return Ok((Some(done), body));
         }
         body.held.shrink_to(before);
         let all = move |_| (work(&mut body, limit), body);
-        self.state.gate.run(who(request), false, all).await
+        self.door.state.gate.run(who(request), false, all).await
     }
 
     /// Reads the message, never more than is allowed.
@@ -117,7 +121,7 @@ impl Service {
         request: &HttpRequest,
         payload: Payload,
     ) -> Result<Body, Rejection> {
-        self.read(request, payload, self.max_message).await
+        self.read(request, payload, self.settings().max_message).await
     }
 
     /// Reads a body, never more than `limit` bytes of it, and no more than there is room for.
@@ -135,7 +139,7 @@ impl Service {
         let counted = request.extensions_mut().remove::<Held>();
         let mut held = counted.unwrap_or_else(|| self.hold(request));
         let mut whole = BytesMut::with_capacity(declared.unwrap_or_default().min(FIRST));
-        let reading = timeout(self.body_timeout, async {
+        let reading = timeout(self.settings().body_timeout, async {
             let mut stream = pin!(BodyStream::new(payload));
             while let Some(piece) = poll_fn(|context| stream.as_mut().poll_next(context)).await {
                 let piece = piece.map_err(|_| Rejection::BrokenBody)?;

@@ -13,8 +13,8 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::rt::net::TcpStream;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::Service;
 use super::controller::argument;
+use super::{Door, Service};
 use crate::metrics::Rejection;
 use crate::server::access::{Denied, Right};
 use crate::server::quota::Client;
@@ -27,7 +27,7 @@ const TOO_MANY: &[u8] =
     Content-Type: application/json\r\nContent-Length: 64\r\n\r\n\
     {\"error\":\"too many connections\",\"error_domain\":\"protocol-error\"}";
 
-impl Service {
+impl Door {
     /// Counts a new connection, and ends it where its client has too many already.
     pub(super) fn connected(&self, stream: &dyn Any, extensions: &mut Extensions) {
         self.state.journal.connected();
@@ -36,10 +36,12 @@ impl Service {
         let is_tls = tls.is_some();
         let Some(stream) = plain.or(tls.map(|stream| stream.get_ref().0)) else { return };
         let Ok(peer) = stream.peer_addr() else { return };
-        if self.access.is_secure(peer.ip()) {
+        let current = self.state.current.load();
+        if current.http.access.is_secure(peer.ip()) {
             return;
         }
-        let place = self.connections.enter(Client::from(peer.ip()), self.connections_per_client);
+        let most = current.http.settings.connections_per_client;
+        let place = self.connections.enter(Client::from(peer.ip()), most);
         if let Some(place) = place {
             // Dropped with the connection.
             extensions.insert(place);
@@ -54,12 +56,15 @@ impl Service {
         }
         drop(socket.shutdown(std::net::Shutdown::Both));
     }
+}
 
+impl Service {
     /// The refusal of a request of a client that has sent too many.
     pub(super) fn over_rate(&self, request: &HttpRequest) -> Option<HttpResponse> {
-        let quota = self.rate.as_ref()?;
+        let http = &self.current.http;
+        let quota = http.rate.as_ref()?;
         let peer = peer(request)?;
-        if self.access.is_secure(peer) {
+        if http.access.is_secure(peer) {
             return None;
         }
         let wait = quota.take(Client::from(peer), Instant::now()).err()?;
@@ -73,11 +78,12 @@ impl Service {
         wanted: Right,
     ) -> Result<Right, HttpResponse> {
         let peer = match peer(request) {
-            None if !self.is_unix => return Err(self.refuse(request, Rejection::Unauthorized)),
+            None if !self.door.is_unix => return Err(self.refuse(request, Rejection::Unauthorized)),
             peer => peer,
         };
         let password = argument(request, "password");
-        let asked = self.access.ask(peer, request.headers(), password.as_deref(), wanted);
+        let access = &self.current.http.access;
+        let asked = access.ask(peer, request.headers(), password.as_deref(), wanted);
         asked.await.map_err(|denied| match denied {
             Denied::Unauthorized => self.refuse(request, Rejection::Unauthorized),
             Denied::TooMany(seconds) => self.too_many(request, Rejection::Guesses, seconds),
@@ -86,8 +92,9 @@ impl Service {
 
     /// Room for the body of the request, where nothing of it has come yet.
     pub(super) fn hold(&self, request: &HttpRequest) -> Held {
-        let is_trusted = peer(request).is_none_or(|address| self.access.is_secure(address));
-        self.room.hold(who(request), is_trusted)
+        let http = &self.current.http;
+        let is_trusted = peer(request).is_none_or(|address| http.access.is_secure(address));
+        http.room.hold(who(request), is_trusted)
     }
 
     fn too_many(&self, request: &HttpRequest, reason: Rejection, seconds: u64) -> HttpResponse {

@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::{JSON, Service, list_state};
 use crate::protocol::rspamd;
 use crate::server::access::Right;
+use crate::server::current::Current;
 use crate::server::history::{Graph, ROWS};
 use crate::server::{State, now};
 
@@ -52,15 +53,14 @@ impl Ask {
 impl Service {
     /// Answers on one of these paths; `right` is what the caller may.
     pub(super) fn control(&self, request: &HttpRequest, ask: Ask, right: Right) -> HttpResponse {
-        let state = &*self.state;
+        let (state, current) = (&*self.door.state, &*self.current);
         let journal = &state.journal;
         journal.controlled();
-        let current = state.current.load();
         let body = match ask {
-            Ask::Stat => rspamd::stat(&stat(state, right)),
-            Ask::Auth => rspamd::auth(&stat(state, right)),
-            Ask::Pie => rspamd::pie(&stat(state, right)),
-            Ask::Actions => rspamd::actions(&state.settings.verdict.thresholds),
+            Ask::Stat => rspamd::stat(&stat(state, current, right)),
+            Ask::Auth => rspamd::auth(&stat(state, current, right)),
+            Ask::Pie => rspamd::pie(&stat(state, current, right)),
+            Ask::Actions => rspamd::actions(&current.scan.verdict.thresholds),
             Ask::Counters => {
                 let counters: Vec<rspamd::Counter<'_>> = current
                     .symbols
@@ -112,10 +112,10 @@ pub(super) fn argument(request: &HttpRequest, name: &str) -> Option<String> {
     all.into_iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
-fn stat(state: &State, right: Right) -> rspamd::Stat {
+fn stat(state: &State, current: &Current, right: Right) -> rspamd::Stat {
     let numbers = state.journal.numbers();
     rspamd::Stat {
-        config_id: config_id(state),
+        config_id: config_id(current),
         uptime: state.started.elapsed().as_secs(),
         read_only: right == Right::Read,
         learned: numbers.learned,
@@ -123,18 +123,18 @@ fn stat(state: &State, right: Right) -> rspamd::Stat {
         scan_times: numbers.times(),
         connections: numbers.connections,
         control_connections: numbers.control_connections,
-        lists: state.settings.lists.report().iter().map(list_state).collect(),
+        lists: current.scan.lists.report().iter().map(list_state).collect(),
     }
 }
 
 /// Changes when the rules or the thresholds do.
-fn config_id(state: &State) -> String {
+fn config_id(current: &Current) -> String {
     let mut hasher = DefaultHasher::new();
-    for symbol in &state.current.load().symbols {
+    for symbol in &*current.symbols {
         symbol.name.hash(&mut hasher);
         symbol.score.to_bits().hash(&mut hasher);
     }
-    for (action, limit) in state.settings.verdict.thresholds.list() {
+    for (action, limit) in current.scan.verdict.thresholds.list() {
         action.hash(&mut hasher);
         limit.to_bits().hash(&mut hasher);
     }

@@ -5,8 +5,6 @@
 //! Not an error: a sender who does not know our key. The refusal is in the clear, he could read no
 //! other.
 
-use std::sync::Arc;
-
 use actix_web::body::{BoxBody, MessageBody, to_bytes};
 use actix_web::dev::{self, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -21,7 +19,6 @@ use super::reply::reason_with_keep_alive;
 use crate::metrics::Rejection;
 use crate::protocol::rspamd::crypt::{self, KeyPair, Refusal, Secret};
 use crate::server::access;
-use crate::server::keys::Renewable;
 
 /// The header that says who sends an envelope, and for whom.
 const KEY: HeaderName = HeaderName::from_static("key");
@@ -29,71 +26,61 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 const SEALED: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// What stands in front of a [`Service`].
-#[derive(Clone)]
-pub(super) struct Crypt {
-    pub(super) service: Service,
-    /// Without keys envelopes are not known, as in Rspamd.
-    pub(super) keypair: Option<Arc<Renewable<KeyPair>>>,
-    /// Others than this machine must send envelopes.
-    pub(super) only: bool,
+/// Passes a request on.
+pub(super) async fn pass<B: MessageBody + 'static>(
+    service: Service,
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let http = &service.current.http;
+    let keypair = http.keypair.as_ref().filter(|_| request.headers().contains_key(KEY));
+    let Some(keypair) = keypair else {
+        if http.settings.encrypted_only && !is_near(&service, &request) {
+            return Ok(refuse(&service, request, "Encryption required".to_owned()));
+        }
+        drop(service);
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    };
+    let limit = http.settings.max_message.saturating_add(crypt::HEAD + crypt::OVERHEAD);
+    let payload = request.extract::<Payload>().await?;
+    let envelope = service.read(request.request(), payload, limit).await;
+    // What comes out takes as much once more.
+    let envelope = envelope.and_then(|mut envelope| {
+        let has_room = envelope.held.grow(envelope.octets.len());
+        if has_room { Ok(envelope) } else { Err(Rejection::Room) }
+    });
+    let Body { octets, mut held } = match envelope {
+        Ok(envelope) => envelope,
+        Err(reason) => {
+            let reply = service.refuse(request.request(), reason);
+            return Ok(request.into_response(reply));
+        }
+    };
+    let secret = match unwrap(&mut request, keypair, &octets) {
+        Ok(secret) => secret,
+        Err(refusal) => return Ok(refuse(&service, request, refusal.to_string())),
+    };
+    held.shrink_to(octets.len());
+    drop((octets, service));
+    // Whoever reads what is inside goes on with it.
+    request.extensions_mut().insert(held);
+    let (request, reply) = next.call(request).await?.into_parts();
+    let reply = match seal(reply, request.version(), &secret).await {
+        Some(reply) => reply,
+        None => HttpResponse::InternalServerError().finish(),
+    };
+    Ok(ServiceResponse::new(request, reply))
 }
 
-impl Crypt {
-    /// Passes a request on.
-    pub(super) async fn pass<B: MessageBody + 'static>(
-        self,
-        mut request: ServiceRequest,
-        next: Next<B>,
-    ) -> Result<ServiceResponse<BoxBody>, Error> {
-        let keypair = self.keypair.as_ref().filter(|_| request.headers().contains_key(KEY));
-        let Some(keypair) = keypair else {
-            if self.only && !self.is_near(&request) {
-                return Ok(self.refuse(request, "Encryption required".to_owned()));
-            }
-            return Ok(next.call(request).await?.map_into_boxed_body());
-        };
-        let limit = self.service.max_message.saturating_add(crypt::HEAD + crypt::OVERHEAD);
-        let payload = request.extract::<Payload>().await?;
-        let envelope = self.service.read(request.request(), payload, limit).await;
-        // What comes out takes as much once more.
-        let envelope = envelope.and_then(|mut envelope| {
-            let has_room = envelope.held.grow(envelope.octets.len());
-            if has_room { Ok(envelope) } else { Err(Rejection::Room) }
-        });
-        let Body { octets, mut held } = match envelope {
-            Ok(envelope) => envelope,
-            Err(reason) => {
-                let reply = self.service.refuse(request.request(), reason);
-                return Ok(request.into_response(reply));
-            }
-        };
-        let secret = match unwrap(&mut request, &keypair.current(), &octets) {
-            Ok(secret) => secret,
-            Err(refusal) => return Ok(self.refuse(request, refusal.to_string())),
-        };
-        held.shrink_to(octets.len());
-        drop(octets);
-        // Whoever reads what is inside goes on with it.
-        request.extensions_mut().insert(held);
-        let (request, reply) = next.call(request).await?.into_parts();
-        let reply = match seal(reply, request.version(), &secret).await {
-            Some(reply) => reply,
-            None => HttpResponse::InternalServerError().finish(),
-        };
-        Ok(ServiceResponse::new(request, reply))
-    }
+fn refuse(service: &Service, request: ServiceRequest, error: String) -> ServiceResponse<BoxBody> {
+    let reply = service.refuse_as(request.request(), (Rejection::Encryption, error));
+    request.into_response(reply)
+}
 
-    fn refuse(&self, request: ServiceRequest, error: String) -> ServiceResponse<BoxBody> {
-        let reply = self.service.refuse_as(request.request(), (Rejection::Encryption, error));
-        request.into_response(reply)
-    }
-
-    /// Whether the request comes from this machine, and not through somebody on it.
-    fn is_near(&self, request: &ServiceRequest) -> bool {
-        let peer = request.request().peer_addr().map(|address| address.ip());
-        (peer.is_some() || self.service.is_unix) && access::is_near(peer, request.headers())
-    }
+/// Whether the request comes from this machine, and not through somebody on it.
+fn is_near(service: &Service, request: &ServiceRequest) -> bool {
+    let peer = request.request().peer_addr().map(|address| address.ip());
+    (peer.is_some() || service.door.is_unix) && access::is_near(peer, request.headers())
 }
 
 /// Puts the request inside in the place of the one around it.

@@ -22,6 +22,7 @@ use crate::protocol::rspamd::{self, Options};
 use crate::reputation::{By, Record, Report, Reporter, Subject, Trouble};
 use crate::scan::Request;
 use crate::server::access::Right;
+use crate::server::current::Current;
 use crate::server::turns::Stopping;
 
 /// Lines of an export that wait for the network.
@@ -102,25 +103,25 @@ impl Service {
             Err(refusal) => return self.refuse_as(request, refusal),
         };
         let reporter = reporter(&asked, request.headers().contains_key("password"));
-        let state = Arc::clone(&self.state);
+        let (state, current) = (Arc::clone(&self.door.state), Arc::clone(&self.current));
         let reads_mail = matches!(ask, Ask::Learn(_) | Ask::Report);
         let work = move |waits| {
             let asked = Request { waits, ..asked };
             match ask {
                 Ask::Learn(report) => {
-                    learn(&state, &body.octets, asked, &options, &reporter, report)
+                    learn((&state, &current), &body.octets, asked, &options, &reporter, report)
                 }
-                Ask::Contacts => contacts(&state, &body.octets, &asked),
-                Ask::Provenance => provenance(&state, &asked, &options),
-                Ask::Report => report(&state, &body.octets, &asked, &query),
-                Ask::Stats => stats(&state),
-                Ask::Import => import(&state, &body.octets),
-                Ask::Purge | Ask::Export => purge(&state, &options),
+                Ask::Contacts => contacts(&current, &body.octets, &asked),
+                Ask::Provenance => provenance(&current, &asked, &options),
+                Ask::Report => report(&current, &body.octets, &asked, &query),
+                Ask::Stats => stats(&current),
+                Ask::Import => import(&current, &body.octets),
+                Ask::Purge | Ask::Export => purge(&current, &options),
             }
         };
         let done = if reads_mail {
-            let may_wait = self.state.settings.may_wait();
-            self.state.gate.run(who(request), may_wait, work).await
+            let may_wait = self.current.scan.may_wait();
+            self.door.state.gate.run(who(request), may_wait, work).await
         } else {
             web::block(move || work(None)).await.map_err(|_| Stopping)
         };
@@ -133,11 +134,11 @@ impl Service {
     /// Sends all entries as they are read: there may be many.
     fn export(&self, request: &HttpRequest) -> HttpResponse {
         let (send, receive) = mpsc::channel::<Bytes>(LINES);
-        let state = Arc::clone(&self.state);
+        let reputation = self.current.scan.reputation.clone();
         // Ends by itself when the client goes away: nobody receives the lines then.
         drop(web::block(move || {
             let mut count = 0_u64;
-            let result = state.settings.reputation.export(&mut |line| {
+            let result = reputation.export(&mut |line| {
                 if send.blocking_send(Bytes::from(line + "\n")).is_ok() {
                     count += 1;
                 }
@@ -171,14 +172,14 @@ impl MessageBody for Lines {
 }
 
 fn learn(
-    state: &super::State,
+    (state, current): (&super::State, &Current),
     body: &[u8],
     request: Request,
     options: &Options,
     who: &Reporter,
     report: Report,
 ) -> Answer {
-    let reputation = &state.settings.reputation;
+    let reputation = &current.scan.reputation;
     let now = request.now;
     let subject = if body.trim_ascii().is_empty() {
         // The mail is gone, and somebody still knows its name.
@@ -188,7 +189,7 @@ fn learn(
             (None, None) => return bad("send the message, or its Message-ID or UID"),
         }
     } else {
-        match perform::subject(state, body, request) {
+        match perform::subject(current, body, request) {
             Some(subject) => subject,
             None => return (StatusCode::OK, rspamd::learned(0)),
         }
@@ -202,19 +203,19 @@ fn learn(
     }
 }
 
-fn contacts(state: &super::State, body: &[u8], request: &Request) -> Answer {
+fn contacts(current: &Current, body: &[u8], request: &Request) -> Answer {
     let user = request.envelope.user.as_ref().or_else(|| request.envelope.recipients.first());
     let Some(user) = user.filter(|user| user.contains('@')) else {
         return bad("say whose contacts they are: a User header with his mail address");
     };
     let addresses = rspamd::contacts(&String::from_utf8_lossy(body));
-    match state.settings.reputation.contacts(user, &addresses, request.now) {
+    match current.scan.reputation.contacts(user, &addresses, request.now) {
         Ok(count) => (StatusCode::OK, rspamd::learned(count)),
         Err(trouble) => refused(&trouble),
     }
 }
 
-fn provenance(state: &super::State, request: &Request, options: &Options) -> Answer {
+fn provenance(current: &Current, request: &Request, options: &Options) -> Answer {
     let asked = [
         (By::MessageId, &options.message_id),
         (By::Uid, &options.uid),
@@ -225,19 +226,14 @@ fn provenance(state: &super::State, request: &Request, options: &Options) -> Ans
     else {
         return bad("ask for message_id, uid, organizer or campaign");
     };
-    match state.settings.reputation.provenance(by, text, request.now) {
+    match current.scan.reputation.provenance(by, text, request.now) {
         Ok(records) => (StatusCode::OK, rspamd::records(&records)),
         Err(trouble) => refused(&trouble),
     }
 }
 
 /// Writes an abuse report about a message; nothing is sent.
-fn report(
-    state: &super::State,
-    body: &[u8],
-    request: &Request,
-    query: &[(String, String)],
-) -> Answer {
+fn report(current: &Current, body: &[u8], request: &Request, query: &[(String, String)]) -> Answer {
     if body.trim_ascii().is_empty() {
         return bad("send the message that the report is about");
     }
@@ -245,7 +241,7 @@ fn report(
         Ok(options) => options,
         Err(error) => return bad(&error),
     };
-    let (settings, reputation) = (&state.settings, &state.settings.reputation);
+    let (settings, reputation) = (&*current.scan, &current.scan.reputation);
     let records = |uid: &String| {
         // Without the store the list is shorter.
         reputation.provenance(By::Uid, uid, request.now).unwrap_or_default()
@@ -272,24 +268,24 @@ fn delivered(record: Record) -> Vec<arf::Delivered> {
     each.collect()
 }
 
-fn stats(state: &super::State) -> Answer {
-    match state.settings.reputation.stats() {
+fn stats(current: &Current) -> Answer {
+    match current.scan.reputation.stats() {
         Ok(found) => (StatusCode::OK, rspamd::store_stats(&found)),
         Err(trouble) => refused(&trouble),
     }
 }
 
-fn import(state: &super::State, body: &[u8]) -> Answer {
-    match state.settings.reputation.import(String::from_utf8_lossy(body).lines()) {
+fn import(current: &Current, body: &[u8]) -> Answer {
+    match current.scan.reputation.import(String::from_utf8_lossy(body).lines()) {
         Ok(Ok(count)) => (StatusCode::OK, rspamd::learned(count)),
         Ok(Err(line)) => bad(&line.to_string()),
         Err(trouble) => refused(&trouble),
     }
 }
 
-fn purge(state: &super::State, options: &Options) -> Answer {
+fn purge(current: &Current, options: &Options) -> Answer {
     let Some(address) = &options.address else { return bad("say which address") };
-    match state.settings.reputation.purge(address) {
+    match current.scan.reputation.purge(address) {
         Ok(gone) => (StatusCode::OK, rspamd::learned(usize::try_from(gone).unwrap_or(usize::MAX))),
         Err(trouble) => refused(&trouble),
     }

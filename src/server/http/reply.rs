@@ -32,7 +32,9 @@ impl Service {
     /// What a refusal says where there is no more to tell.
     pub(super) fn said(&self, reason: Rejection) -> String {
         match reason {
-            Rejection::TooLarge => format!("message is larger than {} bytes", self.max_message),
+            Rejection::TooLarge => {
+                format!("message is larger than {} bytes", self.settings().max_message)
+            }
             Rejection::Timeout => "the message did not come in time".to_owned(),
             Rejection::BrokenBody => "the message is cut off".to_owned(),
             Rejection::Compression => "Invalid compression method".to_owned(),
@@ -57,7 +59,7 @@ impl Service {
         request: &HttpRequest,
         (reason, error): (Rejection, String),
     ) -> HttpResponse {
-        self.state.metrics.rejected(reason);
+        self.door.state.metrics.rejected(reason);
         tracing::debug!(reason = reason.name(), "refused");
         let status = match reason {
             Rejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -115,7 +117,7 @@ impl Service {
             .insert_header((header::SERVER, concat!("calspamd/", env!("CARGO_PKG_VERSION"))))
             .insert_header((header::CONTENT_TYPE, content_type));
         if self.keeps_alive(request, status) {
-            response.insert_header(("keep-alive", self.keep_alive.as_ref()));
+            response.insert_header(("keep-alive", self.door.keep_alive.as_str()));
             if let Some(reason) = reason_with_keep_alive(request.version(), status) {
                 response.reason(reason);
             }
@@ -136,7 +138,7 @@ impl Service {
         request.head().connection_type() == ConnectionType::KeepAlive
             && matches!(status, StatusCode::OK | StatusCode::NOT_FOUND)
             && (body_was_read || !has_body(request))
-            && !self.state.stopping.load(Ordering::Relaxed)
+            && !self.door.state.stopping.load(Ordering::Relaxed)
     }
 }
 
