@@ -41,7 +41,7 @@ const EARLIER: [&str; 2] = ["entries-1", "numbers-1"];
 const OCTETS: &str = "octets";
 
 /// Pages of the file kept in memory.
-const CACHE: usize = 64 << 20;
+const CACHE: usize = 32 << 20;
 
 /// Changed entries that wait for the file; with more, recording waits too.
 const WAITING: usize = 50_000;
@@ -52,7 +52,7 @@ const MERGE: usize = 1 << 16;
 
 /// Octets of the journal after which they are too, and the part of the largest size that they may
 /// be: long entries that change each second stand there many times.
-const JOURNAL: u64 = 16 << 20;
+const JOURNAL: u64 = 8 << 20;
 const PART: u64 = 32;
 
 /// Times that the store is tended and nothing has changed, after which they are too.

@@ -33,7 +33,7 @@ use super::current::Current;
 use super::perform::{self, Told, perform};
 use super::quota::Connections;
 use super::turns::{self, Gate, Stopping, Worker};
-use super::{Listener, Refusal, Settings, State};
+use super::{Listener, Refusal, Settings, State, reload};
 use crate::lists::Report;
 use crate::metrics::{self, Rejection};
 use crate::protocol::compression;
@@ -334,13 +334,13 @@ impl Service {
             return refusal;
         }
         let state = Arc::clone(&self.door.state);
-        match web::block(move || state.reload()).await {
-            Ok(None) => self.refuse(request, Rejection::UnknownPath),
-            Ok(Some(Ok(done))) => {
+        match reload::apart(state).await {
+            Some(None) => self.refuse(request, Rejection::UnknownPath),
+            Some(Some(Ok(done))) => {
                 let body = rspamd::reloaded(done.symbols, &done.warnings, done.note());
                 self.respond(request, StatusCode::OK, JSON, body)
             }
-            Ok(Some(Err(refusal))) => {
+            Some(Some(Err(refusal))) => {
                 let status = match refusal {
                     Refusal::Rules(_) | Refusal::Configuration(_) => {
                         StatusCode::UNPROCESSABLE_ENTITY
@@ -349,7 +349,7 @@ impl Service {
                 };
                 self.respond(request, status, JSON, rspamd::not_reloaded(&refusal.to_string()))
             }
-            Err(_) => {
+            None => {
                 let body = rspamd::not_reloaded("the reload was cut short");
                 self.respond(request, StatusCode::INTERNAL_SERVER_ERROR, JSON, body)
             }

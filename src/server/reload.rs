@@ -9,9 +9,10 @@
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::thread;
 
-use actix_web::web;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::current::{Current, Spamd, listing};
 use super::host::{self, Condition};
@@ -228,9 +229,17 @@ pub(super) async fn on_hangup(state: Arc<State>) {
         return tracing::error!("cannot listen for SIGHUP; it will end the service");
     };
     while hangup.recv().await.is_some() {
-        let state = Arc::clone(&state);
-        if web::block(move || state.reload()).await.is_err() {
+        if apart(Arc::clone(&state)).await.is_none() {
             tracing::error!("{FAILED}");
         }
     }
+}
+
+/// Reloads on a thread of its own; `None` when that ends before it is done. Threads that last keep
+/// what was freed on them: were each reload on another one, each would keep room for a set of rules.
+pub(super) async fn apart(state: Arc<State>) -> Option<Option<Result<Reloaded, Refusal>>> {
+    let (send, done) = oneshot::channel();
+    let thread = thread::Builder::new().name("calspamd-reload".to_owned());
+    thread.spawn(move || drop(send.send(state.reload()))).ok()?;
+    done.await.ok()
 }
