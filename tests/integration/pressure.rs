@@ -74,7 +74,11 @@ fn reloads_during_scans_mix_nothing_and_keep_nothing() {
     std::fs::create_dir(folder.path().join("lists")).unwrap();
     write_version(&folder, true);
     let place = folder.path().display().to_string();
-    let program = Program::start_with(&["--rules", &place]);
+    // What is remembered grows with the scans, and they are as many as the machine makes.
+    let config = folder.path().join("calspamd.toml");
+    std::fs::write(&config, "[reputation]\nstore = \"none\"\n").unwrap();
+    let config = config.display().to_string();
+    let program = Program::start_with(&["--rules", &place, "--config", &config]);
     let event = "SUMMARY:Your payout is ready\nDESCRIPTION:acorn\nLOCATION:birch";
     let message = mail("Money", &calendar("REQUEST", &[event]));
     let request = post("/checkv2", "", message.as_bytes());
