@@ -1,4 +1,4 @@
-//! Whose turn it is to compute: as many scans at a time as there are processors, and among those
+//! Whose turn it is to compute: one scan at a time more than there are processors, and among those
 //! that wait one client after the other, however many connections each has.
 //!
 //! Comes in: work, and whose it is. Goes out: what came of it.
@@ -25,6 +25,10 @@ pub(super) type Who = Option<Client>;
 
 /// Scans for each processor of which all but one wait for somebody's answer.
 const WAITING: usize = 64;
+
+/// Scans at a time beside one for each processor: while a turn goes from one thread to the next, a
+/// processor would have nothing to do. Without it eight connections are served a tenth slower.
+const BESIDE: usize = 1;
 
 /// Threads of a worker for what is no scan: files, reloads, exports.
 const SPARE_THREADS: usize = 64;
@@ -76,7 +80,7 @@ pub(super) struct Stopping;
 
 impl Gate {
     pub(super) fn new(processors: usize) -> Self {
-        Self { turns: Turns::new(processors), threads: Turns::new(processors * WAITING) }
+        Self { turns: Turns::new(processors + BESIDE), threads: Turns::new(processors * WAITING) }
     }
 
     /// Threads that each worker should be able to have.
