@@ -1,4 +1,4 @@
-//! Whose turn it is to compute: one scan at a time more than there are processors, and among those
+//! Whose turn it is to compute: as many scans at a time as there are processors, and among those
 //! that wait one client after the other, however many connections each has.
 //!
 //! Comes in: work, and whose it is. Goes out: what came of it.
@@ -25,10 +25,6 @@ pub(super) type Who = Option<Client>;
 
 /// Scans for each processor of which all but one wait for somebody's answer.
 const WAITING: usize = 64;
-
-/// Scans at a time beside one for each processor: while a turn goes from one thread to the next, a
-/// processor would have nothing to do. Without it eight connections are served a tenth slower.
-const BESIDE: usize = 1;
 
 /// Threads of a worker for what is no scan: files, reloads, exports.
 const SPARE_THREADS: usize = 64;
@@ -80,7 +76,7 @@ pub(super) struct Stopping;
 
 impl Gate {
     pub(super) fn new(processors: usize) -> Self {
-        Self { turns: Turns::new(processors + BESIDE), threads: Turns::new(processors * WAITING) }
+        Self { turns: Turns::new(processors), threads: Turns::new(processors * WAITING) }
     }
 
     /// Threads that each worker should be able to have.
@@ -110,25 +106,21 @@ impl Gate {
         may_wait: bool,
         work: impl FnOnce(Option<Arc<dyn Waits>>) -> T + Send + 'static,
     ) -> Result<T, Stopping> {
-        let done = if may_wait {
-            let thread = self.threads.take(who).await;
-            let turns = self.turns.clone();
-            web::block(move || {
-                let _thread = thread;
-                // Taken here: a turn must not wait for a thread that waits for a turn.
-                let shift = Arc::new(Shift::begin(turns, who));
-                work(Some(Arc::clone(&shift) as Arc<dyn Waits>))
-            })
-            .await
-        } else {
-            let turn = self.turns.take(who).await;
-            web::block(move || {
-                let _turn = turn;
-                work(None)
-            })
-            .await
-        };
-        done.map_err(|_| Stopping)
+        let thread = self.threads.take(who).await;
+        let turns = self.turns.clone();
+        let asker = Arc::new(());
+        let waits_still = Arc::downgrade(&asker);
+        let done = web::block(move || {
+            let _thread = thread;
+            // Taken here: a turn must not wait for a thread that waits for a turn, nor for a worker
+            // that is busy.
+            let shift = Arc::new(Shift::begin(turns, who));
+            waits_still.upgrade()?;
+            Some(work(may_wait.then(|| Arc::clone(&shift) as Arc<dyn Waits>)))
+        })
+        .await;
+        drop(asker);
+        done.ok().flatten().ok_or(Stopping)
     }
 }
 
