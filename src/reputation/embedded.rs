@@ -231,10 +231,9 @@ impl Embedded {
     }
 
     /// Everything in its place, for whoever looks at the tables alone.
-    fn settle(&self) -> Result<(), Trouble> {
-        let mut writing = lock(&self.writing);
-        self.save(&mut writing)?;
-        self.merge(&mut writing)
+    fn settle(&self, writing: &mut Writing) -> Result<(), Trouble> {
+        self.save(writing)?;
+        self.merge(writing)
     }
 
     /// Waits for the file where too much waits for it.
@@ -332,7 +331,7 @@ impl Store for Embedded {
     }
 
     fn stats(&self) -> Result<Stats, Trouble> {
-        self.settle()?;
+        self.settle(&mut lock(&self.writing))?;
         let bytes = fs::metadata(&self.path).map_or(0, |data| data.len());
         let mut counts = std::collections::BTreeMap::new();
         let file = self.file()?;
@@ -352,7 +351,7 @@ impl Store for Embedded {
     }
 
     fn visit(&self, see: &mut dyn FnMut(Key, Entry)) -> Result<(), Trouble> {
-        self.settle()?;
+        self.settle(&mut lock(&self.writing))?;
         let file = self.file()?;
         let mut cursor = None;
         loop {
@@ -377,14 +376,12 @@ impl Store for Embedded {
             lock(&self.fresh).waiting.extend(new);
             self.relieve(&mut writing)?;
         }
-        self.save(&mut writing)?;
-        self.merge(&mut writing)
+        self.settle(&mut writing)
     }
 
     fn purge(&self, purge: &Purge) -> Result<u64, Trouble> {
         let mut writing = lock(&self.writing);
-        self.save(&mut writing)?;
-        self.merge(&mut writing)?;
+        self.settle(&mut writing)?;
         let file = self.file()?;
         let mut gone = 0;
         let mut cursor = None;
@@ -408,8 +405,7 @@ impl Store for Embedded {
                 break;
             }
         }
-        self.save(&mut writing)?;
-        self.merge(&mut writing)?;
+        self.settle(&mut writing)?;
         Ok(gone)
     }
 

@@ -23,7 +23,8 @@ use line::Line;
 /// Whose work it is; nobody's in particular on a Unix socket.
 pub(super) type Who = Option<Client>;
 
-/// Scans for each processor of which all but one wait for somebody's answer.
+/// Threads for each processor: of their work one computes, the others wait for their turn or for
+/// somebody's answer.
 const WAITING: usize = 64;
 
 /// Threads of a worker for what is no scan: files, reloads, exports.
